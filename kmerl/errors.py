@@ -1,0 +1,8 @@
+"""The one exception that a user's mistake or an unusable input raises."""
+
+
+class UserError(Exception):
+    """Something only the user can mend; its message is one line: what, where, what to do.
+
+    Programs catch it and print that line without a traceback.
+    """
