@@ -1,0 +1,1 @@
+"""How the pipeline is run: the bridge between Snakemake and DVC, code fingerprints, parameter profiles."""

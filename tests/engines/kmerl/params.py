@@ -1,0 +1,19 @@
+"""The toy's parameters, checked as the real ones are."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import yaml
+
+from kmerl.errors import UserError
+
+SECTIONS = {"seed", "simulated", "simulate", "archives", "preprocess", "tables"}
+
+
+def load(path: Path) -> Any:
+    """The parameters as attributes, archives and simulations by name."""
+    values = yaml.safe_load(path.read_text())
+    if unknown := set(values) - SECTIONS:
+        raise UserError(f"{path}: unknown parameter {', '.join(sorted(unknown))}")
+    return SimpleNamespace(**values)

@@ -1,0 +1,149 @@
+"""What makes the engines agree: ``dvc.yaml`` is the only description of the pipeline, ``dvc.lock`` the only record.
+
+When the Snakefile is parsed, DVC is asked which stages are stale; everything downstream of a stale stage counts as
+stale too. Snakemake itself decides by modification times only, so it is made to see DVC's answer in them:
+
+* every input of a clean stage is ``ancient()``: whatever its date, the stage does not run;
+* a stale stage has one input more, a mark that is newer than any output: the stage runs.
+
+A job is then ``dvc repro --single-item STAGE`` (workflow/run.py), which restores the outputs of a known state from
+DVC's cache, or runs the stage and records it in ``dvc.lock``.
+"""
+
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import yaml
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc.scm import SCMError
+from snakemake.io import AnnotatedString, ancient, directory
+
+from kmerl.errors import UserError
+
+CODE = "code"  # the stage that fingerprints the code of all others
+MARK = Path(".dvc/tmp/stale")
+LOCK = Path(".dvc/tmp/snakemake.lock")
+
+# a job finds the interpreter and the tools of this environment, whether it is activated or not
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+
+
+class Pipeline:
+    """The stages of ``dvc.yaml``, as the rules need them.
+
+    Args:
+        ask: find out which stages are stale. Only Snakemake's main process does; a job that an executor starts
+            by itself parses the Snakefile as well, and has been told what to run.
+
+    Raises:
+        UserError: ``dvc.yaml`` and ``params.yaml`` do not fit together, an input is missing that no stage makes, the
+            code of a stage does not parse, or Snakemake is already at work here.
+    """
+
+    def __init__(self, ask: bool) -> None:
+        without_git()
+        self.definitions: dict[str, Any] = yaml.safe_load(Path("dvc.yaml").read_text("utf-8"))["stages"]
+        try:
+            with Repo(".", _wait_for_lock=True) as repo:
+                self.stages = {stage.addressing: stage for stage in repo.index.stages}
+                self.made = {out.def_path: name for name, stage in self.stages.items() for out in stage.outs}
+                self.check_inputs()
+                self.stale = self.ask(repo) if ask else set(self.stages)
+        except (DvcException, SCMError) as error:
+            raise UserError(one_line(error)) from None
+
+    def ask(self, repo: Repo) -> set[str]:
+        """The names of the stages that are stale or follow a stale one."""
+        MARK.parent.mkdir(exist_ok=True)
+        self.lock = hold(LOCK)
+        # first the fingerprint, so that the stages' status tells whether their code changed
+        if repo.status([CODE]):
+            with redirect_stdout(None):
+                repo.reproduce([CODE], single_item=True)
+        stale, todo = set[str](), list(repo.status())
+        while todo:
+            name = todo.pop()
+            if name not in stale:
+                stale.add(name)
+                todo += [follower for follower in self.stages if name in self.before(follower)]
+        MARK.write_text(str(time.time_ns()))  # new content each time: Snakemake compares small files by it
+        return stale
+
+    def before(self, name: str) -> set[str]:
+        """The stages that make what a stage reads."""
+        return {self.made[path] for path in self.reads(name) if path in self.made}
+
+    def reads(self, name: str) -> list[str]:
+        """What a stage reads: outputs of other stages where they make it (or part of it, or all around it)."""
+        paths = dict.fromkeys(dep.def_path for dep in self.stages[name].deps if dep.def_path != "params.yaml")
+        return [one for path in paths for one in [out for out in self.made if overlap(out, path)] or [path]]
+
+    def check_inputs(self) -> None:
+        """Name an input that is missing and that no stage makes, before anything runs."""
+        for name in self.stages:
+            for path in self.reads(name):
+                if path not in self.made and not Path(path).exists():
+                    raise UserError(
+                        f"{path}: no such file or folder, and {name} reads it; put it there, or mend params.yaml"
+                    )
+
+    def inputs(self, rule: str) -> Callable[[Any], list[str | AnnotatedString]]:
+        """The input function of a rule."""
+
+        def of(wildcards: Any) -> list[str | AnnotatedString]:
+            name = "@".join([rule, *wildcards])
+            paths = self.reads(name)
+            return [*paths, str(MARK)] if name in self.stale else [ancient(path) for path in paths]
+
+        return of
+
+    def outputs(self, rule: str) -> list[str | AnnotatedString]:
+        """The outputs of a rule, with ``{item}`` where the stage is made for several; no suffix means a folder."""
+        definition = self.definitions[rule]
+        entries = definition.get("do", definition)["outs"]
+        paths = [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
+        patterns = [path.replace("${item}", "{item}").replace("${key}", "{item}") for path in paths]
+        return [path if Path(path).suffix else directory(path) for path in patterns]
+
+    def results(self) -> list[str]:
+        """Everything that the stages make."""
+        return [path for path, name in self.made.items() if name != CODE]
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two paths are the same or one lies within the other."""
+    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
+
+
+def without_git() -> None:
+    """Tell DVC so where the project was unpacked without git."""
+    local, here = Path(".dvc/config.local"), Path.cwd()
+    if not local.exists() and not any((folder / ".git").exists() for folder in [here, *here.parents]):
+        local.write_text("[core]\n    no_scm = true\n")
+
+
+def hold(path: Path) -> Any:
+    """A lock that ends with this process, however it ends."""
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError("Snakemake is already at work in this folder; wait for it or stop it") from None
+    return file
+
+
+def one_line(error: BaseException) -> str:
+    """A message of DVC with its causes, in one line."""
+    parts: list[str] = []
+    cause: BaseException | None = error
+    while cause:
+        parts += [" ".join(str(cause).split())]
+        cause = cause.__cause__
+    return ": ".join(dict.fromkeys(part for part in parts if part))

@@ -1,0 +1,136 @@
+"""Fingerprint the code of every stage: ``python -m workflow.fingerprint`` writes ``data/code.json``, {stage: hash}.
+
+What counts for a stage is its own module and every project module that it imports, directly or not, without
+comments, docstrings and layout. What is imported for type checkers only does not count, and neither do
+``stages/__main__.py`` and ``kmerl/params.py``, which no stage imports: a new parameter of one stage leaves the others
+alone.
+
+A data file of the package (``kmerl/**/*.csv``, ``.txt``, ``.json``) counts for a module that names it, or the folder
+it lies in, in a string, relative to the module's own folder: ``Path(__file__).with_name("conditions.csv")``. A file
+that ``dvc.yaml`` lists among a stage's dependencies is left out for that stage, as DVC compares it itself.
+"""
+
+import ast
+import hashlib
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kmerl.artifacts import write_json
+from kmerl.errors import UserError
+
+PACKAGES = ("stages", "kmerl")
+DATA = (".csv", ".txt", ".json")
+OUT = Path("data/code.json")
+
+
+class _Bare(ast.NodeTransformer):
+    """Drops docstrings and blocks for type checkers."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
+        checking = ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+        return node.orelse if checking else node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+
+
+def source_file(module: str) -> Path | None:
+    """Where a project module's source is; None if there is no such module."""
+    if module.split(".")[0] not in PACKAGES:
+        return None
+    path = Path(*module.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+@cache
+def parse(file: Path) -> ast.Module:
+    """A module without docstrings and type checkers' imports.
+
+    Raises:
+        UserError: it is not valid Python.
+    """
+    try:
+        tree: ast.Module = _Bare().visit(ast.parse(file.read_text("utf-8")))
+    except SyntaxError as error:
+        raise UserError(f"{file}:{error.lineno}: {error.msg}; mend it") from None
+    return tree
+
+
+def imports(module: str, file: Path) -> Iterator[str]:
+    """The names that a module may import, its parent packages among them."""
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    yield module.rpartition(".")[0]
+    for node in ast.walk(parse(file)):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{name.name}" for name in node.names)
+
+
+def data_files(file: Path) -> set[Path]:
+    """The data files that a module names in its strings, themselves or by their folder."""
+    strings = {node.value for node in ast.walk(parse(file)) if isinstance(node, ast.Constant)}
+    return {
+        path
+        for path in Path("kmerl").rglob("*")
+        if path.suffix in DATA and path.is_relative_to(file.parent)
+        for named in [path, *path.parents]
+        if named != file.parent
+        and named.is_relative_to(file.parent)
+        and named.relative_to(file.parent).as_posix() in strings
+    }
+
+
+def files_of(module: str) -> set[Path]:
+    """A module's source, that of all project modules it needs, and the data files they name."""
+    found: set[Path] = set()
+    todo = [module]
+    while todo:
+        name = todo.pop()
+        file = source_file(name)
+        if file and file not in found:
+            found |= {file} | data_files(file)
+            todo += imports(name, file)
+    return found
+
+
+def fingerprint(stage: str, dag: dict[str, Any]) -> str:
+    """The hash of one stage's code.
+
+    Args:
+        stage: its name, that of its module in ``stages/``.
+        dag: the stages of ``dvc.yaml``.
+    """
+    compared = yaml.safe_dump(dag.get(stage, {}))
+    digest = hashlib.sha256()
+    for file in sorted(files_of(f"stages.{stage}")):
+        if file.suffix == ".py":
+            digest.update(f"\0{file.as_posix()}\0{ast.unparse(parse(file))}".encode())
+        elif file.as_posix() not in compared:
+            digest.update(f"\0{file.as_posix()}\0".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def main() -> int:
+    """Returns the exit status: 0, or 1 after one line."""
+    dag = yaml.safe_load(Path("dvc.yaml").read_text("utf-8"))["stages"]
+    stages = sorted(file.stem for file in Path("stages").glob("[a-z]*.py"))
+    try:
+        write_json(OUT, {stage: fingerprint(stage, dag) for stage in stages})
+    except UserError as error:
+        print(f"code: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

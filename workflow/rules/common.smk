@@ -1,0 +1,18 @@
+# The pipeline as dvc.yaml describes it and DVC finds it; a mistake in the parameters or a missing input ends here.
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path.cwd()))
+from kmerl.errors import UserError
+from kmerl.params import load
+from workflow.bridge import Pipeline
+
+try:
+    load(Path("params.yaml"))
+    pipeline = Pipeline(ask=workflow.is_main_process)
+except UserError as error:
+    raise SystemExit(str(error))
+
+
+wildcard_constraints:
+    item=r"[\w-]+",
