@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,29 @@ def write_table(
         rows = rows.replace_schema_metadata({_METADATA: json.dumps(metadata, sort_keys=True).encode()})
     with whole(path) as temporary:
         pq.write_table(rows, temporary, compression="zstd")
+
+
+@contextmanager
+def table_writer(
+    path: Path | str, schema: pa.Schema, metadata: Mapping[str, Any] | None = None, batch: int = 50_000
+) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Like :func:`write_table`, row by row: the block gets a function that appends one; ``batch`` rows in memory."""
+    stored = {} if metadata is None else {_METADATA: json.dumps(metadata, sort_keys=True).encode()}
+    schema = schema.with_metadata(stored)
+    rows: list[Mapping[str, Any]] = []
+    with whole(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+
+        def flush() -> None:
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+            rows.clear()
+
+        def append(row: Mapping[str, Any]) -> None:
+            rows.append(row)
+            if len(rows) == batch:
+                flush()
+
+        yield append
+        flush()
 
 
 def read_table(path: Path | str, schema: pa.Schema | None = None) -> pl.DataFrame:

@@ -1,0 +1,24 @@
+"""List an archive's files, so that everything else depends on the list and not on the files."""
+
+from pathlib import Path
+from typing import Any
+
+from kmerl.archives.archive import existing_folder
+from kmerl.archives.manifest import MANIFEST, list_files, origin
+from kmerl.artifacts import table_writer
+from kmerl.errors import UserError
+
+
+def main(params: Any, item: str) -> str:
+    """Write ``data/manifests/ITEM.parquet``."""
+    archive = getattr(params.archives, item)
+    folder = existing_folder(Path(archive.folder), f"archive {item}")
+    metadata = {"archive": item, "origin": origin(folder)}
+    files, size = 0, 0
+    with table_writer(f"data/manifests/{item}.parquet", MANIFEST, metadata) as append:
+        for row in list_files(folder, archive.checksum):
+            append(row)
+            files, size = files + 1, size + row["size"]
+        if not files:
+            raise UserError(f"archive {item}: {folder} holds no files; copy the archive there in its official layout")
+    return f"{files} files, {size / 1e6:.1f} MB, {metadata['origin']}"
