@@ -1,0 +1,101 @@
+"""A trained model on stored records: any subset of leads, only visible leads processed (paper App. D.3)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kmerl.leads import LEADS, from_bit_mask, positions
+from kmerl.model.kmerl import KMERL
+from kmerl.model.tokens import Tokens, tokenize
+from kmerl.training.batches import group_tokens
+from kmerl.waveforms import NormalizeParams, WaveformStore
+
+
+@dataclass(frozen=True)
+class Features:
+    """Token features of some records.
+
+    Attributes:
+        records: (b,) which of the rows asked for.
+        tokens: (b, n, D).
+    """
+
+    records: NDArray[np.int64]
+    tokens: Tensor
+
+
+def visible_tokens(
+    store: WaveformStore, row: int, leads: Sequence[str], model: KMERL, normalize: NormalizeParams
+) -> Tokens | None:
+    """All tokens of the asked leads that a record has, or None if it has none of them."""
+    present = from_bit_mask(int(store.present[row]))
+    shown = [lead for lead in leads if lead in present]
+    if not shown:
+        return None
+    signal = store.read_normalized(row, shown, normalize)
+    if model.params.tokens.padding == "dropped":
+        signal = signal[:, : max(int(store.records["length"][row]), model.params.tokens.length)]
+    return tokenize(signal, np.array(positions(shown, LEADS)), model.params.tokens)
+
+
+@torch.inference_mode()
+def encode_records(
+    model: KMERL,
+    store: WaveformStore,
+    rows: Sequence[int],
+    leads: Sequence[str],
+    normalize: NormalizeParams,
+    batch: int,
+) -> Iterator[Features]:
+    """Features of ``rows`` seen through ``leads``, batch by batch; records with none of the leads are left out."""
+    device = next(model.parameters()).device
+    for start in range(0, len(rows), batch):
+        indices = range(start, min(start + batch, len(rows)))
+        found = [(i, visible_tokens(store, rows[i], leads, model, normalize)) for i in indices]
+        kept = [(i, tokens) for i, tokens in found if tokens is not None]
+        if not kept:
+            continue
+        groups, order = group_tokens([tokens for _, tokens in kept])
+        places = np.array([kept[k][0] for k in order])
+        done = 0
+        for group in groups:
+            size = len(group[0])
+            yield Features(places[done : done + size], model.encode(*(part.to(device) for part in group)))
+            done += size
+
+
+@torch.inference_mode()
+def ask_records(
+    model: KMERL,
+    store: WaveformStore,
+    rows: Sequence[int],
+    leads: Sequence[str],
+    normalize: NormalizeParams,
+    queries: Sequence[NDArray[np.float32]],
+    batch: int,
+) -> list[NDArray[np.float32]]:
+    """Probabilities of each list of queries; each record is encoded once for all lists.
+
+    Args:
+        model: in eval mode.
+        store: where the records are.
+        rows: (n,) rows of the store.
+        leads: the leads to show.
+        normalize: the rule of the model's run.
+        queries: lists of query vectors, each (Q, text width); queries of one list see one another.
+        batch: records encoded at a time.
+
+    Returns:
+        For each list (n, Q); NaN where a record has none of the leads.
+    """
+    device = next(model.parameters()).device
+    vectors = [torch.from_numpy(np.array(q)).to(device) for q in queries]
+    answers = [np.full((len(rows), len(q)), np.nan, dtype=np.float32) for q in queries]
+    for features in encode_records(model, store, rows, leads, normalize, batch):
+        for answer, vector in zip(answers, vectors, strict=True):
+            answer[features.records] = model.ask(features.tokens, vector).sigmoid().cpu().numpy()
+    return answers

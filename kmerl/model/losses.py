@@ -1,0 +1,114 @@
+"""The two losses of K-MERL: ECG-report contrast (Eq. 4) and ECG-entity queries (section 2.5)."""
+
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from kmerl.section import Section
+
+
+class LossParams(Section):
+    """Which losses, and how the open choices of Eq. 4 are read."""
+
+    contrastive: Literal["symmetric", "paper_eq4"] = Field(
+        description="symmetric InfoNCE (MERL's code), or Eq. 4 as printed: ECG to text, the positive left out of the "
+        "denominator"
+    )
+    temperature: float = Field(gt=0, description="eta, and tau of Eq. 4 (paper: 0.07)")
+    duplicates: Literal["negative", "masked", "positive"] = Field(
+        description="records of one batch with the same report: each other's negatives, left out, or positives"
+    )
+    contrastive_weight: float = Field(ge=0, description="weight of L_contrast (paper: 1; 0: ablation, Tab. 2a)")
+    query_weight: float = Field(ge=0, description="weight of L_CQ (paper: 1; 0: ablation, Tab. 2a)")
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> "LossParams":
+        if self.contrastive_weight == 0 and self.query_weight == 0:
+            raise ValueError("contrastive_weight and query_weight are both 0: nothing would be learnt")
+        return self
+
+
+def world() -> tuple[int, int]:
+    """This process's rank and the number of processes; (0, 1) when not distributed."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+class _Gather(torch.autograd.Function):
+    """All ranks' rows; the gradient of a rank's rows is the sum over all ranks."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        parts = [torch.empty_like(x) for _ in range(world()[1])]
+        dist.all_gather(parts, x.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        rank, size = world()
+        total = gradients[0].clone().contiguous()
+        dist.all_reduce(total)
+        return total.chunk(size)[rank]
+
+
+def gather(x: Tensor) -> Tensor:
+    """(B, ...) of every rank -> (ranks x B, ...) on every rank, with gradients flowing back to their owners."""
+    if world()[1] == 1:
+        return x
+    gathered: Tensor = _Gather.apply(x)
+    return gathered
+
+
+def contrastive_loss(ecg: Tensor, text: Tensor, reports: Tensor, params: LossParams) -> Tensor:
+    """L_contrast over the batch of all ranks.
+
+    Args:
+        ecg: (B, P) unit vectors of this rank.
+        text: (B, P) unit vectors of this rank, row by row the reports of ``ecg``.
+        reports: (B,) ids; equal ids are the same report.
+        params: the form of the loss.
+
+    Returns:
+        The mean over this rank's rows. Averaged over ranks, as distributed training does with gradients, it is
+        the loss of the whole batch.
+    """
+    rank, _ = world()
+    everyone_ecg, everyone_text, everyone_reports = gather(ecg), gather(text), gather(reports)
+    rows = torch.arange(len(ecg), device=ecg.device) + rank * len(ecg)
+    own = F.one_hot(rows, len(everyone_ecg)).bool()  # (B, all B)
+    same = reports[:, None] == everyone_reports[None, :]
+    loss = _direction(ecg @ everyone_text.T, own, same, params)
+    if params.contrastive == "symmetric":
+        loss = (loss + _direction(text @ everyone_ecg.T, own, same, params)) / 2
+    return loss
+
+
+def _direction(similarity: Tensor, own: Tensor, same: Tensor, params: LossParams) -> Tensor:
+    """One direction of the contrast.
+
+    Args:
+        similarity: (B, N) cosine similarities.
+        own: (B, N) True at a row's own pair.
+        same: (B, N) True where the report is the row's own report.
+        params: the form of the loss.
+    """
+    logits = similarity / params.temperature
+    positives = same if params.duplicates == "positive" else own
+    left_out = same & ~own if params.duplicates == "masked" else torch.zeros_like(own)
+    if params.contrastive == "paper_eq4":
+        left_out = left_out | positives
+    # a row whose batch mates are all left out has no negatives and teaches nothing
+    has_negatives = (~left_out).any(1)
+    normalizer = logits.masked_fill(left_out, float("-inf"))[has_negatives].logsumexp(1)  # (b,)
+    log_probability = logits[has_negatives] - normalizer[:, None]
+    weight = positives[has_negatives].float()
+    per_row = -(log_probability * weight).sum(1) / weight.sum(1)
+    return per_row.sum() / len(similarity)
+
+
+def query_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """L_CQ: binary cross-entropy of logits (B, Q) against labels (B, Q) in {0, 1}, averaged over records and queries."""
+    return F.binary_cross_entropy_with_logits(logits, labels.float())

@@ -1,0 +1,110 @@
+"""From a waveform to tokens, and which of them the encoder may see (paper sections 2.2 and 2.3)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from kmerl.leads import LEADS
+from kmerl.section import Section
+
+
+class TokenParams(Section):
+    """How a waveform is cut into tokens."""
+
+    length: int = Field(ge=1, description="samples per token, p (paper: 100, so M = 50 at S = 5000)")
+    per: Literal["lead", "segment"] = Field(
+        description="a token per lead and segment (paper), or one per segment over all 12 leads, missing leads zero "
+        "(ablation, Tab. 7a)"
+    )
+    padding: Literal["tokens", "dropped"] = Field(
+        description="whether zero padding behind a short record becomes tokens or is left out"
+    )
+
+
+class MaskParams(Section):
+    """Dynamic lead masking and lead-independent segment masking."""
+
+    masked_leads: list[int] = Field(
+        min_length=1, description="how many of the 12 leads may be masked, drawn evenly (paper: 9, 10, 11)"
+    )
+    draw: Literal["per_sample", "per_batch"] = Field(description="draw the number per ECG or per batch")
+    segment_share: float = Field(ge=0, lt=1, description="share of a lead's tokens masked, rounded down (paper: 0.25)")
+    segments: Literal["per_lead", "per_record"] = Field(
+        description="mask equally many tokens in every lead (paper), or anywhere in the record (ablation, Tab. 2c)"
+    )
+
+    @model_validator(mode="after")
+    def _leave_a_lead(self) -> "MaskParams":
+        if any(not 0 <= n < len(LEADS) for n in self.masked_leads):
+            raise ValueError(f"masked_leads must lie in 0..{len(LEADS) - 1}: one lead at least stays visible")
+        return self
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Visible tokens of one record, or of a batch with a leading axis.
+
+    Attributes:
+        segments: (n, p) float32 samples of each visible token.
+        leads: (n,) int64 position of its lead in ``LEADS``.
+        times: (n,) int64 position of its segment, 0..M-1.
+    """
+
+    segments: NDArray[np.float32]
+    leads: NDArray[np.int64]
+    times: NDArray[np.int64]
+
+
+def draw_leads(present: NDArray[np.int64], masked: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Dynamic lead masking: the visible leads, sorted, when ``masked`` of the 12 are to be hidden.
+
+    A record that lacks leads shows as many of those present as the draw allows, and at least one.
+    """
+    visible = min(len(LEADS) - masked, len(present))
+    return np.sort(rng.permutation(present)[:visible])
+
+
+def draw_segments(n_leads: int, n_times: int, params: MaskParams, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Segment masking: (L, M) True where a token stays visible.
+
+    ``per_lead`` hides ``floor(segment_share * M)`` tokens in every lead, independently; ``per_record`` hides as many
+    in all, wherever they fall.
+    """
+    hidden = int(params.segment_share * n_times)
+    noise = rng.random((n_leads, n_times))
+    if params.segments == "per_lead":
+        rank = noise.argsort(axis=1).argsort(axis=1)
+        return rank >= hidden
+    rank = noise.ravel().argsort().argsort().reshape(noise.shape)
+    return rank >= hidden * n_leads
+
+
+def tokenize(
+    signal: NDArray[np.float32],
+    leads: NDArray[np.int64],
+    params: TokenParams,
+    visible: NDArray[np.bool_] | None = None,
+) -> Tokens:
+    """Cut leads into tokens and keep the visible ones.
+
+    Args:
+        signal: (L, S) the visible leads only; a tail shorter than a token is left out.
+        leads: (L,) their positions in ``LEADS``.
+        params: token length, and whether a token spans one lead or all.
+        visible: (L, M) tokens to keep, or (1, M) where a token spans all leads; all by default.
+    """
+    p = params.length
+    n_times = signal.shape[1] // p
+    cut = signal[:, : n_times * p].reshape(len(leads), n_times, p)  # (L, M, p)
+    if params.per == "segment":
+        full = np.zeros((len(LEADS), n_times, p), dtype=np.float32)
+        full[leads] = cut
+        cut = full.transpose(1, 0, 2).reshape(1, n_times, -1)  # (1, M, 12 p)
+        leads = np.zeros(1, dtype=np.int64)
+    if visible is None:
+        visible = np.ones(cut.shape[:2], dtype=bool)
+    lead_rows, times = np.nonzero(visible)
+    return Tokens(np.ascontiguousarray(cut[lead_rows, times]), leads[lead_rows], times)

@@ -1,0 +1,119 @@
+"""The whole of ``params.yaml`` as one checked tree. ``python -m kmerl.params`` lists every parameter.
+
+Only programs import this module: each area's section lives beside the code that uses it, so that a new parameter
+of one area does not count as a change of the others.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from kmerl.archives.archive import ArchiveParams
+from kmerl.archives.simulate.params import SimulateParams
+from kmerl.errors import UserError
+from kmerl.evaluation.zeroshot import ZeroshotParams
+from kmerl.knowledge.params import KnowledgeParams
+from kmerl.preprocessing import PreprocessParams
+from kmerl.reports import ReportsParams
+from kmerl.section import Section
+from kmerl.text import TextParams
+from kmerl.training.params import PretrainParams, override
+
+
+class Params(Section):
+    """All parameters of the pipeline."""
+
+    seed: int = Field(ge=0, description="every random draw derives from it and from the name of what draws")
+    pretraining_archive: str = Field(description="the archive that runs are pretrained on; it needs reports")
+    archives: dict[str, ArchiveParams] = Field(min_length=1, description="archive -> where it lies")
+    simulated: list[str] = Field(description="archives that the pipeline simulates; empty where all are real")
+    simulate: SimulateParams
+    preprocess: PreprocessParams
+    reports: ReportsParams
+    knowledge: KnowledgeParams
+    text: TextParams
+    pretrain: PretrainParams
+    runs: dict[str, dict[str, Any]] = Field(min_length=1, description="run -> what differs from `pretrain`")
+    zeroshot: ZeroshotParams
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Params":
+        if self.pretraining_archive not in self.archives:
+            raise ValueError(f"pretraining_archive {self.pretraining_archive!r} is not among archives")
+        for name, changes in self.runs.items():
+            try:
+                override(self.pretrain, changes)
+            except ValidationError as error:
+                raise ValueError(f"runs.{name}.{_first(error)}") from None
+        return self
+
+
+def _first(error: ValidationError) -> str:
+    """The first problem of a validation, as `dotted.name: what is wrong`."""
+    problem = error.errors()[0]
+    name = ".".join(str(part) for part in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        message = "unknown parameter; check its spelling"
+    elif problem["type"] == "missing":
+        message = "missing; copy it from the repository's params.yaml"
+    elif not isinstance(problem["input"], dict):
+        message += f" (it is {problem['input']!r})"
+    return f"{name}: {message}" if name else message
+
+
+def check(values: Any, source: str) -> Params:
+    """The tree of already parsed values.
+
+    Raises:
+        UserError: a parameter is unknown, missing, of a wrong type or out of range; the message names it.
+    """
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{source}: {_first(error)}") from None
+
+
+def load(path: Path) -> Params:
+    """Read and check a parameters file.
+
+    Raises:
+        UserError: the file is missing, is not YAML, or :func:`check` refuses it.
+    """
+    try:
+        values = yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run this from the project's folder") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    return check(values, str(path))
+
+
+def describe(schema: dict[str, Any], definitions: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """One line per parameter: dotted name and what it is."""
+    for name, entry in schema.get("properties", {}).items():
+        dotted = f"{prefix}{name}"
+        target = definitions.get(entry.get("$ref", "").rpartition("/")[2])
+        if target and "properties" in target:
+            yield from describe(target, definitions, dotted + ".")
+        else:
+            yield f"{dotted:48} {entry.get('description', '')}"
+
+
+def main(argv: list[str]) -> int:
+    """List the parameters, or with ``--schema`` print their JSON schema."""
+    schema = Params.model_json_schema()
+    if argv == ["--schema"]:
+        print(json.dumps(schema, indent=1))
+        return 0
+    print("\n".join(describe(schema, schema["$defs"])))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,126 @@
+"""Training batches: which records, which leads and segments of them, in what order; all a function of the seed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from kmerl.leads import LEADS, from_bit_mask, positions
+from kmerl.model.tokens import MaskParams, TokenParams, Tokens, draw_leads, draw_segments, tokenize
+from kmerl.randomness import generator
+from kmerl.waveforms import NormalizeParams, WaveformStore
+
+Group = tuple[Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Records to learn from or to validate on.
+
+    Attributes:
+        rows: (N,) rows of the waveform store.
+        reports: (N,) row of each record's report among the distinct reports.
+        labels: (N, Q) uint8.
+    """
+
+    rows: NDArray[np.int64]
+    reports: NDArray[np.int64]
+    labels: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch, its records ordered by group.
+
+    Attributes:
+        groups: segments (b, n, p), leads (b, n), times (b, n) of records that show equally many tokens.
+        reports: (B,) rows among the distinct reports.
+        labels: (B, Q).
+    """
+
+    groups: list[Group]
+    reports: Tensor
+    labels: Tensor
+
+
+def group_tokens(records: Sequence[Tokens]) -> tuple[list[Group], list[int]]:
+    """Records that show equally many tokens, stacked; and the order of the records that this makes."""
+    by_count: dict[int, list[int]] = {}
+    for i, tokens in enumerate(records):
+        by_count.setdefault(len(tokens.times), []).append(i)
+    groups = [
+        tuple(
+            torch.from_numpy(np.stack([getattr(records[i], name) for i in members]))
+            for name in ("segments", "leads", "times")
+        )
+        for _, members in sorted(by_count.items())
+    ]
+    return groups, [i for _, members in sorted(by_count.items()) for i in members]  # type: ignore[return-value]
+
+
+class Batches(Dataset[Batch]):
+    """The batches of a run, indexed by step, so that any step can be made again without those before it.
+
+    Args:
+        store: waveforms.
+        examples: the training records.
+        tokens, masking, normalize: how they are shown.
+        batch: records per process and step.
+        seed: of the order and of the masks.
+        rank, size: this process and how many there are; each sees its own part of every global batch.
+    """
+
+    def __init__(
+        self,
+        store: WaveformStore,
+        examples: Examples,
+        tokens: TokenParams,
+        masking: MaskParams,
+        normalize: NormalizeParams,
+        batch: int,
+        seed: int,
+        rank: int = 0,
+        size: int = 1,
+    ):
+        self.store, self.examples = store, examples
+        self.tokens, self.masking, self.normalize = tokens, masking, normalize
+        self.batch, self.seed, self.rank, self.size = batch, seed, rank, size
+        self.steps_per_epoch = len(examples) // (batch * size)
+        self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
+
+    def members(self, step: int) -> NDArray[np.int64]:
+        """(B,) examples of this process at a step: every epoch in a new order, its last partial batch left out."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if self._order[0] != epoch:
+            self._order = (epoch, generator(self.seed, "order", epoch).permutation(len(self.examples)))
+        start = (place * self.size + self.rank) * self.batch
+        return self._order[1][start : start + self.batch]
+
+    def __getitem__(self, step: int) -> Batch:
+        members = self.members(step)
+        shared = int(generator(self.seed, "lead count", step).choice(self.masking.masked_leads))
+        records = [self._show(int(member), step // self.steps_per_epoch, shared) for member in members]
+        groups, order = group_tokens(records)
+        members = members[order]
+        return Batch(
+            groups, torch.from_numpy(self.examples.reports[members]), torch.from_numpy(self.examples.labels[members])
+        )
+
+    def _show(self, member: int, epoch: int, shared_count: int) -> Tokens:
+        """The visible tokens of one record in one epoch."""
+        rng = generator(self.seed, "mask", epoch, member)
+        count = int(rng.choice(self.masking.masked_leads)) if self.masking.draw == "per_sample" else shared_count
+        row = int(self.examples.rows[member])
+        present = np.array(positions(from_bit_mask(int(self.store.present[row]))))
+        leads = draw_leads(present, count, rng)
+        signal = self.store.read_normalized(row, [LEADS[lead] for lead in leads], self.normalize)
+        n_leads = 1 if self.tokens.per == "segment" else len(leads)
+        visible = draw_segments(n_leads, signal.shape[1] // self.tokens.length, self.masking, rng)
+        return tokenize(signal, leads, self.tokens, visible)

@@ -1,0 +1,101 @@
+"""A store, labels and parameters small enough to train on in a second."""
+
+import numpy as np
+import torch
+
+from kmerl.leads import LEADS, bit_mask
+from kmerl.model.kmerl import KMERL
+from kmerl.randomness import generator
+from kmerl.repair import Waveform
+from kmerl.training.batches import Examples
+from kmerl.training.loop import Texts
+from kmerl.training.params import PretrainParams
+from kmerl.waveforms import WaveformStore, store_writer
+
+SAMPLES, QUERIES, REPORTS, TEXT_WIDTH = 200, 3, 7, 6
+
+
+def store(folder, n=24, leads=LEADS):
+    """Waveforms whose amplitude tells the first query's label."""
+    with store_writer(folder, "toy", "simulated", 100, SAMPLES, shard_records=10) as writer:
+        for i in range(n):
+            rng = generator(0, "waveform", i)
+            samples = (rng.normal(size=(12, SAMPLES)) * (400 if i % 2 else 100)).astype(np.int16)
+            mv = samples * 0.001
+            writer.append(
+                Waveform(
+                    samples=samples,
+                    fs=100.0,
+                    length=SAMPLES,
+                    scale=np.full(12, 0.001, np.float32),
+                    offset=np.zeros(12, np.float32),
+                    leads=bit_mask(leads),
+                    minimum=mv.min(1),
+                    maximum=mv.max(1),
+                    mean=mv.mean(1),
+                    deviation=mv.std(1),
+                    zeros=(samples == 0).sum(1),
+                    nans=np.zeros(12, int),
+                    flags=[],
+                ),
+                f"r{i}",
+                f"p{i // 2}",
+                "train",
+            )
+    return WaveformStore(folder)
+
+
+def examples(rows):
+    rows = np.asarray(rows, dtype=np.int64)
+    labels = np.stack([rows % 2, np.ones_like(rows), rows % 3 == 0], axis=1).astype(np.uint8)
+    return Examples(rows, rows % REPORTS, labels)
+
+
+def texts():
+    rng = generator(0, "texts")
+    return Texts(
+        rng.normal(size=(REPORTS, TEXT_WIDTH)).astype(np.float32),
+        rng.normal(size=(QUERIES, TEXT_WIDTH)).astype(np.float32),
+    )
+
+
+def params(**loop):
+    return PretrainParams.model_validate(
+        {
+            "normalize": {"rule": "millivolt", "clip_mv": 5.0, "scope": "record"},
+            "masking": {
+                "masked_leads": [9, 10, 11], "draw": "per_sample", "segment_share": 0.25, "segments": "per_lead"
+            },
+            "model": {
+                "tokens": {"length": 20, "per": "lead", "padding": "tokens"},
+                "encoder": {
+                    "shape": {"width": 8, "depth": 2, "heads": 2}, "feed_forward_ratio": 2.0, "dropout": 0.1,
+                    "lead_embedding": True, "time_embedding": True,
+                },
+                "query": {
+                    "width": 8, "depth": 2, "heads": 2, "head_dim": 4, "feed_forward": 16, "dropout": 0.1,
+                    "self_attention": True,
+                },
+                "projector": {"hidden": 8, "width": 4, "normalization": "none"},
+            },
+            "loss": {
+                "contrastive": "symmetric", "temperature": 0.07, "duplicates": "negative", "contrastive_weight": 1.0,
+                "query_weight": 1.0,
+            },
+            "text_layers": 0,
+            "optimizer": {
+                "learning_rate": 0.003, "weight_decay": 1e-5, "betas": [0.9, 0.999], "warmup_steps": 2,
+                "schedule": "cosine", "clip_norm": 1.0,
+            },
+            "loop": {
+                "batch": 4, "epochs": None, "steps": 8, "precision": "float32", "processes": 1, "threads": 1,
+                "workers": 0, "validate_every": 4, "valid_records": 8, "checkpoint_every": 3,
+            }
+            | loop,
+        }
+    )  # fmt: skip
+
+
+def model(run):
+    torch.manual_seed(0)
+    return KMERL(run.model, TEXT_WIDTH, SAMPLES)

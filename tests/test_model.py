@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from kmerl.model.encoder import SIZES, EcgEncoder, EncoderParams, Shape
+from kmerl.model.kmerl import KMERL, ModelParams
+from kmerl.model.query import QueryNetwork, QueryParams
+from kmerl.model.tokens import tokenize
+from kmerl.training.batches import group_tokens
+
+SMALL = {
+    "tokens": {"length": 20, "per": "lead", "padding": "tokens"},
+    "encoder": {
+        "shape": {"width": 8, "depth": 2, "heads": 2},
+        "feed_forward_ratio": 2.0,
+        "dropout": 0.0,
+        "lead_embedding": True,
+        "time_embedding": True,
+    },
+    "query": {
+        "width": 8, "depth": 2, "heads": 2, "head_dim": 3, "feed_forward": 16, "dropout": 0.0, "self_attention": True
+    },
+    "projector": {"hidden": 8, "width": 4, "normalization": "none"},
+}  # fmt: skip
+
+
+def small_model(**changes):
+    params = {part: SMALL[part] | changes.get(part, {}) for part in SMALL}
+    torch.manual_seed(0)
+    return KMERL(ModelParams.model_validate(params), text_width=6, samples=100).eval()
+
+
+def signal(leads, seed=0):
+    return np.random.default_rng(seed).normal(size=(leads, 100)).astype(np.float32)
+
+
+def batch(model, *records):
+    """Records (signal, leads) -> groups."""
+    return group_tokens([tokenize(s, np.array(leads), model.params.tokens) for s, leads in records])[0]
+
+
+@torch.inference_mode()
+def answers(model, signal, leads, queries=None):
+    ((segments, lead, time),) = batch(model, (signal, leads))
+    features = model.encode(segments, lead, time)
+    queries = torch.ones(3, 6) if queries is None else queries
+    return torch.cat([model.embed_ecg(features).ravel(), model.ask(features, queries).ravel()])
+
+
+def test_one_lead_given_equals_twelve_leads_masked_to_it():
+    model, whole = small_model(), signal(12)
+    visible = np.zeros((12, 5), dtype=bool)
+    visible[7] = True
+    masked = tokenize(whole, np.arange(12), model.params.tokens, visible)
+    alone = tokenize(whole[[7]], np.array([7]), model.params.tokens)
+    groups, _ = group_tokens([masked, alone])
+    with torch.inference_mode():
+        features = model.encode(*groups[0])
+    assert torch.equal(features[0], features[1])
+
+
+def test_reordering_leads_with_their_names_changes_nothing():
+    model, whole = small_model(), signal(12)
+    order = np.random.default_rng(1).permutation(12)
+    assert torch.allclose(answers(model, whole, np.arange(12)), answers(model, whole[order], order), atol=1e-5)
+
+
+def test_swapping_the_names_of_leads_matters():
+    model, two = small_model(), signal(2)
+    assert not torch.allclose(answers(model, two, [0, 1]), answers(model, two, [1, 0]), atol=1e-4)
+
+
+def test_hidden_leads_do_not_reach_the_result():
+    model, a, b = small_model(), signal(12, 0), signal(12, 1)
+    b[3] = a[3]
+    assert torch.equal(answers(model, a[[3]], [3]), answers(model, b[[3]], [3]))
+
+
+def test_a_batch_of_mixed_lead_counts_equals_its_records_one_by_one():
+    model = small_model()
+    records = [(signal(n, n), list(range(n))) for n in (1, 3, 2, 1)]
+    groups, order = group_tokens([tokenize(s, np.array(le), model.params.tokens) for s, le in records])
+    queries = torch.randn(3, 6)
+    with torch.inference_mode():
+        ecg, _, logits = model(groups, torch.randn(4, 6), queries)
+    for place, i in enumerate(order):
+        assert torch.allclose(torch.cat([ecg[place], logits[place]]), answers(model, *records[i], queries), atol=1e-5)
+
+
+def test_without_self_attention_a_class_is_scored_alone():
+    queries = torch.randn(3, 6)
+    for self_attention in (True, False):
+        model = small_model(query={"self_attention": self_attention})
+        together, alone = answers(model, signal(2), [0, 1], queries), answers(model, signal(2), [0, 1], queries[:1])
+        assert torch.allclose(together[4], alone[4], atol=1e-5) is not self_attention
+
+
+@pytest.mark.parametrize(("switch", "count"), [("lead_embedding", 12 * 8), ("time_embedding", 5 * 8)])
+def test_an_embedding_switched_off_has_no_weights(switch, count):
+    def weights(model):
+        return sum(weight.numel() for weight in model.parameters())
+
+    assert weights(small_model()) - weights(small_model(encoder={switch: False})) == count
+
+
+def test_a_token_over_all_leads_is_another_projection():
+    model = small_model(tokens={"per": "segment"}, encoder={"lead_embedding": False})
+    assert model.encoder.project.in_features == 12 * 20
+    assert answers(model, signal(2), [0, 5]).shape == (7,)
+
+
+@pytest.mark.parametrize(("size", "millions"), [("tiny", 5.4), ("small", 21.3), ("middle", 37.9), ("base", 85.1)])
+def test_the_four_sizes_are_the_papers(size, millions):
+    params = EncoderParams.model_validate(SMALL["encoder"] | {"shape": size, "feed_forward_ratio": 4.0})
+    with torch.device("meta"):
+        encoder = EcgEncoder(params, token_width=100, n_times=50)
+    blocks = sum(weight.numel() for weight in encoder.blocks.parameters())
+    assert blocks / 1e6 == pytest.approx(millions, rel=0.02)
+    assert params.resolve() == SIZES[size]
+
+
+@pytest.mark.parametrize(("heads", "head_dim"), [(3, 43), (5, 26)])
+def test_heads_need_not_divide_the_width_of_the_query_network(heads, head_dim):
+    params = QueryParams(
+        width=128, depth=1, heads=heads, head_dim=head_dim, feed_forward=16, dropout=0.0, self_attention=True
+    )
+    assert QueryNetwork(params, text_width=6, ecg_width=8)(torch.randn(2, 7, 8), torch.randn(4, 6)).shape == (2, 4)
+
+
+def test_heads_that_do_not_divide_the_encoders_width_are_refused():
+    with pytest.raises(ValidationError, match="not a multiple"):
+        Shape(width=10, depth=1, heads=3)

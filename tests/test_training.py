@@ -1,0 +1,240 @@
+import os
+
+import numpy as np
+import polars as pl
+import pytest
+import small
+import torch
+import torch.multiprocessing as mp
+from pydantic import ValidationError
+from torch.nn.parallel import DistributedDataParallel
+
+from kmerl.checkpoint import RunConfig, TrainedOn, load_run, save_run
+from kmerl.errors import UserError
+from kmerl.inference import ask_records
+from kmerl.leads import LEADS
+from kmerl.text import TextParams
+from kmerl.training.batches import Batches
+from kmerl.training.loop import Learner, distributed, fit, learning_rate
+from kmerl.training.params import override
+from kmerl.waveforms import WaveformStore
+
+DUPLICATES = ("negative", "masked", "positive")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return small.store(tmp_path_factory.mktemp("store") / "toy")
+
+
+def train(store, scratch, run=None, **fit_options):
+    run = run or small.params()
+    model = small.model(run)
+    history, steps = fit(
+        model,
+        small.texts(),
+        store,
+        small.examples(range(16)),
+        small.examples(range(16, 24)),
+        run,
+        1,
+        scratch,
+        **fit_options,
+    )
+    return model, history, steps
+
+
+def batches(store, run, rank=0, size=1, seed=1):
+    return Batches(
+        store, small.examples(range(16)), run.model.tokens, run.masking, run.normalize, run.loop.batch, seed, rank, size
+    )
+
+
+def weights(model):
+    return torch.cat([weight.detach().ravel() for weight in model.state_dict().values()])
+
+
+def test_a_batch_shows_one_to_three_leads_of_each_record(store):
+    batch = batches(store, small.params())[0]
+    shown = [len(set(record.tolist())) for _, leads, _ in batch.groups for record in leads]
+    assert len(shown) == 4 and set(shown) <= {1, 2, 3}
+    assert {segments.shape[1] % 8 for segments, _, _ in batch.groups} == {0}  # 8 of 10 tokens of each lead
+
+
+def test_labels_and_reports_stay_with_their_record(store):
+    made = batches(store, small.params())
+    batch, examples = made[1], small.examples(range(16))
+    loud = torch.cat([segments.std((1, 2)) > 0.25 for segments, _, _ in batch.groups])
+    assert torch.equal(loud, batch.labels[:, 0].bool())
+    pairs = {(int(r), tuple(row)) for r, row in zip(batch.reports, batch.labels.tolist(), strict=True)}
+    assert pairs == {(int(examples.reports[m]), tuple(examples.labels[m].tolist())) for m in made.members(1)}
+
+
+def test_an_epoch_shows_every_record_once_and_the_next_in_another_order(store):
+    made = batches(store, small.params())
+    first, second = (np.concatenate([made.members(s) for s in steps]) for steps in (range(4), range(4, 8)))
+    assert sorted(first) == sorted(second) == list(range(16))
+    assert first.tolist() != second.tolist()
+
+
+def test_processes_share_an_epoch_without_overlap(store):
+    run = small.params(batch=2)
+    parts = [batches(store, run, rank, 2).members(0) for rank in range(2)]
+    assert np.concatenate(parts).tolist() == batches(store, small.params()).members(0).tolist()
+
+
+def test_any_step_can_be_made_again_without_those_before_it(store):
+    run = small.params()
+    walked = batches(store, run)
+    for step in range(6):
+        expected = walked[step]
+    again = batches(store, run)[5]
+    assert all(
+        torch.equal(a, b) for g, h in zip(expected.groups, again.groups, strict=True) for a, b in zip(g, h, strict=True)
+    )
+
+
+def test_training_learns(store, tmp_path):
+    run = small.params(steps=150, validate_every=150)
+    _, history, steps = train(store, tmp_path, run)
+    query = history["query"].to_numpy()
+    assert steps == 150 and query[-20:].mean() < 0.6 * query[:5].mean()
+    assert history["valid_auc"].drop_nulls().len() == 1
+
+
+def test_the_same_seed_gives_the_same_weights_and_history(store, tmp_path):
+    one, two = train(store, tmp_path / "a"), train(store, tmp_path / "b")
+    assert torch.equal(weights(one[0]), weights(two[0])) and one[1].equals(two[1])
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(store, tmp_path):
+    whole, history, _ = train(store, tmp_path / "whole")
+    train(store, tmp_path / "killed", stop_after=5)
+    resumed, history_resumed, _ = train(store, tmp_path / "killed")
+    assert (tmp_path / "killed/checkpoint.pt").exists()
+    assert torch.equal(weights(whole), weights(resumed)) and history.equals(history_resumed)
+
+
+def test_reading_in_worker_processes_changes_nothing(store, tmp_path):
+    alone = train(store, tmp_path / "alone")[0]
+    helped = train(store, tmp_path / "helped", small.params(workers=2))[0]
+    assert torch.equal(weights(alone), weights(helped))
+
+
+def gradient(store, run, rank=0, size=1):
+    """Gradient of every weight after the first batch, averaged over processes as distributed training does."""
+    learner = Learner(small.model(run), small.texts(), run)
+    wrapped = DistributedDataParallel(learner) if size > 1 else learner
+    wrapped(batches(store, run, rank, size)[0])[0].backward()
+    return torch.cat([weight.grad.ravel() for weight in learner.parameters()])
+
+
+def without_dropout(duplicates, **loop):
+    plain = {"encoder": {"dropout": 0.0}, "query": {"dropout": 0.0}}
+    return override(small.params(**loop), {"model": plain, "loss": {"duplicates": duplicates}})
+
+
+def _rank(rank, folder, path, port):
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    store = WaveformStore(folder)
+
+    def work():
+        for duplicates in DUPLICATES:
+            run = without_dropout(duplicates, batch=2)
+            found = gradient(store, run, rank, 2)
+            history = train(store, path / f"{duplicates}{rank}", run)[1]
+            if rank == 0:
+                torch.save(found, path / f"{duplicates}.pt")
+                history.write_parquet(path / f"{duplicates}.parquet")
+
+    distributed(work)
+
+
+def test_two_processes_learn_what_one_learns(store, tmp_path):
+    mp.spawn(_rank, args=(store.folder, tmp_path, 29500 + os.getpid() % 2000), nprocs=2)
+    for duplicates in DUPLICATES:
+        run = without_dropout(duplicates)
+        assert torch.allclose(torch.load(tmp_path / f"{duplicates}.pt"), gradient(store, run), atol=1e-6)
+        alone, together = (
+            train(store, tmp_path / duplicates, run)[1],
+            pl.read_parquet(tmp_path / f"{duplicates}.parquet"),
+        )
+        assert np.allclose(alone["loss"], together["loss"], atol=1e-3)
+
+
+@pytest.mark.parametrize("duplicates", DUPLICATES)
+def test_every_form_of_the_loss_reaches_every_weight(store, duplicates):
+    run = override(small.params(), {"loss": {"duplicates": duplicates}})
+    learner = Learner(small.model(run), small.texts(), run)
+    learner(batches(store, run)[0])[0].backward()
+    assert [name for name, weight in learner.named_parameters() if weight.grad is None] == []
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero():
+    optimizer = small.params().optimizer
+    rates = [learning_rate(step, 100, optimizer) for step in range(101)]
+    assert rates[0] == pytest.approx(0.0015) and max(rates) == rates[2] == pytest.approx(0.003)
+    assert rates[100] == pytest.approx(0) and all(a >= b for a, b in zip(rates[2:], rates[3:], strict=False))
+
+
+def config(model, run):
+    text = TextParams(encoder="folder", pooling="mean", max_tokens=8, batch=1, threads=1)
+    return RunConfig(
+        method="kmerl", model=run.model, normalize=run.normalize, text=text, text_layers=0, text_width=6, fs=100,
+        samples=small.SAMPLES, vocabulary=["a", "b", "c"], vocabulary_hash="x", seed=1, steps=8,
+        trained_on=TrainedOn(archive="toy", origin="simulated", records=16, reports=7),
+    )  # fmt: skip
+
+
+def test_a_saved_run_answers_as_before(store, tmp_path):
+    run = small.params()
+    model, history, _ = train(store, tmp_path / "scratch")
+    save_run(tmp_path / "run", model, config(model, run), history)
+    loaded, read, _ = load_run(tmp_path / "run")
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
+        "config.json",
+        "history.parquet",
+        "model.safetensors",
+    ]
+    assert read.vocabulary == ["a", "b", "c"] and read.trained_on.origin == "simulated"
+    queries = [small.texts().queries, small.texts().queries[:1]]
+    before, after = (
+        ask_records(m.eval(), store, [3, 5, 20], ["II", "V1"], run.normalize, queries, 2) for m in (model, loaded)
+    )
+    assert [a.shape for a in after] == [(3, 3), (3, 1)]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("damage", ["config.json", "model.safetensors"])
+def test_a_damaged_run_is_refused_in_one_line(store, tmp_path, damage):
+    model, run = small.model(small.params()), small.params()
+    save_run(
+        tmp_path / "run", model, config(model, run), pl.DataFrame(schema=dict.fromkeys(HISTORY_COLUMNS, pl.Float64))
+    )
+    path = tmp_path / "run" / damage
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(UserError, match=damage) as error:
+        load_run(tmp_path / "run")
+    assert "\n" not in str(error.value)
+
+
+HISTORY_COLUMNS = ["step", "learning_rate", "loss", "contrastive", "query", "valid_query", "valid_auc"]
+
+
+def test_records_without_any_asked_lead_get_no_answer(tmp_path):
+    store = small.store(tmp_path / "limb", n=4, leads=["I", "II"])
+    run = small.params()
+    model = small.model(run).eval()
+    (chest,) = ask_records(model, store, [0, 1], ["V1"], run.normalize, [small.texts().queries], 2)
+    (limb,) = ask_records(model, store, [0, 1], LEADS, run.normalize, [small.texts().queries], 2)
+    assert np.isnan(chest).all() and not np.isnan(limb).any()
+
+
+def test_a_runs_changes_are_checked_as_the_parameters_they_change():
+    changed = override(small.params(), {"model": {"encoder": {"shape": "tiny"}}, "loss": {"temperature": 0.1}})
+    assert changed.model.encoder.resolve().depth == 12 and changed.loss.temperature == 0.1
+    assert changed.loss.contrastive == "symmetric"
+    for wrong in ({"loss": {"temprature": 0.1}}, {"loss": {"temperature": -1}}, {"loop": {"epochs": 3}}):
+        with pytest.raises(ValidationError):
+            override(small.params(), wrong)
