@@ -5,9 +5,10 @@ comments, docstrings and layout. What is imported for type checkers only does no
 ``stages/__main__.py`` and ``kmerl/params.py``, which no stage imports: a new parameter of one stage leaves the others
 alone.
 
-A data file of the package (``kmerl/**/*.csv``, ``.txt``, ``.json``) counts for a module that names it, or the folder
-it lies in, in a string, relative to the module's own folder: ``Path(__file__).with_name("conditions.csv")``. A file
-that ``dvc.yaml`` lists among a stage's dependencies is left out for that stage, as DVC compares it itself.
+A data file of the package (``kmerl/**/*.csv``, ``.txt``, ``.json``) counts for a module that names it in a string:
+the file or a folder around it, relative to the module's own folder (``Path(__file__).with_name("classes.csv")``), or
+the package it lies in (``files("kmerl.knowledge.prompts")``). A file that ``dvc.yaml`` lists among a stage's
+dependencies is left out for that stage, as DVC compares it itself.
 """
 
 import ast
@@ -77,17 +78,17 @@ def imports(module: str, file: Path) -> Iterator[str]:
 
 
 def data_files(file: Path) -> set[Path]:
-    """The data files that a module names in its strings, themselves or by their folder."""
+    """The data files that a module names in its strings."""
     strings = {node.value for node in ast.walk(parse(file)) if isinstance(node, ast.Constant)}
-    return {
-        path
-        for path in Path("kmerl").rglob("*")
-        if path.suffix in DATA and path.is_relative_to(file.parent)
-        for named in [path, *path.parents]
-        if named != file.parent
-        and named.is_relative_to(file.parent)
-        and named.relative_to(file.parent).as_posix() in strings
-    }
+    here = file.parent
+
+    def named(path: Path) -> bool:
+        inside = [one for one in (path, *path.parents) if here in one.parents]
+        return ".".join(path.parent.parts) in strings or any(
+            one.relative_to(here).as_posix() in strings for one in inside
+        )
+
+    return {path for path in Path("kmerl").rglob("*") if path.suffix in DATA and named(path)}
 
 
 def files_of(module: str) -> set[Path]:

@@ -1,6 +1,5 @@
 """What the toy stages compute."""
 
-import csv
 from pathlib import Path
 
 
@@ -13,9 +12,3 @@ def ran(stage: str) -> None:
     """Remember that a stage was computed, not restored."""
     with Path("ran.txt").open("a") as file:
         file.write(f"{stage}\n")
-
-
-def names() -> dict[str, str]:
-    """Plain names of the archives."""
-    with Path(__file__).with_name("names.csv").open() as file:
-        return dict(csv.reader(file))

@@ -1,6 +1,8 @@
+import time
 from pathlib import Path
 
-from kmerl.toy import names, ran
+from kmerl.names import names
+from kmerl.toy import ran
 
 
 def main(params):
@@ -9,6 +11,7 @@ def main(params):
     for folder in sorted(Path("data/waveforms").iterdir()):
         total = sum(map(float, (folder / "shard.txt").read_text().split()))
         lines.append(f"{names()[folder.name]},{round(total, params.tables['digits'])}\n")
+    time.sleep(params.tables["pause"])
     Path("results/tables").mkdir(parents=True, exist_ok=True)
     Path("results/tables/sums.csv").write_text("".join(lines))
     return f"{len(lines)} archives"

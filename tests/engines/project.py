@@ -1,0 +1,111 @@
+"""Copies of a project in which tests run the engines."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TOY = Path(__file__).parent
+# what the toy takes from the real project
+SHARED = [".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "profiles", "workflow", "stages/__main__.py"]
+SHARED += ["kmerl/__init__.py", "kmerl/errors.py", "kmerl/artifacts.py"]
+
+
+@dataclass
+class Project:
+    """A project in a folder of its own, with its own git, cache and state."""
+
+    folder: Path
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of this environment in the project; stdout and stderr together."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_", "PYTEST_"))}
+        paths = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        state = str(self.folder.parent / f"{self.folder.name}-state")
+        environment = {**clean, "PATH": paths, "DVC_SITE_CACHE_DIR": state, "PYTHONDONTWRITEBYTECODE": "1"}
+        identity = {f"GIT_{who}_{what}": "test@test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment | identity, text=True, stdout=-1, stderr=subprocess.STDOUT
+        )
+        assert not check or done.returncode == 0, done.stdout
+        return done
+
+    def snakemake(self, *options: str, check: bool = True) -> str:
+        return self.run("snakemake", "--cores", "2", *options, check=check).stdout
+
+    def dvc(self, *arguments: str) -> str:
+        return self.run("dvc", *arguments).stdout
+
+    def planned(self) -> set[str]:
+        """The rules that Snakemake would run."""
+        said = self.snakemake("-n")
+        if "Nothing to be done" in said:
+            return set()
+        jobs = set(re.findall(r"^(\w+) +\d+$", said, re.MULTILINE))
+        assert jobs, said
+        return jobs - {"all", "total"}
+
+    def stale(self) -> set[str]:
+        """The stages that DVC finds changed by themselves."""
+        return set(json.loads(self.run("dvc", "status", "--json", "--quiet").stdout or "{}"))
+
+    def agreed(self) -> bool:
+        """Whether both engines find nothing to do."""
+        return self.planned() == set() and self.stale() == set()
+
+    def computed(self) -> list[str]:
+        """What toy stages were really computed since the last call."""
+        file = self.folder / "ran.txt"
+        stages = sorted(file.read_text().split()) if file.exists() else []
+        file.unlink(missing_ok=True)
+        return stages
+
+    def replace(self, file: str, old: str, new: str) -> None:
+        """Edit a file."""
+        text = (self.folder / file).read_text()
+        assert old in text
+        (self.folder / file).write_text(text.replace(old, new))
+
+    def commit(self) -> None:
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-q", "-m", "state")
+
+    def copy(self, folder: Path) -> "Project":
+        """The same state in another folder."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder)
+
+
+def toy(folder: Path) -> Project:
+    """The toy pipeline, run by the real bridge, rules and settings."""
+    shutil.copytree(TOY, folder, ignore=shutil.ignore_patterns("__pycache__", "project.py"))
+    for name in SHARED:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, folder / name)
+    with (folder / ".gitignore").open("a") as file:
+        file.write("/ran.txt\n")
+    return _with_git(folder)
+
+
+def real(folder: Path, profile: str) -> Project:
+    """This project without its data, switched to a profile."""
+    left_out = (".git", ".venv", ".snakemake", "data", "logs", "tmp", "cache", "__pycache__", "dvc.lock", ".*_cache")
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*left_out))
+    project = _with_git(folder)
+    project.run("python", "-m", "workflow.profile", profile)
+    return project
+
+
+def _with_git(folder: Path) -> Project:
+    project = Project(folder)
+    project.run("git", "init", "-q")
+    project.commit()
+    return project

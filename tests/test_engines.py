@@ -1,0 +1,347 @@
+"""The two engines agree: on a toy pipeline, run by the real bridge and rules, and on the real one."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from engines.project import ROOT, Project, real, toy
+
+from workflow import fingerprint, profile
+
+ALL = ["preprocess@a", "preprocess@b", "register@a", "register@b", "simulate@a", "simulate@b", "tables"]
+TABLE = "results/tables/sums.csv"
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """The toy pipeline as a fresh clone."""
+    return toy(tmp_path_factory.mktemp("fresh") / "toy")
+
+
+@pytest.fixture(scope="module")
+def made(fresh, tmp_path_factory):
+    """The toy pipeline after `snakemake --cores 2`, committed."""
+    project = fresh.copy(tmp_path_factory.mktemp("made") / "toy")
+    project.snakemake()
+    assert project.computed() == ALL
+    project.commit()
+    return project
+
+
+@pytest.fixture
+def project(made, tmp_path):
+    """A copy of the finished toy pipeline to play with."""
+    return made.copy(tmp_path / "toy")
+
+
+def test_t1_after_snakemake_both_engines_have_nothing_to_do(made):
+    assert made.agreed()
+
+
+def test_t2_after_dvc_repro_both_engines_have_nothing_to_do_and_the_record_is_the_same(fresh, made, tmp_path):
+    project = fresh.copy(tmp_path / "toy")
+    project.dvc("repro")
+    assert project.computed() == ALL
+    assert project.agreed()
+    assert (project.folder / "dvc.lock").read_bytes() == (made.folder / "dvc.lock").read_bytes()
+
+
+@pytest.mark.parametrize("engine", ["snakemake", "dvc"])
+def test_t3_t5_a_changed_value_runs_the_same_stages_in_either_engine_and_changing_it_back_computes_nothing(
+    project, engine
+):
+    before = (project.folder / TABLE).read_bytes()
+
+    def run():
+        return project.snakemake() if engine == "snakemake" else project.dvc("repro")
+
+    project.replace("params.yaml", "factor: 2", "factor: 3")
+    assert project.planned() == {"preprocess", "tables"}
+    run()
+    assert project.computed() == ["preprocess@a", "preprocess@b", "tables"]
+    assert (project.folder / TABLE).read_bytes() != before
+    assert project.agreed()
+    project.commit()
+
+    project.replace("params.yaml", "factor: 3", "factor: 2")
+    assert project.planned() == {"preprocess", "tables"}
+    run()
+    assert project.computed() == []
+    assert (project.folder / TABLE).read_bytes() == before
+    assert project.agreed()
+
+    project.run("git", "checkout", "-q", "--force", "HEAD")
+    project.dvc("checkout")
+    assert project.agreed()
+
+
+def test_t4_comments_docstrings_and_unrelated_files_make_nothing_stale(project):
+    project.replace("kmerl/toy.py", '"""n numbers that depend on the seed."""', '"""Other words."""  # a comment')
+    project.replace("stages/tables.py", "lines = []", "\n    # why\n    lines = (\n        []\n    )")
+    project.replace("stages/__main__.py", "import importlib\n", "import importlib\n\nUNUSED = 1\n")
+    project.replace("kmerl/params.py", "SECTIONS =", "UNUSED = 1\nSECTIONS =")
+    (project.folder / "notes.txt").write_text("unrelated")
+    assert project.planned() == set()
+    project.dvc("repro")
+    assert project.computed() == []
+
+
+def test_t4_changed_code_makes_its_stage_and_what_follows_stale(project):
+    project.replace("stages/preprocess.py", "float(value) *", "1.0 * float(value) *")
+    assert project.planned() == {"preprocess", "tables"}
+    project.replace("kmerl/names.csv", "Archive A", "The first")
+    project.dvc("repro")
+    assert project.computed() == ["preprocess@a", "preprocess@b", "tables"]
+    assert project.agreed()
+
+
+def test_t7_a_killed_run_needs_no_unlocking_and_keeps_finished_stages(project):
+    project.replace("params.yaml", "factor: 2", "factor: 4")
+    project.replace("params.yaml", "pause: 0 ", "pause: 60 ")
+    paths = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    process = subprocess.Popen(
+        ["snakemake", "--cores", "2", "--quiet", "all"],
+        cwd=project.folder,
+        env=os.environ | paths,
+        start_new_session=True,
+    )
+    while not (ran := project.folder / "ran.txt").exists() or "tables" not in ran.read_text():
+        assert process.poll() is None
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    project.computed()
+    project.replace("params.yaml", "pause: 60 ", "pause: 0 ")
+    project.snakemake()
+    assert project.computed() == ["tables"]
+    assert project.agreed()
+
+
+def test_t9_the_pipeline_runs_where_there_is_no_git(fresh, tmp_path):
+    project = fresh.copy(tmp_path / "toy")
+    project.run("rm", "-rf", ".git")
+    project.snakemake("data/simulated/a")
+    assert project.computed() == ["simulate@a"]
+    assert "simulate@a" not in project.stale()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "line"),
+    [
+        ("params.yaml", "seed: 1", "sed: 1", "params.yaml: unknown parameter sed"),
+        ("params.yaml", "watch: data/simulated/a", "watch: data/raw/a", "data/raw/a: no such file or folder"),
+        ("stages/tables.py", "lines = []", "lines = [", "stages/tables.py:12: '[' was never closed"),
+    ],
+)
+def test_a_users_mistake_is_answered_in_one_line_before_anything_runs(project, file, old, new, line):
+    project.replace(file, old, new)
+    said = project.snakemake(check=False)
+    assert line in said
+    assert "Traceback" not in said
+    assert project.computed() == []
+
+
+def test_a_failing_stage_says_why_on_the_terminal(project):
+    project.replace("params.yaml", "factor: 2", "factor: -1")
+    said = project.snakemake(check=False)
+    assert "preprocess@a: preprocess.factor is negative; make it positive" in said
+    assert "Traceback" not in said
+
+
+def test_a_second_snakemake_in_the_same_folder_is_refused(project):
+    lock = project.folder / ".dvc/tmp/snakemake.lock"
+    holder = subprocess.Popen(["flock", str(lock), "sleep", "60"])
+    try:
+        time.sleep(0.3)
+        assert "already at work" in project.snakemake("-n", check=False)
+    finally:
+        holder.kill()
+
+
+# ---------------------------------------------------------------------------------------------- the real pipeline
+
+
+def rules() -> dict[str, str]:
+    """The text of every rule of the real pipeline."""
+    text = "\n".join(file.read_text() for file in sorted((ROOT / "workflow/rules").glob("*.smk")))
+    return dict(re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL))
+
+
+def test_every_stage_has_its_rule_and_every_rule_its_stage():
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert set(rules()) == set(stages) - {"code"}
+    for name, text in rules().items():
+        at, wildcard = ("@{item}", "@{wildcards.item}") if "foreach" in stages[name] else ("", "")
+        for part in [f'pipeline.inputs("{name}")', f'pipeline.outputs("{name}")', f'"logs/{name}{at}.log"']:
+            assert part in text
+        for part in [
+            f'"logs/{name}{at}.tsv"',
+            "threads:",
+            "mem_mb=",
+            "runtime=",
+            f"workflow.run {name}{wildcard} {{log}}",
+        ]:
+            assert part in text
+
+
+def test_every_packaged_data_file_counts_for_a_stage(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    fingerprint.parse.cache_clear()
+    counted = {
+        file for stage in Path("stages").glob("[a-z]*.py") for file in fingerprint.files_of(f"stages.{stage.stem}")
+    }
+    data = {file for file in Path("kmerl").rglob("*") if file.suffix in fingerprint.DATA}
+    assert data <= counted
+    assert Path("kmerl/params.py") not in counted
+
+
+# ------------------------------------------------------------------------------------------------------ fingerprints
+
+
+@pytest.fixture
+def code(tmp_path, monkeypatch):
+    """A stage that imports two modules, one of them for type checkers only, and reads a table."""
+    monkeypatch.chdir(tmp_path)
+    files = {
+        "stages/one.py": "import typing\nfrom kmerl import a\nif typing.TYPE_CHECKING:\n    import kmerl.b\n",
+        "kmerl/__init__.py": "",
+        "kmerl/a.py": '"""Doc."""\nfrom . import c\nTABLE = "tables"\n',
+        "kmerl/b.py": "x = 1\n",
+        "kmerl/c.py": 'x = "other.txt"\n',
+        "kmerl/tables/one.csv": "1\n",
+        "kmerl/other.txt": "1\n",
+        "kmerl/unread.csv": "1\n",
+    }
+    for name, text in files.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text)
+
+    def of(dag=None):
+        fingerprint.parse.cache_clear()
+        return fingerprint.fingerprint("one", dag or {})
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "counts"),
+    [
+        ("kmerl/a.py", '"""Other."""\nfrom . import c  # why\n\n\nTABLE = \'tables\'\n', False),
+        ("kmerl/a.py", '"""Doc."""\nfrom . import c\nTABLE = "tables"\ny = 1\n', True),
+        ("kmerl/c.py", 'x = "other.txt", 2\n', True),
+        ("kmerl/b.py", "x = 2\n", False),
+        ("kmerl/__init__.py", "x = 1\n", True),
+        ("kmerl/tables/one.csv", "2\n", True),
+        ("kmerl/other.txt", "2\n", True),
+        ("kmerl/unread.csv", "2\n", False),
+    ],
+)
+def test_a_fingerprint_changes_with_what_the_stage_uses_only(code, file, text, counts):
+    before = code()
+    Path(file).write_text(text)
+    assert (code() != before) == counts
+
+
+def test_a_data_file_that_dvc_compares_is_left_out_for_that_stage(code):
+    dag = {"one": {"deps": ["kmerl/other.txt"]}}
+    before = code(dag)
+    Path("kmerl/other.txt").write_text("2\n")
+    assert code(dag) == before
+
+
+# ---------------------------------------------------------------------------------------------------------- profiles
+
+DEMO = """\
+# The demo.
+seed: 1        # any
+archives:
+  a: {folder: x}
+  b: {folder: y}
+model:
+  width:  128  # wide
+  clip: null
+"""
+
+
+@pytest.fixture
+def profiles(tmp_path, monkeypatch):
+    """Writes a profile, switches to it and returns the values, or the message."""
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(DEMO)
+    Path("params").mkdir()
+
+    def switch(name, text=None):
+        if text:
+            Path(f"params/{name}.yaml").write_text(text)
+        profile.switch(name)
+        return yaml.safe_load(Path("params.yaml").read_text())
+
+    return switch
+
+
+def test_a_profile_changes_what_it_names_and_keeps_comments(profiles):
+    values = profiles("tiny", "model: {width: 8}\narchives: !replace\n  c: {folder: z}\n")
+    assert values == {"seed": 1, "archives": {"c": {"folder": "z"}}, "model": {"width": 8, "clip": None}}
+    assert "# wide" in Path("params.yaml").read_text()
+
+
+def test_switching_from_profile_to_profile_and_back_restores_the_demos_bytes(profiles):
+    profiles("tiny", "seed: 2\n")
+    assert profiles("other", "model: {clip: 5}\n")["seed"] == 1
+    profiles("demo")
+    profiles("demo")
+    assert Path("params.yaml").read_text() == DEMO
+    assert not Path("params/demo.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model: {widht: 8}", r"params/bad.yaml: model.widht: no such parameter; did you mean width\?"),
+        ("model: [", "params/bad.yaml: not valid YAML"),
+        ("# nothing", "params/bad.yaml: holds no parameters"),
+    ],
+)
+def test_a_mistake_in_a_profile_is_named_and_changes_nothing(profiles, text, message):
+    with pytest.raises(profile.UserError, match=message):
+        profiles("bad", text)
+    assert Path("params.yaml").read_text() == DEMO
+
+
+def test_changes_made_by_hand_under_a_profile_are_never_overwritten(profiles):
+    profiles("tiny", "seed: 2\n")
+    Path("params.yaml").write_text(Path("params.yaml").read_text() + "# mine\n")
+    with pytest.raises(profile.UserError, match="changed by hand"):
+        profiles("demo")
+
+
+def test_every_profile_of_the_project_fits_its_parameters(tmp_path, monkeypatch):
+    from kmerl.params import load
+
+    for file in sorted((ROOT / "params").glob("*.yaml")):
+        project = tmp_path / file.stem
+        (project / "params").mkdir(parents=True)
+        base = ROOT / "params/demo.yaml" if (ROOT / "params/demo.yaml").exists() else ROOT / "params.yaml"
+        (project / "params.yaml").write_bytes(base.read_bytes())
+        (project / "params" / file.name).write_bytes(file.read_bytes())
+        monkeypatch.chdir(project)
+        profile.switch(file.stem)
+        load(Path("params.yaml"))
+
+
+@pytest.mark.skipif(not (ROOT / "params/tiny.yaml").exists(), reason="params/tiny.yaml is not there")
+def test_t1_t3_on_the_real_pipeline(tmp_path):
+    project: Project = real(tmp_path / "project", "tiny")
+    project.snakemake()
+    assert project.agreed()
+    project.replace("params.yaml", "bootstrap: ", "bootstrap: 1")
+    assert "zeroshot" in project.planned()
+    assert "pretrain" not in project.planned()
+    project.dvc("repro")
+    assert project.agreed()
