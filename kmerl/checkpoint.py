@@ -1,4 +1,7 @@
-"""A pretrained run on disk: ``model.safetensors``, ``config.json``, ``history.parquet``. Loading runs no foreign code."""
+"""A pretrained run on disk: ``model.safetensors``, ``config.json``, ``history.parquet``.
+
+Loading one runs no foreign code: weights are safetensors, the rest is JSON and Parquet.
+"""
 
 from pathlib import Path
 

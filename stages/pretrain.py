@@ -44,9 +44,8 @@ def examples(store: WaveformStore, texts: Embeddings, split: str) -> tuple[Examp
         .join(labels.select("record_id"), on="record_id", how="semi", maintain_order="left")
     )
     matrix = label_matrix(vocabulary, labels, rows["record_id"].to_list())
-    return Examples(
-        rows["store_row"].to_numpy().astype(np.int64), rows["report"].to_numpy().astype(np.int64), matrix
-    ), vocabulary
+    store_rows, report_rows = (rows[column].to_numpy().astype(np.int64) for column in ("store_row", "report"))
+    return Examples(store_rows, report_rows, matrix), vocabulary
 
 
 def some(valid: Examples, most: int, seed: int) -> Examples:
@@ -90,7 +89,9 @@ def train(params: Any, item: str, run: PretrainParams) -> str:
         method="kmerl", model=run.model, normalize=run.normalize, text=params.text, text_layers=run.text_layers,
         text_width=model.text_width, fs=store.fs, samples=store.samples, vocabulary=vocabulary.queries,
         vocabulary_hash=vocabulary.hash, seed=params.seed, steps=steps,
-        trained_on=TrainedOn(archive=store.archive, origin=store.origin, records=len(learn), reports=len(reports.texts)),
+        trained_on=TrainedOn(
+            archive=store.archive, origin=store.origin, records=len(learn), reports=len(reports.texts)
+        ),
     )  # fmt: skip
     save_run(Path("data/runs") / item, model, config, history, live.state_dict() if live else None)
     remove(scratch)

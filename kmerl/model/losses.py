@@ -110,5 +110,5 @@ def _direction(similarity: Tensor, own: Tensor, same: Tensor, params: LossParams
 
 
 def query_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """L_CQ: binary cross-entropy of logits (B, Q) against labels (B, Q) in {0, 1}, averaged over records and queries."""
+    """L_CQ: binary cross-entropy of logits (B, Q) with labels (B, Q) in {0, 1}, averaged over both axes."""
     return F.binary_cross_entropy_with_logits(logits, labels.float())

@@ -140,7 +140,8 @@ def fit(
         model: freshly made; a checkpoint in ``scratch`` replaces its weights.
         texts: of reports and queries.
         store: waveforms of both splits.
-        train, valid: records.
+        train: records to learn from.
+        valid: records to validate on.
         params: of the run.
         seed: of order, masks and dropout.
         scratch: folder for the checkpoint of a run that has not ended.
