@@ -1,0 +1,130 @@
+"""Names of ECG findings and how machine reports write them: the data files beside this module, expanded.
+
+``lexicon.csv`` holds one finding per row: its full name, its superclasses, and the forms in which reports write it
+(separated by ``|``). ``{slot}`` in a form stands for every wording of that slot in ``slots.csv``; in a name it makes
+one finding per value of the slot. Forms are compared word by word (hyphens, slashes and brackets only separate
+words), so no regular expressions are needed. ``cues.csv`` holds the phrases that negate, weaken or date a finding.
+"""
+
+import csv
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from kmerl.knowledge.words import words
+
+VERSION = "1"
+"""Changes whenever the lexicon answers differently, so that stored answers of another version are not taken."""
+
+Phrase = tuple[str, ...]
+Value = TypeVar("Value")
+
+_FOLDER = Path(__file__).parent
+_SLOT = re.compile(r"\{(\w+)\}")
+
+
+class Phrases(Generic[Value]):
+    """A dictionary of phrases in which the longest one at a place is found."""
+
+    def __init__(self) -> None:
+        self._values: dict[Phrase, Value] = {}
+        self._lengths: dict[str, list[int]] = {}
+
+    def add(self, phrase: Phrase, value: Value) -> None:
+        """Add a phrase.
+
+        Raises:
+            ValueError: the phrase already means something else.
+        """
+        if self._values.setdefault(phrase, value) != value:
+            raise ValueError(f"{' '.join(phrase)!r} means both {self._values[phrase]} and {value}")
+        lengths = self._lengths.setdefault(phrase[0], [])
+        if len(phrase) not in lengths:
+            lengths.append(len(phrase))
+            lengths.sort(reverse=True)
+
+    def get(self, phrase: Phrase) -> Value | None:
+        """The value of exactly this phrase."""
+        return self._values.get(phrase)
+
+    def starting(self, text: Phrase, at: int) -> Iterator[tuple[int, Value]]:
+        """The ends and values of the phrases that start at word ``at``, the longest first."""
+        for length in self._lengths.get(text[at], ()):
+            if at + length <= len(text) and (value := self._values.get(text[at : at + length])) is not None:
+                yield at + length, value
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+@dataclass(frozen=True)
+class Cue:
+    """What a phrase does to findings: ``meaning`` and the direction in which they stand."""
+
+    meaning: str
+    direction: str
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """The expanded data files."""
+
+    forms: Phrases[str]
+    """Written form -> full name."""
+    superclasses: dict[str, tuple[str, ...]]
+    """Full name -> every superclass above it."""
+    cues: Phrases[Cue]
+
+
+def as_phrase(text: str) -> Phrase:
+    """The words of a text."""
+    return tuple(word.text for word in words(text))
+
+
+@cache
+def load() -> Lexicon:
+    """The lexicon, read once."""
+    slots: dict[str, dict[str, list[str]]] = {}
+    for row in _rows("slots.csv"):
+        slots.setdefault(row["slot"], {})[row["name"]] = row["forms"].split("|")
+    every = {slot: list(itertools.chain(*values.values())) for slot, values in slots.items()}
+    forms: Phrases[str] = Phrases()
+    superclasses: dict[str, tuple[str, ...]] = {}
+    for row in _rows("lexicon.csv"):
+        named = _SLOT.findall(row["name"])
+        for values in itertools.product(*(slots[slot] for slot in named)):
+            chosen = dict(zip(named, values, strict=True))
+            name = _set(row["name"], chosen)
+            superclasses[name] = tuple(_set(s, chosen) for s in row["superclasses"].split("|") if s)
+            wordings = every | {slot: slots[slot][value] for slot, value in chosen.items()}
+            for form in [name, *row["forms"].split("|")]:
+                for text in _expand(form, wordings):
+                    forms.add(as_phrase(text), name)
+    cues: Phrases[Cue] = Phrases()
+    for row in _rows("cues.csv"):
+        for text in row["phrase"].split("|"):
+            cues.add(as_phrase(text), Cue(row["meaning"], row["direction"]))
+    return Lexicon(forms, superclasses, cues)
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with (_FOLDER / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _set(template: str, values: dict[str, str]) -> str:
+    return _SLOT.sub(lambda match: values[match[1]], template)
+
+
+def _expand(form: str, wordings: dict[str, list[str]]) -> Iterator[str]:
+    """Every text that a form stands for; wordings may hold slots themselves."""
+    match = _SLOT.search(form)
+    if match is None:
+        yield form
+        return
+    for wording in wordings[match[1]]:
+        yield from _expand(form[: match.start()] + wording + form[match.end() :], wordings)

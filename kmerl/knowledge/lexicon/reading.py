@@ -1,0 +1,258 @@
+"""Reading a report with the lexicon: which findings it names, and how far it asserts each of them.
+
+Rules, in the manner of NegEx and ConText (Chapman 2001, Harkema 2009):
+
+- The longest form at a place wins; forms never reach over a sentence's end.
+- A cue before a finding ("no evidence of", "possible", "cannot rule out", "history of") reaches forward to the end of
+  the clause: to a comma, a dash, "with", "but" and the like. It passes commas only within a list that ends in "or".
+- A cue behind a finding ("has resolved", "no longer present", "is possible") reaches back to the nearest finding
+  and to those coordinated with it.
+- "no significant change", "compared to prior ecg" and the like say nothing about a finding beside them.
+- "A or B" leaves open which of the two is there, so both are uncertain.
+- Where several cues reach a finding: negated, then historical, then not excluded, then uncertain. "Cannot rule out X"
+  is weaker than "possible X": the reader saw no sign of it, only none against it.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from kmerl.knowledge.lexicon import Cue, Lexicon, Phrase, load
+from kmerl.knowledge.words import COMMA, DASH, HARD, Word, surface, words
+
+_COORDINATORS = {"and", "or", "nor", "vs", "versus", "plus"}
+_TERMINATORS = {"with", "but", "however", "although", "though", "except", "now", "which", "unless", "otherwise"}
+
+
+class Assertion(IntEnum):
+    """How far a report asserts a finding, from the strongest to the weakest."""
+
+    PRESENT = 0
+    UNCERTAIN = 1
+    NOT_EXCLUDED = 2
+    HISTORICAL = 3
+    NEGATED = 4
+
+
+_MEANINGS = {
+    "possible": Assertion.UNCERTAIN,
+    "not_excluded": Assertion.NOT_EXCLUDED,
+    "historical": Assertion.HISTORICAL,
+    "negated": Assertion.NEGATED,
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A finding named in a report: as written, by its full name, and how far it is asserted."""
+
+    written: str
+    name: str
+    assertion: Assertion
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Words ``[first, last)``; ``names`` are (written, full name), several where they share a head word."""
+
+    first: int
+    last: int
+    names: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class _CueSpan:
+    first: int
+    last: int
+    cue: Cue
+
+
+def read(text: str) -> list[Finding]:
+    """The findings of a report in the order in which they are written."""
+    lexicon = load()
+    result = []
+    for sentence in _sentences(words(text)):
+        taken = [False] * len(sentence)
+        cues = _cues(sentence, lexicon, taken, neutral=True)
+        spans = _spans(text, sentence, lexicon, taken)
+        cues += _cues(sentence, lexicon, taken, neutral=False)
+        assertions = _assertions(sentence, spans, cues)
+        for span, assertion in zip(spans, assertions, strict=True):
+            result += [Finding(written, name, assertion) for written, name in span.names]
+    return result
+
+
+def _sentences(text: list[Word]) -> list[list[Word]]:
+    result: list[list[Word]] = []
+    for word in text:
+        if not result or word.boundary == HARD:
+            result.append([])
+        result[-1].append(word)
+    return result
+
+
+def _cues(sentence: list[Word], lexicon: Lexicon, taken: list[bool], *, neutral: bool) -> list[_CueSpan]:
+    """The cue phrases on words not taken yet, which they then take; neutral ones come before all else."""
+    phrase = tuple(word.text for word in sentence)
+    result, i = [], 0
+    while i < len(sentence):
+        for last, cue in lexicon.cues.starting(phrase, i):
+            if (cue.meaning == "neutral") == neutral and not any(taken[i:last]):
+                if not neutral:
+                    result.append(_CueSpan(i, last, cue))
+                taken[i:last] = [True] * (last - i)
+                i = last - 1
+                break
+        i += 1
+    return result
+
+
+def _spans(text: str, sentence: list[Word], lexicon: Lexicon, taken: list[bool]) -> list[_Span]:
+    """The findings' forms, longest first at each place, with the findings that share their words."""
+    phrase = tuple(word.text for word in sentence)
+    found: list[tuple[int, int, str]] = []
+    i = 0
+    while i < len(sentence):
+        for last, name in lexicon.forms.starting(phrase, i):
+            if not any(taken[i:last]) and _unbroken(sentence, i, last):
+                found.append((i, last, name))
+                taken[i:last] = [True] * (last - i)
+                i = last - 1
+                break
+        i += 1
+    result = []
+    for first, last, name in found:
+        written = surface(text, sentence[first].start, sentence[last - 1].end)[0]
+        shared = _sites_behind(phrase, first, last, lexicon)
+        names = shared or [(written, name)]
+        before = _modifiers_before(phrase, first, last, lexicon, taken)
+        start = first - sum(length + 1 for length, _ in before)
+        result.append(_Span(start, last, tuple([pair for _, pair in reversed(before)] + names)))
+    return result
+
+
+def _unbroken(sentence: list[Word], first: int, last: int) -> bool:
+    """A form may hold a comma ("inferior infarct, old") only if it ends its clause there."""
+    if all(word.boundary != COMMA for word in sentence[first + 1 : last]):
+        return True
+    return last == len(sentence) or sentence[last].boundary != "" or sentence[last].text in _TERMINATORS
+
+
+def _modifiers_before(
+    phrase: Phrase, first: int, last: int, lexicon: Lexicon, taken: list[bool]
+) -> list[tuple[int, tuple[str, str]]]:
+    """Findings that leave their head word to the one at ``[first, last)``: "inferior and lateral st elevation".
+
+    Returns the number of words each modifier has, and (written, full name), from right to left.
+    """
+    result: list[tuple[int, tuple[str, str]]] = []
+    while first >= 2 and (phrase[first - 1] in _COORDINATORS or result):
+        found = _with_head_of(phrase, first, last, lexicon, taken, joined=phrase[first - 1] in _COORDINATORS)
+        if found is None:
+            break
+        length, joint, pair = found
+        result.append((length + joint - 1, pair))
+        # the modifier's own words belong to the finding now
+        taken[first - length - joint : first] = [True] * (length + joint)
+        first -= length + joint
+    return result
+
+
+def _with_head_of(
+    phrase: Phrase, first: int, last: int, lexicon: Lexicon, taken: list[bool], *, joined: bool
+) -> tuple[int, int, tuple[str, str]] | None:
+    """The finding whose modifier ends before ``first``: its length, the joining words, and its names."""
+    joint = 1 if joined else 0
+    for length in (3, 2, 1):
+        start = first - joint - length
+        if start < 0 or any(taken[start:first]):
+            continue
+        for head in range(first + 1, last):
+            whole = phrase[start : start + length] + phrase[head:last]
+            name = lexicon.forms.get(whole)
+            if name is not None:
+                return length, joint, (" ".join(whole), name)
+    return None
+
+
+def _sites_behind(phrase: Phrase, first: int, last: int, lexicon: Lexicon) -> list[tuple[str, str]]:
+    """The findings of "st elevation in inferior and lateral leads", one per site; empty if it is not so written."""
+    rest = phrase[last : last + 8]
+    if not rest or rest[0] != "in" or "leads" not in rest:
+        return []
+    result: list[tuple[str, str]] = []
+    site: Phrase = ()
+    for word in rest[1 : rest.index("leads") + 1]:
+        if word not in _COORDINATORS and word != "leads":
+            site = () if word == "the" else (*site, word)
+            continue
+        whole = (*phrase[first:last], "in", *site, "leads")
+        name = lexicon.forms.get(whole)
+        if name is None:
+            return []
+        result.append((" ".join(whole), name))
+        site = ()
+    return result
+
+
+def _assertions(sentence: list[Word], spans: list[_Span], cues: list[_CueSpan]) -> list[Assertion]:
+    result = [Assertion.PRESENT] * len(spans)
+    for cue in cues:
+        meaning = _MEANINGS[cue.cue.meaning]
+        reached = _forward(sentence, spans, cue) if cue.cue.direction == "forward" else []
+        # "pvcs previously": a cue with nothing behind it in its clause looks back
+        if cue.cue.direction == "backward" or (not reached and meaning == Assertion.HISTORICAL):
+            reached = _backward(sentence, spans, cue)
+        for i in reached:
+            result[i] = max(result[i], meaning)
+    for i in range(len(spans) - 1):
+        between = {word.text for word in sentence[spans[i].last : spans[i + 1].first]}
+        if between and between <= {"or", "vs", "versus"}:
+            result[i], result[i + 1] = (max(Assertion.UNCERTAIN, a) for a in result[i : i + 2])
+    for i, span in enumerate(spans):
+        inside = {word.text for word in sentence[span.first : span.last]}
+        if len(span.names) > 1 and "or" in inside:
+            result[i] = max(result[i], Assertion.UNCERTAIN)
+    return result
+
+
+def _forward(sentence: list[Word], spans: list[_Span], cue: _CueSpan) -> list[int]:
+    """The findings that a cue before them reaches."""
+    end = cue.last
+    while end < len(sentence):
+        word = sentence[end]
+        inside = any(span.first < end < span.last for span in spans)
+        if not inside and word.text in _TERMINATORS:
+            break
+        if not inside and end > cue.last and word.boundary == DASH:
+            break
+        if not inside and end > cue.last and word.boundary == COMMA and not _list_goes_on(sentence, spans, end):
+            break
+        end += 1
+    return [i for i, span in enumerate(spans) if cue.last <= span.first < end]
+
+
+def _list_goes_on(sentence: list[Word], spans: list[_Span], at: int) -> bool:
+    """Whether the comma before word ``at`` separates items of a list whose last item follows "or" or "nor"."""
+    if sentence[at].text in {"or", "nor"}:
+        return True
+    starts = any(span.first in (at, at + 1) for span in spans)
+    return starts and any(word.text in {"or", "nor"} for word in sentence[at:])
+
+
+def _backward(sentence: list[Word], spans: list[_Span], cue: _CueSpan) -> list[int]:
+    """The nearest finding before a cue in its clause, and those coordinated with it."""
+    result: list[int] = []
+    limit = cue.first
+    for i in reversed([i for i, span in enumerate(spans) if span.last <= cue.first]):
+        gap = sentence[spans[i].last : limit]
+        texts = {word.text for word in gap}
+        # a comma directly before the cue is a pause, any other one ends the clause
+        broken = any(word.boundary in (COMMA, DASH) for word in gap)
+        if result:
+            if not texts <= _COORDINATORS or not (texts or sentence[limit].boundary == COMMA):
+                break
+        elif broken or texts & _TERMINATORS - {"now", "which"}:
+            break
+        result.append(i)
+        limit = spans[i].first
+    return result

@@ -1,0 +1,76 @@
+"""Words of a report with their places, and where an entity stands in it."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+HARD = "."
+"""Boundary that ends a sentence."""
+COMMA = ","
+DASH = "-"
+
+_WORD = re.compile(r"\d+(?:\.\d+)?(?:st|nd|rd|th)?(?![a-z0-9'])|[a-z0-9][a-z0-9']*|&")
+_HARD = re.compile(r"[.;!?\n]|:(?!\d)")
+_DASH = re.compile(r"(?:^|\s)-+(?:\s|$)")
+
+
+class Word(NamedTuple):
+    """A word: lower-case text, place ``[start, end)`` in the report, and the boundary before it (or "")."""
+
+    text: str
+    start: int
+    end: int
+    boundary: str
+
+
+def words(text: str) -> list[Word]:
+    """The words of ``text``; hyphens, slashes and brackets only separate, so ``a-v`` is two words."""
+    result: list[Word] = []
+    end = 0
+    for match in _WORD.finditer(text.lower()):
+        gap = text[end : match.start()]
+        boundary = HARD if _HARD.search(gap) else COMMA if "," in gap else DASH if _DASH.search(gap) else ""
+        end = match.end()
+        result.append(Word("and" if match[0] == "&" else match[0], match.start(), end, boundary))
+    return result
+
+
+def surface(text: str, start: int, end: int) -> tuple[str, int]:
+    """The name written at ``[start, end)``, as one item of a list: lower case, single spaces, no commas.
+
+    Returns the name and its end, which takes in a bracket that the name opens, as in ``pvc(s)``.
+    """
+    written = text[start:end]
+    if written.count("(") > written.count(")") and text[end : end + 1] == ")":
+        end += 1
+        written += ")"
+    return normal_name(re.sub(r"[,\[\]\"]", " ", written)), end
+
+
+def normal_name(name: str) -> str:
+    """A name in lower case with single spaces."""
+    return " ".join(name.lower().split())
+
+
+def find(text: Sequence[Word], entity: str) -> tuple[int, int] | None:
+    """The place of ``entity``'s words in a row within one sentence, whatever punctuation lies between them.
+
+    Returns:
+        ``[start, end)`` in characters, a closing bracket not included, or None if it is not written so.
+    """
+    wanted = [word.text for word in words(entity)]
+    if not wanted:
+        return None
+    for i in range(len(text) - len(wanted) + 1):
+        if text[i].text != wanted[0]:
+            continue
+        run = text[i : i + len(wanted)]
+        if [word.text for word in run] == wanted and all(word.boundary != HARD for word in run[1:]):
+            return run[0].start, run[-1].end
+    return None
+
+
+def locate(text: str, entity: str) -> tuple[int, int] | None:
+    """As :func:`find`, on the report's text, with the bracket that the entity opens taken in."""
+    place = find(words(text), entity)
+    return None if place is None else (place[0], surface(text, *place)[1])

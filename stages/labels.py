@@ -1,0 +1,41 @@
+"""One label vector per record, each bit traceable to its sentence."""
+
+from pathlib import Path
+from typing import Any
+
+from kmerl.artifacts import read_json, read_metadata, read_table
+from kmerl.knowledge.extract import MENTIONS, UNUSABLE
+from kmerl.knowledge.labels import make_labels, trace_bits
+from kmerl.knowledge.verify import VERIFIED
+from kmerl.reports import STUDIES
+
+DATA = Path("data")
+
+
+def main(params: Any) -> str:
+    """Everything known about the reports to label vectors."""
+    knowledge = DATA / "knowledge"
+    merged = read_json(knowledge / "merge" / "merged.json")
+    superclasses = read_json(knowledge / "superclass" / "superclasses.json")
+    trace = trace_bits(
+        read_table(knowledge / "extract" / "mentions.parquet", MENTIONS),
+        read_table(knowledge / "verify" / "verified.parquet", VERIFIED),
+        merged,
+        superclasses,
+    )
+    studies = DATA / "reports" / "studies.parquet"
+    counts = make_labels(
+        read_table(studies, STUDIES),
+        read_table(knowledge / "extract" / "unusable.parquet", UNUSABLE)["report_id"].to_list(),
+        trace,
+        merged,
+        superclasses,
+        params.knowledge.labels,
+        DATA / "labels",
+        {**read_metadata(studies), "archive": params.pretraining_archive},
+    )
+    return (
+        "{labelled} of {records} records labelled with {queries} queries ({entities} entities, {superclasses} "
+        "superclasses), {without_entities} records without any, {unusable} without a usable answer, {rare} rare "
+        "queries left out"
+    ).format_map(counts)

@@ -1,0 +1,21 @@
+"""Clean the reports of the pretraining archive; one row per distinct text."""
+
+from pathlib import Path
+from typing import Any
+
+from kmerl.artifacts import read_metadata, read_table, write_table
+from kmerl.reports import REJECTED, REPORTS, STATEMENTS, STUDIES, clean
+
+DATA = Path("data")
+
+
+def main(params: Any) -> str:
+    """Statements to reports."""
+    source = DATA / "statements" / f"{params.pretraining_archive}.parquet"
+    metadata = read_metadata(source)
+    result = clean(read_table(source, STATEMENTS), params.reports)
+    folder = DATA / "reports"
+    write_table(folder / "reports.parquet", result.reports, REPORTS, metadata)
+    write_table(folder / "studies.parquet", result.studies, STUDIES, metadata)
+    write_table(folder / "rejected.parquet", result.rejected, REJECTED, metadata)
+    return f"{len(result.reports)} distinct reports of {len(result.studies)} records, {len(result.rejected)} rejected"

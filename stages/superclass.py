@@ -1,0 +1,19 @@
+"""Group entities into superclasses (paper section 2.4)."""
+
+from pathlib import Path
+from typing import Any
+
+from kmerl.artifacts import read_json
+from kmerl.knowledge.superclass import superclass
+
+DATA = Path("data")
+
+
+def main(params: Any) -> str:
+    """Merged entities to superclasses."""
+    merged = read_json(DATA / "knowledge" / "merge" / "merged.json")
+    folder = DATA / "knowledge" / "superclass"
+    counts = superclass(merged, params.knowledge.engine, params.knowledge.superclass, folder)
+    return "{superclasses} superclasses of {entities} entities, {new} of them new names, {dropped} dropped".format_map(
+        counts
+    )
