@@ -5,6 +5,7 @@ Leads are always selected by name: archives differ in order (MIMIC-IV-ECG stores
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +19,28 @@ PARTIAL_ORDER: tuple[str, ...] = ("I", "II", "III", "aVF", "aVR", "aVL", "V1", "
 """The order in which the paper adds leads (App. D.3)."""
 
 _CANONICAL = {name.lower(): name for name in LEADS}
-_NOISE = re.compile(r"^(mdc_ecg_lead_|ecg|lead)|[\s_\-.:]+", re.IGNORECASE)
-_ALIASES = {"di": "I", "dii": "II", "diii": "III", "d1": "I", "d2": "II", "d3": "III", "l1": "I", "l2": "II", "l3": "III",
-            "vr": "aVR", "vl": "aVL", "vf": "aVF", "c1": "V1", "c2": "V2", "c3": "V3",
-            "c4": "V4", "c5": "V5", "c6": "V6"}  # fmt: skip
+_PREFIX = re.compile(r"^(?:(?:mdc_ecg_lead|ecg|lead)[\s_.:]*)*")
+_INNER_BLANK = re.compile(r"^(a?[vc])[\s_.\-]+(?=[rlf1-6]$)")
+_ALIASES = {
+    **dict.fromkeys(("di", "d1", "l1"), "I"),
+    **dict.fromkeys(("dii", "d2", "l2"), "II"),
+    **dict.fromkeys(("diii", "d3", "l3"), "III"),
+    **{"vr": "aVR", "vl": "aVL", "vf": "aVF"},
+    **{f"c{i}": f"V{i}" for i in range(1, 7)},
+}
 
 
+@cache
 def canonical(name: str) -> str:
     """The name of a lead as this project writes it, from any usual spelling (``AVR``, ``lead ii``, ``v1``).
 
     Raises:
-        UserError: no such lead among the twelve.
+        UserError: no such lead among the twelve, or an inverted one (``-aVR``).
     """
     key = name.strip().lower()
-    for _ in range(3):  # prefixes may be stacked: "ECG lead II"
-        key = _NOISE.sub("", key)
+    if key.startswith(("-", "\u2212")):
+        raise UserError(f"lead {name!r} is inverted; change its sign and its name")
+    key = _INNER_BLANK.sub(r"\1", _PREFIX.sub("", key).strip(" _.:"))  # "ECG lead V 1"; "I II" is no lead
     lead = _CANONICAL.get(key) or _ALIASES.get(key)
     if lead is None:
         raise UserError(f"lead {name!r} is not one of {', '.join(LEADS)}; rename it or leave it out")

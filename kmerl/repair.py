@@ -15,6 +15,9 @@ from kmerl.leads import LEADS, bit_mask, canonical, derive_limb_leads
 from kmerl.section import Section
 from kmerl.waveforms import Waveform
 
+_RATIO = 50  # rates further apart than this are a mangled header, not a sampling rate
+_GAINS = (1e-2, 1e12)  # steps per mV; beyond them too
+
 
 class WaveformParams(Section):
     """What a stored waveform is, and which records are good enough to be one."""
@@ -53,7 +56,8 @@ def prepare(recording: Recording, params: WaveformParams) -> Waveform:
     ``missing_lead`` (not recorded), ``derived_lead``.
 
     Raises:
-        RecordError: ``unknown_lead``, ``repeated_lead``, ``too_short`` or ``too_few_leads``.
+        RecordError: ``unknown_lead``, ``repeated_lead``, ``unusable_rate``, ``unusable_gain``, ``too_short`` or
+            ``too_few_leads``.
     """
     names = _lead_names(recording)
     kept, flags = _cut(recording, params)
@@ -62,6 +66,8 @@ def prepare(recording: Recording, params: WaveformParams) -> Waveform:
     for i, name in enumerate(names):
         samples, gain = kept[i], float(recording.gain[i] / recording.unit[i])
         baseline = float(recording.baseline[i])
+        if not _GAINS[0] <= abs(gain) <= _GAINS[1]:
+            raise RecordError("unusable_gain", f"lead {name}: {gain:g} steps per mV")
         missing = samples == MISSING
         position = LEADS.index(name)
         nans[position] = np.count_nonzero(missing)
@@ -98,6 +104,8 @@ def _lead_names(recording: Recording) -> list[str]:
 def _cut(recording: Recording, params: WaveformParams) -> tuple[NDArray[np.int16], set[str]]:
     """The first ``seconds`` of a record at its own rate, and the flags of its length and rate."""
     length = recording.samples.shape[1]
+    if not 1 / _RATIO <= params.fs / recording.fs <= _RATIO:
+        raise RecordError("unusable_rate", f"{recording.fs:g} Hz")
     if length < params.min_seconds * recording.fs:
         raise RecordError("too_short", f"{length / recording.fs:g} s, at least {params.min_seconds:g} s are needed")
     wanted = math.ceil(params.samples * recording.fs / params.fs)

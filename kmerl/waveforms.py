@@ -172,7 +172,7 @@ class WaveformStore:
         if shard not in self._shards:
             path = self.folder / _shard_name(shard)
             try:
-                mapped = np.load(path, mmap_mode="r")
+                mapped = np.load(path, mmap_mode="r").view(np.ndarray)
             except (OSError, ValueError) as error:
                 raise UserError(f"{path}: missing or damaged ({error}); run the stage preprocess again") from None
             if len(self._shards) >= _OPEN_SHARDS:

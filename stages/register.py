@@ -12,7 +12,7 @@ from kmerl.errors import UserError
 def main(params: Any, item: str) -> str:
     """Write ``data/manifests/ITEM.parquet``."""
     archive = getattr(params.archives, item)
-    folder = existing_folder(Path(archive.folder), f"archive {item}")
+    folder = existing_folder(item, Path(archive.folder))
     metadata = {"archive": item, "origin": origin(folder)}
     files, size = 0, 0
     with table_writer(f"data/manifests/{item}.parquet", MANIFEST, metadata) as append:

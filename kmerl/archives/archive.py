@@ -58,13 +58,10 @@ class Archive(ABC):
 
     Args:
         folder: the archive's root folder.
-
-    Raises:
-        UserError: there is no such folder.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = existing_folder(folder, "the archive")
+        self.folder = folder
 
     @abstractmethod
     def records(self) -> Iterator[RecordEntry | Rejected]:
@@ -75,15 +72,15 @@ class Archive(ABC):
         """
 
 
-def existing_folder(folder: Path, what: str) -> Path:
-    """``folder`` itself.
+def existing_folder(name: str, folder: Path) -> Path:
+    """The folder of the archive called ``name``.
 
     Raises:
-        UserError: it does not exist, is empty, or is a file.
+        UserError: there is no such folder.
     """
     if not folder.is_dir():
         raise UserError(
-            f"{what}: no folder {folder}; put or link the archive there, or set its `folder` in params.yaml"
+            f"archive {name}: there is no folder {folder}; link the archive there, or set archives.{name}.folder"
         )
     return folder
 

@@ -15,6 +15,11 @@ def _rows() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def tasks() -> list[str]:
+    """The downstream tasks, in the table's order."""
+    return list(dict.fromkeys(row["task"] for row in _rows()))
+
+
 def class_names(task: str) -> dict[str, str]:
     """The name of each class of a task by its published code, in the table's order.
 
@@ -23,6 +28,5 @@ def class_names(task: str) -> dict[str, str]:
     """
     names = {row["code"]: row["name"] for row in _rows() if row["task"] == task}
     if not names:
-        known = ", ".join(dict.fromkeys(row["task"] for row in _rows()))
-        raise UserError(f"task {task!r} has no classes; the tasks are {known}")
+        raise UserError(f"task {task!r} has no classes; the tasks are {', '.join(tasks())}")
     return names

@@ -8,7 +8,7 @@ import ast
 from collections.abc import Iterator
 from typing import Literal
 
-from kmerl.archives.archive import Archive, RecordEntry, Rejected, read_csv
+from kmerl.archives.archive import Archive, RecordEntry, Rejected, read_csv, refuse_duplicates
 from kmerl.errors import UserError
 
 TASKS: tuple[str, ...] = ("ptbxl_super", "ptbxl_sub", "ptbxl_form", "ptbxl_rhythm")
@@ -25,7 +25,9 @@ class PtbXl(Archive):
     def records(self) -> Iterator[RecordEntry | Rejected]:
         """See :meth:`Archive.records`."""
         columns = ["ecg_id", "patient_id", "report", "scp_codes", "strat_fold", "filename_hr"]
-        table = read_csv(self.folder / "ptbxl_database.csv", columns)
+        path = self.folder / "ptbxl_database.csv"
+        table = read_csv(path, columns)
+        refuse_duplicates(table, "ecg_id", path)
         targets_of = self.code_targets()
         for ecg_id, patient_id, report, scp_codes, fold, filename in table.iter_rows():
             record_id = _integer(ecg_id)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kmerl.archives.archive import Archive
+from kmerl.archives.archive import Archive, existing_folder
 from kmerl.archives.mimic_iv_ecg import MimicIvEcg
 from kmerl.archives.ptb_xl import PtbXl
 from kmerl.errors import UserError
@@ -18,4 +18,4 @@ def open_archive(name: str, folder: Path) -> Archive:
     """
     if name not in ARCHIVES:
         raise UserError(f"archive {name!r} has no reader; the archives are {', '.join(ARCHIVES)}")
-    return ARCHIVES[name](folder)
+    return ARCHIVES[name](existing_folder(name, folder))

@@ -19,7 +19,7 @@ MISSING = -32768
 
 _UNITS = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "v": 1e3, "nv": 1e-6}  # in mV
 _DEFAULT_GAIN, _DEFAULT_FS = 200.0, 250.0  # header(5)
-_NUMBER = r"[0-9]{1,15}(?:\.[0-9]{0,15})?(?:[eE][+-]?[0-9]{1,2})?|\.[0-9]{1,15}"
+_NUMBER = r"(?:[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][+-]?[0-9]{1,2})?"
 _FORMAT = re.compile(r"([0-9]{1,4})(?:x([0-9]{1,6}))?(?::([0-9]{1,9}))?(?:\+([0-9]{1,12}))?")
 _GAIN = re.compile(rf"(-?(?:{_NUMBER}))(?:\((-?[0-9]{{1,12}})\))?(?:/(\S+))?")
 _FREQUENCY = re.compile(rf"({_NUMBER})(?:/\S*)?")
@@ -174,7 +174,7 @@ def quantise(value: NDArray[np.floating]) -> tuple[NDArray[np.int16], float, flo
     if not known.any():
         return np.full(value.shape, MISSING, np.int16), 1.0, 0.0
     low, high = float(value[known].min()), float(value[known].max())
-    gain = 65534.0 / (high - low) if high - low > 1e-9 else 1000.0
+    gain = 65534.0 / (high - low) if high - low > 1e-6 else 1000.0
     baseline = -gain * (low + high) / 2
     samples = np.full(value.shape, MISSING, np.int16)
     samples[known] = np.clip(np.rint(value[known] * gain + baseline), -32767, 32767).astype(np.int16)
@@ -269,6 +269,6 @@ def _count(text: str, what: str) -> int:
 def _unit(name: str) -> float:
     """Millivolts in one unit."""
     try:
-        return _UNITS[name.lower()]
+        return _UNITS[str(name).lower()]
     except KeyError:
-        raise RecordError("unknown_unit", f"unit {name[:40]!r} is none of mV, uV, V") from None
+        raise RecordError("unknown_unit", f"unit {str(name)[:40]!r} is none of mV, uV, V") from None

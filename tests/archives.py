@@ -1,0 +1,114 @@
+"""Tiny archives in their official layouts, written with the wfdb package."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import wfdb
+from numpy.typing import NDArray
+
+from kmerl.leads import LEADS
+from kmerl.preprocessing import Outputs, PreprocessParams
+
+MIMIC_ORDER = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
+
+
+def params(**changes: object) -> PreprocessParams:
+    values = {
+        "fs": 500, "seconds": 10, "min_seconds": 5, "min_leads": 6, "max_nan_share": 0.1, "derive_limb_leads": False,
+        "shard_records": 3, "split": {"unit": "patient", "valid_share": 0.3, "test_share": 0.2},
+    }  # fmt: skip
+    return PreprocessParams.model_validate({**values, **changes})
+
+
+def outputs(folder: Path) -> Outputs:
+    return Outputs(
+        folder / "waveforms", folder / "statements.parquet", folder / "targets.parquet", folder / "rejected.parquet"
+    )
+
+
+def noise(seed: int, leads: int = 12, samples: int = 5000) -> NDArray[np.int16]:
+    """(S, leads) samples as the wfdb package takes them."""
+    return np.random.default_rng(seed).integers(-900, 900, (samples, leads)).astype(np.int16)
+
+
+def write_record(
+    path: Path,
+    samples: NDArray[np.int16],
+    leads: Sequence[str] = LEADS,
+    fs: int = 500,
+    gain: float = 200.0,
+    baseline: int = 0,
+    unit: str = "mV",
+    format: str = "16",
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    n = len(leads)
+    wfdb.wrsamp(
+        path.name, fs=fs, units=[unit] * n, sig_name=list(leads), d_signal=samples, fmt=[format] * n,
+        adc_gain=[gain] * n, baseline=[baseline] * n, write_dir=str(path.parent),
+    )  # fmt: skip
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def mimic_tables(folder: Path, studies: Mapping[str, tuple[str, Sequence[str]]]) -> None:
+    """Both tables of MIMIC-IV-ECG for study -> (subject, statements), the second in the opposite order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    listed = [
+        {
+            "subject_id": subject,
+            "study_id": study,
+            "file_name": study,
+            "ecg_time": "",
+            "path": f"files/s{study}/{study}",
+        }
+        for study, (subject, _) in studies.items()
+    ]
+    measured = [
+        {
+            "subject_id": subject,
+            "study_id": study,
+            **{f"report_{i}": statements[i] if i < len(statements) else "" for i in range(18)},
+            "rr_interval": 29999,
+        }
+        for study, (subject, statements) in reversed(studies.items())
+    ]
+    write_csv(folder / "record_list.csv", listed)
+    write_csv(folder / "machine_measurements.csv", measured)
+
+
+def write_mimic(folder: Path, studies: Mapping[str, tuple[str, Sequence[str]]]) -> None:
+    mimic_tables(folder, studies)
+    for study in studies:
+        write_record(folder / f"files/s{study}/{study}", noise(int(study)), MIMIC_ORDER)
+
+
+SCP = {  # code -> diagnostic, form, rhythm, class, subclass
+    "NORM": ("1.0", "", "", "NORM", "NORM"),
+    "NST_": ("1.0", "1.0", "", "STTC", "NST_"),
+    "1AVB": ("1.0", "", "", "CD", "_AVB"),
+    "SR": ("", "", "1.0", "", ""),
+    "LVOLT": ("", "1.0", "", "", ""),
+}
+
+
+def ptb_xl_tables(folder: Path, rows: Sequence[tuple[str, str, int, str]]) -> None:
+    """Both tables of PTB-XL for (ecg_id, patient_id, fold, scp_codes)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = ["", "diagnostic", "form", "rhythm", "diagnostic_class", "diagnostic_subclass"]
+    write_csv(folder / "scp_statements.csv", [dict(zip(columns, (c, *v), strict=True)) for c, v in SCP.items()])
+    database = [
+        {
+            "ecg_id": ecg_id, "patient_id": patient, "report": "sinusrhythmus", "scp_codes": codes, "strat_fold": fold,
+            "filename_lr": f"records100/{ecg_id}_lr", "filename_hr": f"records500/{ecg_id}_hr",
+        }
+        for ecg_id, patient, fold, codes in rows
+    ]  # fmt: skip
+    write_csv(folder / "ptbxl_database.csv", database)

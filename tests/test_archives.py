@@ -1,0 +1,264 @@
+"""Archives in their official layouts: what is read of them, and what each mistake is answered with."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+
+from kmerl.archives.archive import ArchiveParams, RecordEntry, Rejected
+from kmerl.archives.classes import class_names, tasks
+from kmerl.archives.manifest import MANIFEST, list_files
+from kmerl.archives.ptb_xl import PtbXl
+from kmerl.archives.registry import open_archive
+from kmerl.archives.tables import REJECTED, STATEMENTS, TARGETS
+from kmerl.artifacts import read_metadata, read_table
+from kmerl.errors import UserError
+from kmerl.preprocessing import draw_split, preprocess
+from kmerl.waveforms import WaveformStore
+from stages import preprocess as preprocess_stage
+from stages import register as register_stage
+from tests.archives import noise, outputs, params, ptb_xl_tables, write_mimic, write_record
+
+STUDIES = {
+    "11": ("7", ["Sinus rhythm", "", "  Normal ECG "]),
+    "12": ("8", []),
+    "13": ("7", ["Atrial fibrillation", "PVC"]),
+    "14": ("9", ["Sinus rhythm"]),
+}
+
+
+def run(archive, folder, out, seed=1, **changes):
+    made = outputs(out)
+    return preprocess(open_archive(archive, folder), archive, "recorded", params(**changes), seed, made), made
+
+
+def test_mimic_statements_are_joined_by_study_and_not_by_row(tmp_path):
+    write_mimic(tmp_path / "raw", STUDIES)  # its two tables are in opposite orders
+    entries = list(open_archive("mimic_iv_ecg", tmp_path / "raw").records())
+    assert {e.record_id: (e.patient_id, list(e.statements)) for e in entries} == {
+        "11": ("7", ["Sinus rhythm", "Normal ECG"]),
+        "12": ("8", []),
+        "13": ("7", ["Atrial fibrillation", "PVC"]),
+        "14": ("9", ["Sinus rhythm"]),
+    }
+
+
+def test_mimic_leads_are_stored_by_name(tmp_path):
+    write_mimic(tmp_path / "raw", {"11": STUDIES["11"]})  # stored with aVF before aVL
+    _, made = run("mimic_iv_ecg", tmp_path / "raw", tmp_path)
+    store = WaveformStore(made.waveforms)
+    stored = noise(11).T / 200
+    assert store.read(0, ["aVF"])[0] == pytest.approx(stored[4], abs=1e-6)
+    assert store.read(0, ["aVL"])[0] == pytest.approx(stored[5], abs=1e-6)
+
+
+def test_statements_without_a_listed_record_are_rejected(tmp_path):
+    write_mimic(tmp_path, STUDIES)
+    lines = (tmp_path / "record_list.csv").read_text().splitlines()
+    (tmp_path / "record_list.csv").write_text("\n".join(line for line in lines if "/14" not in line))
+    entries = list(open_archive("mimic_iv_ecg", tmp_path).records())
+    assert [(e.record_id, e.reason) for e in entries if isinstance(e, Rejected)] == [("14", "not_listed")]
+
+
+def test_every_record_is_kept_or_rejected_with_its_reason(tmp_path):
+    raw = tmp_path / "raw"
+    write_mimic(raw, {str(i): ("7", ["Sinus rhythm"]) for i in range(11, 20)})
+    data = {i: raw / f"files/s{i}/{i}.dat" for i in range(11, 20)}
+    data[12].write_bytes(data[12].read_bytes()[:-7])
+    data[13].unlink()
+    data[14].write_bytes(b"")
+    data[15].with_suffix(".hea").unlink()
+    data[16].with_suffix(".hea").write_text("no header at all\n")
+    data[17].with_suffix(".hea").write_text(data[17].with_suffix(".hea").read_text().replace("aVF", "V17"))
+    write_record(raw / "files/s18/18", noise(18, samples=2400))
+    data[19].with_suffix(".hea").write_text(data[19].with_suffix(".hea").read_text().replace("/mV", "/mmHg"))
+    summary, made = run("mimic_iv_ecg", raw, tmp_path)
+    rejected = read_table(made.rejected, REJECTED)
+    assert dict(rejected.select("record_id", "reason").iter_rows()) == {
+        "12": "truncated_signal_file", "13": "no_signal_file", "14": "empty_signal_file", "15": "no_header",
+        "16": "bad_header", "17": "unknown_lead", "18": "too_short", "19": "unknown_unit",
+    }  # fmt: skip
+    assert not any("\n" in detail for detail in rejected["detail"])
+    assert WaveformStore(made.waveforms).records["record_id"].to_list() == ["11"]
+    assert "9 records read, 1 kept" in str(summary)
+    assert "truncated_signal_file 1" in str(summary)
+
+
+def test_an_archive_without_one_usable_record_is_one_clear_line(tmp_path):
+    write_mimic(tmp_path / "raw", STUDIES)
+    for path in (tmp_path / "raw").rglob("*.hea"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"no usable record of mimic_iv_ecg \(no_header"):
+        run("mimic_iv_ecg", tmp_path / "raw", tmp_path)
+    assert not list(tmp_path.glob("*.parquet")) + list(tmp_path.glob("waveforms*"))
+
+
+def test_patients_are_never_divided_between_splits(tmp_path):
+    write_mimic(tmp_path / "raw", {str(i): (str(i % 4), []) for i in range(20)})
+    _, made = run("mimic_iv_ecg", tmp_path / "raw", tmp_path)
+    records = WaveformStore(made.waveforms).records
+    assert records.group_by("patient_id").agg(pl.col("split").n_unique())["split"].to_list() == [1] * 4
+
+
+def test_a_split_has_about_its_share_and_depends_on_the_seed():
+    split = params().split
+    drawn = [draw_split(1, "a", f"patient {i}", split) for i in range(4000)]
+    assert drawn.count("valid") / 4000 == pytest.approx(0.3, abs=0.03)
+    assert drawn.count("test") / 4000 == pytest.approx(0.2, abs=0.03)
+    assert drawn != [draw_split(2, "a", f"patient {i}", split) for i in range(4000)]
+
+
+def test_ptb_xl_labels_follow_the_official_rule(tmp_path):
+    raw = tmp_path / "raw"
+    ptb_xl_tables(
+        raw,
+        [
+            ("1", "70.0", 3, "{'NST_': 0.0, 'SR': 0.0}"),
+            ("2", "71.0", 9, "{'1AVB': 100.0, 'LVOLT': 0.0}"),
+            ("3", "72.0", 10, "{'NORM': 80.0}"),
+            ("4", "73.0", 10, "{'NOSUCH': 80.0}"),
+            ("5", "73.0", 1, "NORM"),
+        ],
+    )
+    for i in (1, 2):
+        write_record(raw / f"records500/{i}_hr", noise(i))
+    _, made = run("ptb_xl", raw, tmp_path)
+    assert set(read_table(made.targets, TARGETS).iter_rows()) == {
+        ("1", "ptbxl_super", "STTC"), ("1", "ptbxl_sub", "NST"), ("1", "ptbxl_form", "NST"),
+        ("1", "ptbxl_rhythm", "SR"),
+        ("2", "ptbxl_super", "CD"), ("2", "ptbxl_sub", "AVB"), ("2", "ptbxl_form", "LVOLT"),
+    }  # fmt: skip
+    records = WaveformStore(made.waveforms).records
+    assert list(records.select("record_id", "patient_id", "split").iter_rows()) == [
+        ("1", "70", "train"),
+        ("2", "71", "valid"),
+    ]
+    reasons = dict(read_table(made.rejected, REJECTED).select("record_id", "reason").iter_rows())
+    assert reasons == {"3": "no_header", "4": "unknown_code", "5": "bad_labels"}
+
+
+def test_a_missing_column_is_named_with_its_file(tmp_path):
+    write_mimic(tmp_path, STUDIES)
+    table = tmp_path / "machine_measurements.csv"
+    table.write_text(table.read_text().replace("report_4", "statement_4"))
+    with pytest.raises(UserError, match=r"machine_measurements.csv: no column report_4 .*official release"):
+        list(open_archive("mimic_iv_ecg", tmp_path).records())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"study_id,subject_id,path\n1,\xff\xfe\xe4,x\n", "not UTF-8"),
+        (b"", "not a readable CSV"),
+        (b"study_id,subject_id,path\n1,2,x\n1,2,y\n", "study_id 1 stands twice"),
+        (b"study_id,subject_id,path\n,2,x\n", "row 1 has no study_id"),
+        (None, "no such file"),
+    ],
+)
+def test_an_unusable_table_is_one_clear_line(tmp_path, content, message):
+    write_mimic(tmp_path, STUDIES)
+    (tmp_path / "record_list.csv").unlink()
+    if content is not None:
+        (tmp_path / "record_list.csv").write_bytes(content)
+    with pytest.raises(UserError, match=message) as caught:
+        list(open_archive("mimic_iv_ecg", tmp_path).records())
+    assert "record_list.csv" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_archive_is_one_line_that_says_what_to_do(tmp_path):
+    with pytest.raises(UserError, match=r"archive ptb_xl: there is no folder .*none; link .*archives.ptb_xl.folder"):
+        open_archive("ptb_xl", tmp_path / "none")
+    with pytest.raises(UserError, match="no reader; the archives are mimic_iv_ecg, ptb_xl"):
+        open_archive("ptbxl", tmp_path)
+
+
+def test_the_same_archive_gives_the_same_bytes(tmp_path):
+    write_mimic(tmp_path / "raw", STUDIES)
+    made = [run("mimic_iv_ecg", tmp_path / "raw", tmp_path / name)[1] for name in ("a", "b")]
+    contents = [{p.relative_to(m.waveforms.parent): p.read_bytes() for p in files(m.waveforms.parent)} for m in made]
+    assert contents[0] == contents[1]
+    assert {path.name for path in contents[0]} == {
+        "records.parquet", "shard-00000.npy", "shard-00001.npy",
+        "statements.parquet", "targets.parquet", "rejected.parquet",
+    }  # fmt: skip
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_a_manifest_lists_every_file_in_the_order_of_paths(tmp_path):
+    for name in ("b/2", "a-b", "a/c", "a/b/z", "a.x"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    rows = list(list_files(tmp_path, "sha256"))
+    paths = [row["path"] for row in rows]
+    assert paths == sorted(str(p.relative_to(tmp_path)) for p in files(tmp_path))
+    assert [row["size"] for row in rows] == [len(p) for p in paths]
+    before = {row["path"]: row["sha256"] for row in rows}
+    (tmp_path / "a-b").write_text("b-a")
+    after = {row["path"]: row["sha256"] for row in list_files(tmp_path, "sha256")}
+    assert {path for path in paths if before[path] != after[path]} == {"a-b"}
+
+
+def test_register_and_preprocess_carry_the_origin_along(tmp_path, monkeypatch):
+    write_mimic(tmp_path / "raw", STUDIES)
+    monkeypatch.chdir(tmp_path)
+    archive = ArchiveParams(folder="raw", watch="raw", checksum="mtime")
+    given = SimpleNamespace(seed=1, archives=SimpleNamespace(mimic_iv_ecg=archive), preprocess=params())
+    assert "recorded" in register_stage.main(given, "mimic_iv_ecg")
+    (tmp_path / "raw/SIMULATED").touch()
+    assert register_stage.main(given, "mimic_iv_ecg").startswith("11 files")
+    manifest = Path("data/manifests/mimic_iv_ecg.parquet")
+    assert read_table(manifest, MANIFEST)["mtime_ns"].null_count() == 0
+    assert read_metadata(manifest) == {"archive": "mimic_iv_ecg", "origin": "simulated"}
+    assert "4 kept" in preprocess_stage.main(given, "mimic_iv_ecg")
+    assert WaveformStore("data/waveforms/mimic_iv_ecg").origin == "simulated"
+    assert read_metadata("data/statements/mimic_iv_ecg.parquet")["origin"] == "simulated"
+    assert read_table("data/statements/mimic_iv_ecg.parquet", STATEMENTS)["record_id"].to_list() == list(STUDIES)
+    missing = archive.model_copy(update={"folder": "gone"})
+    with pytest.raises(UserError, match="archive mimic_iv_ecg: there is no folder gone"):
+        register_stage.main(SimpleNamespace(archives=SimpleNamespace(mimic_iv_ecg=missing)), "mimic_iv_ecg")
+
+
+def test_every_class_has_a_name_of_its_own_within_its_task():
+    assert {task: len(class_names(task)) for task in tasks()} == {
+        "ptbxl_super": 5, "ptbxl_sub": 23, "ptbxl_form": 19, "ptbxl_rhythm": 12,
+    }  # fmt: skip
+    for task in tasks():
+        names = list(class_names(task).values())
+        assert len(set(names)) == len(names)
+        assert all(name == name.strip() and "_" not in name and "/" not in name for name in names)
+    with pytest.raises(UserError, match="ptbxl_super, ptbxl_sub"):
+        class_names("ptbxl")
+
+
+PUBLISHED = {"ptbxl_super": "super_class", "ptbxl_sub": "sub_class", "ptbxl_form": "form", "ptbxl_rhythm": "rhythm"}
+
+
+@pytest.mark.parametrize("task", PUBLISHED)
+def test_real_ptb_xl_labels_and_splits_are_the_published_ones(samples, task):
+    entries = {e.record_id: e for e in PtbXl(samples / "ptb-xl").records() if isinstance(e, RecordEntry)}
+    compared = 0
+    for split, name in (("train", "train"), ("valid", "val"), ("test", "test")):
+        path = samples / "merl_splits" / f"ptbxl_{PUBLISHED[task]}_{name}.csv"
+        table = pl.read_csv(path, infer_schema=False)
+        codes = table.columns[6:]
+        assert set(codes) == set(class_names(task))
+        for row in table.filter(pl.col("ecg_id").is_in(list(entries))).iter_rows(named=True):
+            entry = entries[row["ecg_id"]]
+            assert {code for t, code in entry.targets if t == task} == {code for code in codes if row[code] == "1"}
+            assert entry.split == split
+            compared += 1
+    assert compared > 100
+
+
+def test_real_mimic_rows_are_read(samples):
+    (entry,) = open_archive("mimic_iv_ecg", samples / "mimic-iv-ecg").records()
+    assert isinstance(entry, RecordEntry)
+    assert (entry.record_id, entry.patient_id) == ("40689238", "10000032")
+    assert list(entry.statements) == ["Sinus rhythm", "Possible right atrial abnormality", "Borderline ECG"]
+    expected = samples / "mimic-iv-ecg/files/p1000/p10000032/s40689238/40689238.hea"
+    assert entry.header == expected
