@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
+from kmerl.errors import UserError
 from kmerl.evaluation.metrics import Floats, auc, bootstrap_auc, interval, macro, patient_weights
 from kmerl.inference import ask_records
 from kmerl.leads import canonical
@@ -59,7 +60,10 @@ class ZeroshotParams(Section):
     @field_validator("leads")
     @classmethod
     def _known(cls, sets: dict[str, list[str]]) -> dict[str, list[str]]:
-        return {name: [canonical(lead) for lead in leads] for name, leads in sets.items()}
+        try:
+            return {name: [canonical(lead) for lead in leads] for name, leads in sets.items()}
+        except UserError as error:
+            raise ValueError(str(error)) from None
 
 
 def predict(

@@ -176,9 +176,7 @@ def fit(
         if rank == 0:
             progress.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
             if done % loop.validate_every == 0 or done == steps:
-                row |= dict(
-                    zip(("valid_query", "valid_auc"), validate(model, store, valid, texts, params), strict=True)
-                )
+                row["valid_query"], row["valid_auc"] = validate(model, store, valid, texts, params)
             history.append({"step": done, "learning_rate": rate} | row)
             if done % loop.checkpoint_every == 0 and done < steps:
                 _save(scratch, learner, optimizer, done, history)

@@ -1,0 +1,173 @@
+"""``make bench``: our way against the reference way of the same work, in one process, on data made on the spot.
+
+Prints a table of ratios and writes it to ``results/benchmarks.md`` (not part of the pipeline: times depend on the
+machine). Every pair is checked to give the same answer before it is timed. Each figure is the median of paired runs.
+"""
+
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import wfdb
+from sklearn.metrics import roc_auc_score
+
+from kmerl.archives.wfdb_format import read_recording
+from kmerl.artifacts import whole
+from kmerl.evaluation.metrics import bootstrap_auc, resample
+from kmerl.leads import LEADS
+from kmerl.model.encoder import EcgEncoder, EncoderParams
+from kmerl.model.tokens import MaskParams, TokenParams, draw_leads, draw_segments, tokenize
+from kmerl.randomness import generator
+from kmerl.training.batches import group_tokens
+
+THREADS = 2
+REPEATS = 7
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One comparison: what is done, how the reference does it, and both as functions that return the answer."""
+
+    work: str
+    reference: str
+    ours: Callable[[], object]
+    theirs: Callable[[], object]
+
+
+def records(folder: Path, n: int = 40) -> list[Path]:
+    """WFDB records of 12 leads and 10 s at 500 Hz, format 16."""
+    paths = []
+    for i in range(n):
+        signal = generator(0, "bench", i).normal(size=(5000, 12))
+        wfdb.wrsamp(f"r{i}", 500, ["mV"] * 12, list(LEADS), signal, fmt=["16"] * 12, write_dir=str(folder))
+        paths.append(folder / f"r{i}.hea")
+    return paths
+
+
+def reading(folder: Path) -> Pair:
+    """Raw records to millivolts, lead-major."""
+    paths = records(folder)
+
+    def ours() -> list[object]:
+        return [read_recording(path).millivolts() for path in paths]
+
+    def theirs() -> list[object]:
+        return [wfdb.rdrecord(str(path.with_suffix(""))).p_signal.T.astype(np.float32) for path in paths]
+
+    assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(ours(), theirs(), strict=True))
+    return Pair("read 40 WFDB records (format 16, 12 leads, 10 s)", "wfdb.rdrecord", ours, theirs)
+
+
+def encoding() -> Pair:
+    """One training step's encoding: only the visible tokens, or all of them with the hidden ones masked out."""
+    tokens = TokenParams(length=100, per="lead", padding="tokens")
+    masking = MaskParams(masked_leads=[9, 10, 11], draw="per_sample", segment_share=0.25, segments="per_lead")
+    shape = {"width": 128, "depth": 4, "heads": 4}
+    params = EncoderParams.model_validate(
+        {"shape": shape, "feed_forward_ratio": 4, "dropout": 0, "lead_embedding": True, "time_embedding": True}
+    )
+    torch.manual_seed(0)
+    encoder = EcgEncoder(params, 100, 50)
+    shown, full, masks = [], [], []
+    for i in range(16):
+        rng = generator(0, "encode", i)
+        signal = rng.normal(size=(12, 5000)).astype(np.float32)
+        leads = draw_leads(np.arange(12), int(rng.choice(masking.masked_leads)), rng)
+        visible = draw_segments(len(leads), 50, masking, rng)
+        shown.append(tokenize(signal[leads], leads, tokens, visible))
+        full.append(tokenize(signal, np.arange(12), tokens))
+        mask = np.zeros((12, 50), dtype=bool)
+        mask[leads] = visible
+        masks.append(mask.ravel())
+    groups, order = group_tokens(shown)
+    (everything,), _ = group_tokens(full)
+    mask = torch.from_numpy(np.stack(masks))
+
+    def ours() -> torch.Tensor:
+        encoder.zero_grad()
+        pooled = torch.cat([encoder(*group).mean(1) for group in groups])
+        pooled.square().sum().backward()
+        return pooled.detach()
+
+    def theirs() -> torch.Tensor:
+        encoder.zero_grad()
+        x = (
+            encoder.project(everything[0])
+            + encoder.lead_embedding(everything[1])
+            + encoder.time_embedding(everything[2])
+        )
+        bias = torch.zeros(16, 1, 1, 600).masked_fill(~mask[:, None, None, :], float("-inf"))
+        for block in encoder.blocks:
+            attention, normed = block.attention, block.norm_attention(x)
+            key, value = map(attention._split, attention.to_key_value(normed).chunk(2, -1))
+            query = attention._split(attention.to_query(normed))
+            mixed = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+            x = x + attention.to_out(mixed.transpose(-2, -3).flatten(-2))
+            x = x + block.feed_forward(block.norm_feed_forward(x))
+        pooled = (encoder.norm(x) * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+        pooled.square().sum().backward()
+        return pooled.detach()
+
+    assert torch.allclose(ours(), theirs()[order], atol=1e-4)
+    return Pair("encode a batch of 16, forward and backward", "all 600 tokens under an attention mask", ours, theirs)
+
+
+def intervals() -> Pair:
+    """Bootstrap AUC of 20 classes on 300 records, 50 resamples."""
+    rng = generator(0, "intervals")
+    scores, labels = rng.random((300, 20)), rng.random((300, 20)) < 0.2
+    weights = resample(np.arange(300).astype(str), 50, rng)
+
+    def theirs() -> np.ndarray:
+        rows = [np.repeat(np.arange(300), weight.astype(int)) for weight in weights]
+        return np.array([[roc_auc_score(labels[r, c], scores[r, c]) for c in range(20)] for r in rows])
+
+    assert np.allclose(bootstrap_auc(scores, labels, weights), theirs())
+    return Pair(
+        "bootstrap the AUC of 20 classes (300 records, 50 resamples)",
+        "scikit-learn's roc_auc_score in a loop",
+        lambda: bootstrap_auc(scores, labels, weights),
+        theirs,
+    )
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """How long one call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def rows(pairs: list[Pair]) -> Iterator[str]:
+    """One table row per pair: both medians, and the median of the paired ratios."""
+    for pair in pairs:
+        runs = [(seconds(pair.ours), seconds(pair.theirs)) for _ in range(REPEATS)]
+        ours, theirs = (statistics.median(column) * 1000 for column in zip(*runs, strict=True))
+        ratio = statistics.median(b / a for a, b in runs)
+        yield f"| {pair.work} | {pair.reference} | {ours:.1f} ms | {theirs:.1f} ms | {ratio:.1f} x |"
+
+
+def main() -> None:
+    """Run all comparisons and write the table."""
+    torch.set_num_threads(THREADS)
+    with tempfile.TemporaryDirectory() as folder:
+        table = [
+            "| work | reference | ours | reference's | faster by |",
+            "|---|---|---|---|---|",
+            *rows([reading(Path(folder)), encoding(), intervals()]),
+        ]
+    note = f"Medians of {REPEATS} paired runs in one process, {THREADS} threads, {platform.machine()}; made by `make bench`."
+    text = "\n".join([*table, "", note]) + "\n"
+    with whole("results/benchmarks.md") as temporary:
+        temporary.write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
