@@ -1,0 +1,1 @@
+"""Simulated archives: a cardiac dipole, a beat schedule and a table of conditions, written in the official layouts."""

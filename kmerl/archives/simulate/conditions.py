@@ -1,0 +1,107 @@
+"""The table of conditions: signs, codes in every archive, weights, and what excludes what."""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import numpy as np
+
+BENIGN_RHYTHMS = frozenset({"sinus_rhythm", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia"})
+"""Rhythms in which an ECG without further findings is called normal."""
+
+SINUS = BENIGN_RHYTHMS
+"""Rhythms with a sinus P before the QRS, on which AV blocks are built."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """Alternatives of one SCP statement: (code, likelihood, probability given that none before it was chosen)."""
+
+    alternatives: tuple[tuple[str, float, float], ...]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One row of the table."""
+
+    key: str
+    name: str
+    group: str  # at most one condition of a group in a record
+    course: str  # chronic: shared by a patient's records; acute: a record's own
+    excludes: frozenset[str]  # keys and groups
+    weights: dict[str, float]  # archive -> relative frequency, among rhythms or among further findings
+    scp: tuple[Code, ...]
+    snomed: dict[str, str]  # archive -> SNOMED CT code, where that archive has one
+    signs: str
+
+
+def _codes(text: str) -> tuple[Code, ...]:
+    """``A:100@0.7|0;B:0@0.3``: A with likelihood 100 (70%) or else 0; and B with likelihood 0 in 30%."""
+    result = []
+    for statement in filter(None, text.split(";")):
+        alternatives, last = [], ""
+        for choice in statement.split("|"):
+            name, _, probability = choice.partition("@")
+            code, _, likelihood = name.rpartition(":")
+            last = code or last
+            alternatives.append((last, float(likelihood), float(probability or 1)))
+        result.append(Code(tuple(alternatives)))
+    return tuple(result)
+
+
+@cache
+def table() -> dict[str, Condition]:
+    """All conditions by key, in the order of the file."""
+    text = resources.files(__package__).joinpath("conditions.csv").read_text("utf-8")
+    return {
+        row["key"]: Condition(
+            key=row["key"],
+            name=row["name"],
+            group=row["group"],
+            course=row["course"],
+            excludes=frozenset(row["excludes"].split()),
+            weights={"mimic_iv_ecg": float(row["mimic"]), "ptb_xl": float(row["ptbxl"])},
+            scp=_codes(row["scp"]),
+            snomed={name: row[name] for name in ("cpsc2018", "csn") if row[name]},
+            signs=row["signs"],
+        )
+        for row in csv.DictReader(text.splitlines())
+    }
+
+
+def compatible(a: str, b: str) -> bool:
+    """Whether two conditions can stand in one record."""
+    first, second = table()[a], table()[b]
+    if first.group == second.group:
+        return False
+    excluded = first.excludes & {second.key, second.group} or second.excludes & {first.key, first.group}
+    # AV blocks and short PR are drawn on sinus P waves only
+    needs_sinus = {first.group, second.group} == {"rhythm", "av"} and not {a, b} & SINUS
+    return not excluded and not needs_sinus
+
+
+def fits(key: str, chosen: list[str]) -> bool:
+    """Whether a condition can join those already chosen."""
+    return all(compatible(key, other) for other in chosen)
+
+
+def draw(keys: list[str], archive: str, chosen: list[str], generator: np.random.Generator) -> str | None:
+    """One of ``keys`` that fits, by its weight in an archive's population; None if none fits."""
+    fitting = [key for key in keys if fits(key, chosen) and table()[key].weights[archive] > 0]
+    if not fitting:
+        return None
+    weights = np.array([table()[key].weights[archive] for key in fitting])
+    return fitting[int(generator.choice(len(fitting), p=weights / weights.sum()))]
+
+
+def scp_codes(keys: list[str], generator: np.random.Generator) -> dict[str, float]:
+    """SCP codes with likelihoods as an annotator of PTB-XL would give them, diagnoses before form and rhythm."""
+    result: dict[str, float] = {}
+    for key in keys:
+        for code in table()[key].scp:
+            for name, likelihood, probability in code.alternatives:
+                if generator.random() < probability:
+                    result[name] = max(likelihood, result.get(name, 0.0))
+                    break
+    return dict(sorted(result.items(), key=lambda item: -item[1]))

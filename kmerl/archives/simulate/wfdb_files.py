@@ -1,0 +1,65 @@
+"""WFDB records of format 16: a header and interleaved 16-bit samples."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+MISSING = -32768
+"""How format 16 stores a missing sample."""
+
+
+def quantise(leads: NDArray[np.float64], gain: float) -> NDArray[np.int16]:
+    """Leads (L, T) in mV to units of 1/gain mV; NaN becomes :data:`MISSING`."""
+    scaled = np.clip(np.rint(leads * gain), -32767, 32767)
+    return np.where(np.isnan(scaled), MISSING, scaled).astype("<i2")
+
+
+def break_samples(samples: NDArray[np.int16], fault: str, draw: np.random.Generator) -> NDArray[np.int16]:
+    """A copy of ``samples`` (L, T) with missing runs (``nan``) or an all-zero lead (``dead_lead``)."""
+    samples = samples.copy()
+    n_leads, length = samples.shape
+    if fault == "nan":
+        start = int(draw.integers(0, length // 2))
+        run = int(draw.integers(length // 100, length // 4))
+        which = slice(None) if draw.random() < 0.5 else [int(draw.integers(n_leads))]
+        samples[which, start : start + run] = MISSING
+    elif fault == "dead_lead":
+        samples[int(draw.integers(n_leads))] = 0
+    return samples
+
+
+def write_record(
+    folder: Path,
+    name: str,
+    samples: NDArray[np.int16],
+    leads: Sequence[str],
+    fs: int,
+    gain: str,
+    start: str = "",
+    comments: Sequence[str] = (),
+    keep: float = 1.0,
+) -> None:
+    """Write ``name.hea`` and ``name.dat`` into ``folder``.
+
+    Args:
+        folder: made if it is not there.
+        name: of the record.
+        samples: (L, T).
+        leads: names as the archive spells them, in the order of ``samples``.
+        fs: Hz.
+        gain: as the header shall state it, e.g. ``200.0(0)/mV``.
+        start: time and date of the recording, as in the header, or nothing.
+        comments: lines after ``#``.
+        keep: share of the signal file that is written, for a truncated one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    sums = samples.sum(axis=1, dtype=np.int64) % 65536
+    lines = [f"{name} {len(leads)} {fs} {samples.shape[1]}" + (f" {start}" if start else "")]
+    for lead, total, first in zip(leads, sums, samples[:, 0], strict=True):
+        lines.append(f"{name}.dat 16 {gain} 16 0 {first} {total} 0 {lead}")
+    lines += [f"# {comment}" for comment in comments]
+    (folder / f"{name}.hea").write_text("\n".join(lines) + "\n", "ascii")
+    content = np.ascontiguousarray(samples.T).tobytes()
+    (folder / f"{name}.dat").write_bytes(content[: int(len(content) * keep)])
