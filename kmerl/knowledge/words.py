@@ -10,7 +10,7 @@ COMMA = ","
 DASH = "-"
 
 _WORD = re.compile(r"\d+(?:\.\d+)?(?:st|nd|rd|th)?(?![a-z0-9'])|[a-z0-9][a-z0-9']*|&")
-_HARD = re.compile(r"[.;!?\n]|:(?!\d)")
+_HARD = re.compile(r"[.;!?\n]|:\s")
 _DASH = re.compile(r"(?:^|\s)-+(?:\s|$)")
 
 

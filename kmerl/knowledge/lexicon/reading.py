@@ -124,8 +124,8 @@ def _spans(text: str, sentence: list[Word], lexicon: Lexicon, taken: list[bool])
         written = surface(text, sentence[first].start, sentence[last - 1].end)[0]
         shared = _sites_behind(phrase, first, last, lexicon)
         names = shared or [(written, name)]
-        before = _modifiers_before(phrase, first, last, lexicon, taken)
-        start = first - sum(length + 1 for length, _ in before)
+        before = _modifiers_before(sentence, first, last, lexicon, taken)
+        start = first - sum(length for length, _ in before)
         result.append(_Span(start, last, tuple([pair for _, pair in reversed(before)] + names)))
     return result
 
@@ -138,30 +138,35 @@ def _unbroken(sentence: list[Word], first: int, last: int) -> bool:
 
 
 def _modifiers_before(
-    phrase: Phrase, first: int, last: int, lexicon: Lexicon, taken: list[bool]
+    sentence: list[Word], first: int, last: int, lexicon: Lexicon, taken: list[bool]
 ) -> list[tuple[int, tuple[str, str]]]:
     """Findings that leave their head word to the one at ``[first, last)``: "inferior and lateral st elevation".
 
-    Returns the number of words each modifier has, and (written, full name), from right to left.
+    Returns the number of words each takes, with its coordinator, and (written, full name), from right to left.
     """
+    phrase = tuple(word.text for word in sentence)
     result: list[tuple[int, tuple[str, str]]] = []
-    while first >= 2 and (phrase[first - 1] in _COORDINATORS or result):
-        found = _with_head_of(phrase, first, last, lexicon, taken, joined=phrase[first - 1] in _COORDINATORS)
+    while first:
+        joint = 1 if phrase[first - 1] in _COORDINATORS else 0
+        # only further members of a list are joined by a comma alone
+        if not joint and not (result and sentence[first].boundary == COMMA):
+            break
+        found = _with_head_of(phrase, first, last, joint, lexicon, taken)
         if found is None:
             break
-        length, joint, pair = found
-        result.append((length + joint - 1, pair))
+        length, pair = found
+        start = first - joint - length
+        result.append((first - start, pair))
         # the modifier's own words belong to the finding now
-        taken[first - length - joint : first] = [True] * (length + joint)
-        first -= length + joint
+        taken[start:first] = [True] * (first - start)
+        first = start
     return result
 
 
 def _with_head_of(
-    phrase: Phrase, first: int, last: int, lexicon: Lexicon, taken: list[bool], *, joined: bool
-) -> tuple[int, int, tuple[str, str]] | None:
-    """The finding whose modifier ends before ``first``: its length, the joining words, and its names."""
-    joint = 1 if joined else 0
+    phrase: Phrase, first: int, last: int, joint: int, lexicon: Lexicon, taken: list[bool]
+) -> tuple[int, tuple[str, str]] | None:
+    """The finding whose modifier ends ``joint`` words before ``first``: the modifier's length, and its names."""
     for length in (3, 2, 1):
         start = first - joint - length
         if start < 0 or any(taken[start:first]):
@@ -170,7 +175,7 @@ def _with_head_of(
             whole = phrase[start : start + length] + phrase[head:last]
             name = lexicon.forms.get(whole)
             if name is not None:
-                return length, joint, (" ".join(whole), name)
+                return length, (" ".join(whole), name)
     return None
 
 
@@ -242,15 +247,18 @@ def _list_goes_on(sentence: list[Word], spans: list[_Span], at: int) -> bool:
 def _backward(sentence: list[Word], spans: list[_Span], cue: _CueSpan) -> list[int]:
     """The nearest finding before a cue in its clause, and those coordinated with it."""
     result: list[int] = []
-    limit = cue.first
+    limit, coordinated = cue.first, False
     for i in reversed([i for i, span in enumerate(spans) if span.last <= cue.first]):
         gap = sentence[spans[i].last : limit]
         texts = {word.text for word in gap}
         # a comma directly before the cue is a pause, any other one ends the clause
         broken = any(word.boundary in (COMMA, DASH) for word in gap)
         if result:
-            if not texts <= _COORDINATORS or not (texts or sentence[limit].boundary == COMMA):
+            # a comma alone goes on only in a list: "pvcs, pacs and couplets have resolved"
+            listed = sentence[limit].boundary == COMMA and coordinated
+            if not texts <= _COORDINATORS or not (texts or listed):
                 break
+            coordinated = True
         elif broken or texts & _TERMINATORS - {"now", "which"}:
             break
         result.append(i)
