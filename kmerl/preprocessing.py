@@ -1,4 +1,7 @@
-"""An archive read record by record into the waveform store and its tables, in constant memory."""
+"""An archive read record by record into the waveform store and its tables.
+
+One shard of waveforms is in memory at a time; of the archive's own tables, the columns that are needed.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
