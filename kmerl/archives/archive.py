@@ -96,7 +96,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> pl.DataFrame:
         missing = [column for column in columns if column not in present]
         if missing:
             raise UserError(
-                f"{path}: no column {', '.join(missing)} (it has {', '.join(present)[:200]}); "
+                f"{path}: no column {', '.join(name or '(the unnamed first)' for name in missing)} (it has {', '.join(present)[:200]}); "
                 "take the file from the archive's official release"
             )
         return pl.read_csv(path, columns=list(columns), infer_schema=False).select(columns)
