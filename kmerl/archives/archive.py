@@ -93,11 +93,11 @@ def read_csv(path: Path, columns: Sequence[str]) -> pl.DataFrame:
     """
     try:
         present = pl.read_csv(path, n_rows=0, infer_schema=False).columns
-        missing = [column for column in columns if column not in present]
+        missing = ", ".join(name or "(the unnamed first)" for name in columns if name not in present)
         if missing:
+            found = ", ".join(present)[:200]
             raise UserError(
-                f"{path}: no column {', '.join(name or '(the unnamed first)' for name in missing)} (it has {', '.join(present)[:200]}); "
-                "take the file from the archive's official release"
+                f"{path}: no column {missing} (it has {found}); take it from the archive's official release"
             )
         return pl.read_csv(path, columns=list(columns), infer_schema=False).select(columns)
     except (FileNotFoundError, IsADirectoryError):
