@@ -49,7 +49,8 @@ def test_t2_after_dvc_repro_both_engines_have_nothing_to_do_and_the_record_is_th
     project.dvc("repro")
     assert project.computed() == ALL
     assert project.agreed()
-    assert (project.folder / "dvc.lock").read_bytes() == (made.folder / "dvc.lock").read_bytes()
+    records = [yaml.safe_load((one.folder / "dvc.lock").read_text()) for one in (project, made)]
+    assert records[0] == records[1]
 
 
 @pytest.mark.parametrize("engine", ["snakemake", "dvc"])
@@ -70,7 +71,6 @@ def test_t3_t5_a_changed_value_runs_the_same_stages_in_either_engine_and_changin
     project.commit()
 
     project.replace("params.yaml", "factor: 3", "factor: 2")
-    assert project.planned() == {"preprocess", "tables"}
     run()
     assert project.computed() == []
     assert (project.folder / TABLE).read_bytes() == before
@@ -136,7 +136,7 @@ def test_t9_the_pipeline_runs_where_there_is_no_git(fresh, tmp_path):
     [
         ("params.yaml", "seed: 1", "sed: 1", "params.yaml: unknown parameter sed"),
         ("params.yaml", "watch: data/simulated/a", "watch: data/raw/a", "data/raw/a: no such file or folder"),
-        ("stages/tables.py", "lines = []", "lines = [", "stages/tables.py:12: '[' was never closed"),
+        ("stages/tables.py", "lines = []", "lines = [", "stages/tables.py:10: '[' was never closed"),
     ],
 )
 def test_a_users_mistake_is_answered_in_one_line_before_anything_runs(project, file, old, new, line):
@@ -211,11 +211,12 @@ def code(tmp_path, monkeypatch):
     files = {
         "stages/one.py": "import typing\nfrom kmerl import a\nif typing.TYPE_CHECKING:\n    import kmerl.b\n",
         "kmerl/__init__.py": "",
-        "kmerl/a.py": '"""Doc."""\nfrom . import c\nTABLE = "tables"\n',
+        "kmerl/a.py": '"""Doc."""\nfrom . import c\nTABLE = "tables"\nFILE = f"{TABLE}.json"\n',
         "kmerl/b.py": "x = 1\n",
         "kmerl/c.py": 'x = "other.txt"\n',
         "kmerl/tables/one.csv": "1\n",
         "kmerl/other.txt": "1\n",
+        "kmerl/some.json": "1\n",
         "kmerl/unread.csv": "1\n",
     }
     for name, text in files.items():
@@ -232,13 +233,14 @@ def code(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("file", "text", "counts"),
     [
-        ("kmerl/a.py", '"""Other."""\nfrom . import c  # why\n\n\nTABLE = \'tables\'\n', False),
+        ("kmerl/a.py", '"""Other."""\nfrom . import c  # why\n\nTABLE = \'tables\'\nFILE = f"{TABLE}.json"\n', False),
         ("kmerl/a.py", '"""Doc."""\nfrom . import c\nTABLE = "tables"\ny = 1\n', True),
         ("kmerl/c.py", 'x = "other.txt", 2\n', True),
         ("kmerl/b.py", "x = 2\n", False),
         ("kmerl/__init__.py", "x = 1\n", True),
         ("kmerl/tables/one.csv", "2\n", True),
         ("kmerl/other.txt", "2\n", True),
+        ("kmerl/some.json", "2\n", True),
         ("kmerl/unread.csv", "2\n", False),
     ],
 )

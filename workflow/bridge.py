@@ -106,8 +106,8 @@ class Pipeline:
 
     def outputs(self, rule: str) -> list[str | AnnotatedString]:
         """The outputs of a rule, with ``{item}`` where the stage is made for several; no suffix means a folder."""
-        definition = self.definitions[rule]
-        entries = definition.get("do", definition)["outs"]
+        definition = self.definitions[rule].get("do", self.definitions[rule])
+        entries = [entry for kind in ("outs", "metrics", "plots") for entry in definition.get(kind, [])]
         paths = [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
         patterns = [path.replace("${item}", "{item}").replace("${key}", "{item}") for path in paths]
         return [path if Path(path).suffix else directory(path) for path in patterns]

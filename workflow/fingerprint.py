@@ -6,15 +6,17 @@ comments, docstrings and layout. What is imported for type checkers only does no
 alone.
 
 A data file of the package (``kmerl/**/*.csv``, ``.txt``, ``.json``) counts for a module that names it in a string:
-the file or a folder around it, relative to the module's own folder (``Path(__file__).with_name("classes.csv")``), or
-the package it lies in (``files("kmerl.knowledge.prompts")``). A file that ``dvc.yaml`` lists among a stage's
-dependencies is left out for that stage, as DVC compares it itself.
+the file or a folder around it, relative to the module's own folder (``Path(__file__).with_name("classes.csv")``; a
+field of an f-string, ``f"{task}.txt"``, stands for anything), or the package it lies in
+(``files("kmerl.archives")``). A file that ``dvc.yaml`` lists among a stage's dependencies is left out for that stage,
+as DVC compares it itself.
 """
 
 import ast
 import hashlib
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -79,14 +81,19 @@ def imports(module: str, file: Path) -> Iterator[str]:
 
 def data_files(file: Path) -> set[Path]:
     """The data files that a module names in its strings."""
-    strings = {node.value for node in ast.walk(parse(file)) if isinstance(node, ast.Constant)}
+    nodes = list(ast.walk(parse(file)))
+    strings = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    patterns = [
+        "".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in node.values)
+        for node in nodes
+        if isinstance(node, ast.JoinedStr)
+    ]
     here = file.parent
 
     def named(path: Path) -> bool:
-        inside = [one for one in (path, *path.parents) if here in one.parents]
-        return ".".join(path.parent.parts) in strings or any(
-            one.relative_to(here).as_posix() in strings for one in inside
-        )
+        names = [one.relative_to(here).as_posix() for one in (path, *path.parents) if here in one.parents]
+        filled = names and any(pattern.endswith(DATA) and fnmatchcase(names[0], pattern) for pattern in patterns)
+        return bool(filled) or not strings.isdisjoint([*names, ".".join(path.parent.parts)])
 
     return {path for path in Path("kmerl").rglob("*") if path.suffix in DATA and named(path)}
 

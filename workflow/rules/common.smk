@@ -2,11 +2,15 @@
 import sys
 from pathlib import Path
 
+from snakemake.logging import logger
+
 sys.path.insert(0, str(Path.cwd()))
 from kmerl.errors import UserError
 from kmerl.params import load
 from workflow.bridge import Pipeline
+from workflow.display import shorten
 
+shorten(logger)
 try:
     load(Path("params.yaml"))
     pipeline = Pipeline(ask=workflow.is_main_process)
