@@ -1,5 +1,4 @@
 import csv
-import os
 from pathlib import Path
 
 import pytest
@@ -115,9 +114,8 @@ def test_every_common_machine_statement_yields_its_findings(statement: str) -> N
     assert findings(statement) == [finding for finding in STATEMENTS[statement] if finding]
 
 
-@pytest.mark.skipif("KMERL_SAMPLES" not in os.environ, reason="KMERL_SAMPLES does not name the folder of real samples")
-def test_the_statements_above_are_all_that_the_archive_counts() -> None:
-    path = Path(os.environ["KMERL_SAMPLES"]) / "mimic-iv-ecg" / "statement_counts.csv"
+def test_the_statements_above_are_all_that_the_archive_counts(samples: Path) -> None:
+    path = samples / "mimic-iv-ecg" / "statement_counts.csv"
     with path.open(encoding="utf-8", newline="") as file:
         assert {row["statement_lowercase"] for row in csv.DictReader(file)} == set(STATEMENTS)
 

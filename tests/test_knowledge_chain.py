@@ -1,0 +1,366 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kmerl.artifacts import read_json, read_jsonl, read_table, write_json, write_table
+from kmerl.errors import UserError
+from kmerl.knowledge import engines, requests
+from kmerl.knowledge.engines import EngineParams, Request, Response, open_engine
+from kmerl.knowledge.engines.lexicon import LexiconEngine
+from kmerl.knowledge.extract import MENTIONS, UNUSABLE, extract
+from kmerl.knowledge.labels import LABELS, TRACE, ancestors, dense, load_labels, make_labels, trace_bits
+from kmerl.knowledge.merge import merge
+from kmerl.knowledge.params import KnowledgeParams
+from kmerl.knowledge.prompts import prompt
+from kmerl.knowledge.requests import make_request, make_response
+from kmerl.knowledge.superclass import superclass
+from kmerl.knowledge.trace import Folders, explain
+from kmerl.knowledge.verify import VERIFIED, verify
+from kmerl.reports import REPORTS, STUDIES, Reports, ReportsParams, clean
+
+STATEMENTS = {
+    "s1": ["Sinus rhythm with PVC(s)", "Possible inferior infarct - age undetermined"],
+    "s2": ["Sinus rhythm with PVCs", "Inferior infarct, old", "No st elevation"],
+    "s3": ["Compared to prior ECG, atrial fibrillation has resolved"],
+    "s4": ["Sinus bradycardia with RBBB", "Cannot rule out anterior infarct"],
+    "s5": ["Sinus rhythm with PVC(s)", "Possible inferior infarct - age undetermined"],
+    "s6": ["Sinus rhythm"],
+}
+KNOWLEDGE = KnowledgeParams.model_validate(
+    {
+        "engine": {
+            "name": "lexicon",
+            "model": "lexicon",
+            "temperature": 0.0,
+            "lexicon": {"uncertain": "positive", "not_excluded": "negative"},
+        },
+        "extract": {"max_tokens": 1024, "longest_report": 20000},
+        "verify": {"enabled": True, "max_tokens": 16, "unit": "entity"},
+        "merge": {"enabled": True, "max_tokens": 32768},
+        "superclass": {"enabled": True, "max_tokens": 32768, "min_members": 2},
+        "labels": {"min_records": 1, "without_entities": "keep"},
+    }
+)
+REPORTS_PARAMS = ReportsParams(
+    joiner=". ", replace={}, strip="*=-", strip_ends_of="report", lower_case=True, full_stop=True, min_words=4
+)
+
+
+def changed(**changes: dict[str, object]) -> KnowledgeParams:
+    """The parameters above with some steps' values changed."""
+    values = KNOWLEDGE.model_dump()
+    return KnowledgeParams.model_validate({name: value | changes.get(name, {}) for name, value in values.items()})
+
+
+def chain(folder: Path, params: KnowledgeParams = KNOWLEDGE) -> tuple[Folders, dict[str, int]]:
+    """Run every step on the statements above."""
+    at = Folders(*(folder / name for name in ("reports", "extract", "verify", "merge", "superclass", "labels")))
+    frame = pl.DataFrame({"record_id": list(STATEMENTS), "statements": list(STATEMENTS.values())})
+    reports: Reports = clean(frame, REPORTS_PARAMS)
+    write_table(at.reports / "reports.parquet", reports.reports, REPORTS)
+    write_table(at.reports / "studies.parquet", reports.studies, STUDIES)
+    extract(reports.reports, params.engine, params.extract, at.extract)
+    mentions = read_table(at.extract / "mentions.parquet", MENTIONS)
+    verify(reports.reports, mentions, params.engine, params.verify, at.verify)
+    verified = read_table(at.verify / "verified.parquet", VERIFIED)
+    merge(dict(verified.filter("kept")["entity"].value_counts().iter_rows()), params.engine, params.merge, at.merge)
+    merged = read_json(at.merge / "merged.json")
+    superclass(merged, params.engine, params.superclass, at.superclass)
+    groups = read_json(at.superclass / "superclasses.json")
+    unusable = read_table(at.extract / "unusable.parquet", UNUSABLE)["report_id"].to_list()
+    trace = trace_bits(mentions, verified, merged, groups)
+    counts = make_labels(
+        reports.studies, unusable, trace, merged, groups, params.labels, at.labels, {"archive": "mimic_iv_ecg"}
+    )
+    return at, counts
+
+
+def positives(at: Folders) -> dict[str, set[str]]:
+    """Record -> names of its positive queries."""
+    vocabulary, labels = load_labels(at.labels)
+    return {record: {vocabulary.queries[i] for i in bits} for record, bits in labels.iter_rows()}
+
+
+class Scripted:
+    """An engine that answers in reverse order what a function says; what it says may be a whole response."""
+
+    model = "scripted"
+
+    def __init__(self, reply) -> None:
+        self.reply = reply
+        self.asked: list[str] = []
+
+    def answer(self, asked: Iterator[Request]) -> Iterator[Response]:
+        for request in reversed(list(asked)):
+            self.asked.append(request["body"]["messages"][0]["content"])
+            reply = self.reply(self.asked[-1])
+            if reply is not None:
+                yield make_response(request, *reply) if isinstance(reply, tuple) else make_response(request, reply)
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, reply) -> Scripted:
+    """Let every step ask a scripted engine."""
+    engine = Scripted(reply)
+    for step in ("extract", "verify", "merge"):
+        monkeypatch.setattr(f"kmerl.knowledge.{step}.open_engine", lambda params: engine)
+    return engine
+
+
+def test_labels_are_the_asserted_entities_and_their_superclasses(tmp_path: Path) -> None:
+    at, counts = chain(tmp_path)
+    found = positives(at)
+    assert found["s1"] == found["s5"]
+    assert {"sinus rhythm", "ventricular premature complex", "inferior myocardial infarction"} <= found["s1"]
+    # the old infarct sets its superclass, which is an entity of another report
+    assert {"old inferior myocardial infarction", "inferior myocardial infarction"} <= found["s2"]
+    assert "st elevation" not in found["s2"]
+    assert found["s3"] == set()
+    assert "right bundle branch block" in found["s4"]
+    assert "anterior myocardial infarction" not in found["s4"]
+    assert "s6" not in found
+    assert counts["without_entities"] == 1
+
+
+def test_hedged_findings_are_negative_if_so_asked(tmp_path: Path) -> None:
+    rules = {"lexicon": {"uncertain": "negative", "not_excluded": "negative"}}
+    at, _ = chain(tmp_path, changed(engine=rules))
+    assert "inferior myocardial infarction" not in positives(at)["s1"]
+    rules = {"lexicon": {"uncertain": "positive", "not_excluded": "positive"}}
+    at, _ = chain(tmp_path, changed(engine=rules))
+    assert "anterior myocardial infarction" in positives(at)["s4"]
+
+
+def test_every_label_bit_leads_back_to_the_sentence(tmp_path: Path) -> None:
+    at, _ = chain(tmp_path)
+    trace = read_table(at.labels / "trace.parquet", TRACE)
+    texts = dict(read_table(at.reports / "reports.parquet", REPORTS).select("report_id", "text").iter_rows())
+    studies = dict(read_table(at.reports / "studies.parquet", STUDIES).iter_rows())
+    asked = {line["custom_id"]: line for line in read_jsonl(at.extract / "requests.jsonl")}
+    assert {(r, q) for r, qs in positives(at).items() for q in qs} == {
+        (record, row["query"])
+        for record, report in studies.items()
+        for row in trace.filter(pl.col("report_id") == report).iter_rows(named=True)
+    }
+    for row in trace.iter_rows(named=True):
+        written = texts[row["report_id"]][row["start"] : row["end"]]
+        assert written.replace(",", "") == row["entity"]
+        assert texts[row["report_id"]] in asked[row["extract_request"]]["body"]["messages"][0]["content"]
+
+
+def test_explain_tells_the_whole_way(tmp_path: Path) -> None:
+    at, _ = chain(tmp_path)
+    told = explain(at, "s2")
+    for part in (
+        "sinus rhythm with pvcs. inferior infarct, old. no st elevation.",
+        "[sinus rhythm, pvcs, inferior infarct old]",
+        "pvcs (characters 18 to 22)",
+        "inferior infarct old: yes, kept as old inferior myocardial infarction",
+        "inferior myocardial infarction <- old inferior myocardial infarction <- 'inferior infarct old'",
+    ):
+        assert part in told
+    assert "all zero" in explain(at, "s3")
+    with pytest.raises(UserError, match="s6 has no report"):
+        explain(at, "s6")
+
+
+def test_each_distinct_question_is_asked_once_and_both_sides_are_kept(tmp_path: Path) -> None:
+    engine = open_engine(KNOWLEDGE.engine)
+    request = make_request(prompt("extract"), engine, KNOWLEDGE.engine, 99, report="atrial flutter")
+    assert requests.ask(engine, [request, request], tmp_path) == 1
+    (question,), (answer,) = read_jsonl(tmp_path / "requests.jsonl"), read_jsonl(tmp_path / "responses.jsonl")
+    assert question == request
+    assert set(question) == {"custom_id", "method", "url", "body"}
+    assert answer["custom_id"] == question["custom_id"]
+    assert answer["response"]["body"]["choices"][0]["message"]["content"] == "[atrial flutter]"
+
+
+def test_a_questions_id_changes_with_model_prompt_text_and_sampling() -> None:
+    def identity(task="extract", tokens=9, report="a", **params) -> str:
+        section = EngineParams.model_validate(KNOWLEDGE.engine.model_dump() | params)
+        fields = {"report": report} if task == "extract" else {"entities": report}
+        return make_request(prompt(task), LexiconEngine(section), section, tokens, **fields)["custom_id"]
+
+    ids = [identity(), identity("merge"), identity(report="b"), identity(tokens=8), identity(temperature=0.5)]
+    ids.append(identity(model="other"))
+    ids.append(identity(lexicon={"uncertain": "negative", "not_excluded": "negative"}))
+    assert len(set(ids)) == len(ids)
+    assert identity() == identity()
+
+
+def test_answers_in_any_order_go_to_their_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, _ = chain(tmp_path / "plain")
+    lexicon = open_engine(KNOWLEDGE.engine)
+
+    def reply(message: str) -> str:
+        line = {"custom_id": "x", "body": {"model": "m", "messages": [{"content": message}]}}
+        (response,) = lexicon.answer(iter([line]))
+        return response["response"]["body"]["choices"][0]["message"]["content"]
+
+    scripted(monkeypatch, reply)
+    mixed, _ = chain(tmp_path / "mixed")
+    for file in ("labels.parquet", "vocabulary.json"):
+        assert (plain.labels / file).read_bytes() == (mixed.labels / file).read_bytes()
+
+
+def test_unusable_answers_are_listed_and_their_records_get_no_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reply(message: str):
+        if "extract" not in message.split(".")[0]:
+            return "{}" if "JSON" in message else "YES"
+        if "bradycardia" in message:
+            return "[rbbb, anterior", "length"
+        return "I see nothing" if "resolved" in message else None if "infarct, old" in message else "[sinus rhythm]"
+
+    scripted(monkeypatch, reply)
+    at, counts = chain(tmp_path)
+    lost = read_table(at.extract / "unusable.parquet", UNUSABLE)
+    assert set(lost.select("reason", "answer").iter_rows()) == {
+        ("cut off by length", "[rbbb, anterior"),
+        ("no list", "I see nothing"),
+        ("no answer", ""),
+    }
+    assert set(positives(at)) == {"s1", "s5"}
+    assert counts["unusable"] == 3
+    rejected = read_table(at.labels / "rejected.parquet")
+    assert set(rejected.iter_rows()) == {(record, "unusable answer") for record in ("s2", "s3", "s4")}
+
+
+def test_only_entities_answered_with_yes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def reply(message: str) -> str:
+        if message.startswith("Please extract"):
+            return "[sinus rhythm, pvcs, lvh]"
+        if message.startswith("Please verify"):
+            return "maybe" if "pvcs" in message.split("entities:")[1] else "NO" if '"lvh"' in message else "Yes."
+        return "{}"
+
+    scripted(monkeypatch, reply)
+    at, _ = chain(tmp_path)
+    verified = read_table(at.verify / "verified.parquet", VERIFIED)
+    assert set(verified.select("entity", "answer", "kept").iter_rows()) == {
+        ("sinus rhythm", "yes", True),
+        ("pvcs", "unusable", False),
+        ("lvh", "no", False),
+    }
+    assert read_table(at.verify / "unusable.parquet")["answer"].to_list() == ["maybe"] * 4
+    assert set.union(*positives(at).values()) == {"sinus rhythm"}
+
+
+def test_a_whole_list_can_be_verified_at_once_or_not_at_all(tmp_path: Path) -> None:
+    by_entity, _ = chain(tmp_path / "entity")
+    by_list, _ = chain(tmp_path / "list", changed(verify={"unit": "list"}))
+    unverified, _ = chain(tmp_path / "off", changed(verify={"enabled": False}))
+    assert positives(by_entity) == positives(by_list) == positives(unverified)
+    assert sum(1 for _ in read_jsonl(by_list.verify / "requests.jsonl")) == 3
+    assert list(read_jsonl(unverified.verify / "requests.jsonl")) == []
+
+
+def test_the_lexicon_says_no_to_what_the_report_does_not_assert() -> None:
+    engine = open_engine(KNOWLEDGE.engine)
+
+    def ask(report: str, *entities: str) -> str:
+        listed = json.dumps(entities)
+        request = make_request(prompt("verify"), engine, KNOWLEDGE.engine, 9, report=report, entities=listed)
+        (response,) = engine.answer(iter([request]))
+        return response["response"]["body"]["choices"][0]["message"]["content"]
+
+    assert ask("sinus rhythm, no pvcs.", "sinus rhythm") == "YES"
+    assert ask("sinus rhythm, no pvcs.", "pvcs") == "NO"
+    assert ask("sinus rhythm, no pvcs.", "sinus rhythm", "pvcs") == "NO"
+    assert ask("sinus rhythm, no pvcs.", "lvh") == "NO"
+    assert ask("rbbb.", "Right Bundle Branch Block") == "YES"
+
+
+def test_merging_and_superclasses_can_be_left_out(tmp_path: Path) -> None:
+    full, _ = chain(tmp_path / "full")
+    unmerged, _ = chain(tmp_path / "unmerged", changed(merge={"enabled": False}))
+    flat, counts = chain(tmp_path / "flat", changed(superclass={"enabled": False}))
+    # spellings are one name without a model, synonyms are not
+    assert positives(unmerged)["s1"] >= {"sinus rhythm", "pvcs"}
+    assert positives(unmerged)["s2"] >= {"sinus rhythm", "pvcs", "inferior infarct old"}
+    assert "rbbb" in positives(unmerged)["s4"]
+    assert counts["superclasses"] == 0
+    assert positives(flat)["s1"] < positives(full)["s1"]
+
+
+def test_an_unusable_answer_over_all_entities_stops_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, lambda message: ('{"lvh": "left', "length"))
+    with pytest.raises(UserError, match=r"merge prompt cannot be used \(cut off by length.*knowledge.merge.max_tokens"):
+        merge({"lvh": 1}, KNOWLEDGE.engine, KNOWLEDGE.merge, tmp_path)
+
+
+def test_no_entities_at_all_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = scripted(monkeypatch, lambda message: "[]")
+    _at, counts = chain(tmp_path)
+    assert counts["queries"] == 0
+    assert counts["without_entities"] == 5
+    assert all(message.startswith("Please extract") for message in engine.asked)
+
+
+def test_rare_queries_and_empty_records_can_be_left_out(tmp_path: Path) -> None:
+    at, counts = chain(tmp_path, changed(labels={"min_records": 2, "without_entities": "drop"}))
+    vocabulary, _ = load_labels(at.labels)
+    assert "right bundle branch block" not in vocabulary.queries
+    assert "inferior myocardial infarction" in vocabulary.queries
+    # an entity that is left out still sets its superclass
+    assert "inferior myocardial infarction" in positives(at)["s2"]
+    assert ("s3", "no positive entity") in set(read_table(at.labels / "rejected.parquet").iter_rows())
+    assert counts["labelled"] == len(positives(at))
+
+
+def test_queries_are_sorted_entities_then_new_superclasses(tmp_path: Path) -> None:
+    at, _ = chain(tmp_path)
+    vocabulary, _ = load_labels(at.labels)
+    n = len(vocabulary.entities)
+    assert vocabulary.queries[:n] == tuple(sorted(vocabulary.entities)) == vocabulary.entities
+    assert list(vocabulary.queries[n:]) == sorted(set(vocabulary.superclasses) - set(vocabulary.entities))
+    assert len(set(vocabulary.queries)) == len(vocabulary.queries)
+
+
+def test_a_superclass_above_a_superclass_is_set_too_and_circles_end() -> None:
+    groups = {"av block": ["first"], "conduction": ["av block"], "first": ["conduction"]}
+    assert ancestors("first", groups) == ["av block", "conduction"]
+    assert ancestors("alone", groups) == []
+
+
+def test_labels_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
+    at, _ = chain(tmp_path)
+    stored = read_json(at.labels / "vocabulary.json")
+    write_json(at.labels / "vocabulary.json", stored | {"queries": stored["queries"][::-1]})
+    with pytest.raises(UserError, match="changed by hand"):
+        load_labels(at.labels)
+    labels = read_table(at.labels / "labels.parquet", LABELS)
+    write_json(at.labels / "vocabulary.json", stored)
+    write_table(at.labels / "labels.parquet", labels, LABELS, {"vocabulary": "another"})
+    with pytest.raises(UserError, match="another vocabulary"):
+        load_labels(at.labels)
+
+
+def test_the_dense_matrix_follows_the_records_asked_for(tmp_path: Path) -> None:
+    at, _ = chain(tmp_path)
+    vocabulary, labels = load_labels(at.labels)
+    matrix = dense(vocabulary, labels, ["s4", "s1", "s3", "s1"])
+    assert matrix.shape == (4, len(vocabulary.queries))
+    assert matrix.dtype == np.uint8
+    for row, record in zip(matrix, ["s4", "s1", "s3", "s1"], strict=True):
+        assert {vocabulary.queries[i] for i in np.flatnonzero(row)} == positives(at)[record]
+    with pytest.raises(UserError, match="record s6 has no labels"):
+        dense(vocabulary, labels, ["s1", "s6"])
+
+
+def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
+    _first, _ = chain(tmp_path / "a")
+    _second, _ = chain(tmp_path / "b")
+    files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*") if path.is_file())
+    assert len(files) > 15
+    assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
+
+
+def test_the_registry_knows_every_engine_that_the_parameters_allow() -> None:
+    assert isinstance(engines.open_engine(KNOWLEDGE.engine), LexiconEngine)
