@@ -18,6 +18,7 @@ from kmerl.archives.simulate.params import SimulateParams
 from kmerl.errors import UserError
 from kmerl.evaluation.zeroshot import ZeroshotParams
 from kmerl.knowledge.params import KnowledgeParams
+from kmerl.plots.params import FiguresParams
 from kmerl.preprocessing import PreprocessParams
 from kmerl.reports import ReportsParams
 from kmerl.section import Section
@@ -40,6 +41,7 @@ class Params(Section):
     pretrain: PretrainParams
     runs: dict[str, dict[str, Any]] = Field(min_length=1, description="run -> what differs from `pretrain`")
     zeroshot: ZeroshotParams
+    figures: FiguresParams
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":

@@ -1,0 +1,1 @@
+"""Figures: ECG paper, zero-shot scores, training curves, and single records with their answers."""
