@@ -342,7 +342,7 @@ def test_t1_t3_on_the_real_pipeline(tmp_path):
     project: Project = real(tmp_path / "project", "tiny")
     project.snakemake()
     assert project.agreed()
-    project.replace("params.yaml", "bootstrap: ", "bootstrap: 1")
+    project.replace("params.yaml", "confidence: 0.95", "confidence: 0.9")
     assert "zeroshot" in project.planned()
     assert "pretrain" not in project.planned()
     project.dvc("repro")
