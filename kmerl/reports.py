@@ -73,9 +73,9 @@ def clean(statements: pl.DataFrame, params: ReportsParams) -> Reports:
     twice = statements.filter(pl.col("record_id").is_duplicated())
     if len(twice):
         raise UserError(f"record {twice['record_id'][0]} occurs twice among the statements; repair the archive's index")
-    texts = statements.select("record_id", text=_text(params))
+    texts = statements.select("record_id", text=_texts(statements["statements"], params))
     too_short = f"fewer than {params.min_words} words"
-    words = pl.col("text").str.count_matches(r"\S+")
+    words = pl.col("text").str.count_matches(" ", literal=True) + 1
     texts = texts.with_columns(
         reason=pl.when(pl.col("text").str.strip_chars(". ") == "")
         .then(pl.lit("no statements"))
@@ -96,21 +96,29 @@ def report_id(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _text(params: ReportsParams) -> pl.Expr:
-    """The cleaned report, from the column ``statements``."""
-    ends = params.strip + " \t\r\n"
-    pieces = pl.element().str.strip_chars(ends if params.strip_ends_of == "statement" else " \t\r\n")
-    text = (
-        pl.col("statements")
-        .list.drop_nulls()
-        .list.eval(pieces.filter(pieces.str.len_chars() > 0))
-        .list.join(params.joiner)
+def _texts(statements: pl.Series, params: ReportsParams) -> pl.Series:
+    """The cleaned report of each record; empty where it has no statements."""
+    space = " \t\r\n"
+    ends = params.strip + space
+    piece = pl.col("piece").str.strip_chars(ends if params.strip_ends_of == "statement" else space)
+    reports = (
+        pl.DataFrame({"piece": statements})
+        .with_row_index("row")
+        .explode("piece")
+        .with_columns(piece)
+        .filter(pl.col("piece") != "")
+        .group_by("row", maintain_order=True)
+        .agg("piece")
     )
+    text = pl.col("piece").list.join(params.joiner)
     for old, new in params.replace.items():
         text = text.str.replace_all(old, new, literal=True)
-    text = text.str.replace_all(r"\s+", " ").str.strip_chars(ends)
+    text = text.str.replace_all(r"\s\s+|[\t\r\n]", " ").str.strip_chars(ends)
     if params.lower_case:
         text = text.str.to_lowercase()
     if params.full_stop:
         text = pl.when(text.str.ends_with(".") | (text == "")).then(text).otherwise(text + ".")
-    return text
+    rows = pl.DataFrame({"row": range(len(statements))}, {"row": pl.get_index_type()})
+    return rows.join(reports.select("row", text=text), on="row", how="left", maintain_order="left")["text"].fill_null(
+        ""
+    )

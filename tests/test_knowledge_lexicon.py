@@ -55,7 +55,9 @@ SENTENCES = {
     "t wave abnormality suggests lateral ischemia": ["t wave abnormality", "lateral ischemia (uncertain)"],
     "right ventricular hypertrophy is possible": ["right ventricular hypertrophy (uncertain)"],
     "st elevation, probably due to early repolarization": ["st elevation", "early repolarization (uncertain)"],
-    "minimal voltage criteria for lvh, may be normal variant": ["left ventricular hypertrophy (uncertain)"],
+    "minimal voltage criteria for lvh, may be normal variant": [
+        "voltage criteria for left ventricular hypertrophy (uncertain)"
+    ],
     "possible left atrial enlargement with pvcs": [
         "left atrial enlargement (uncertain)",
         "ventricular premature complex",
@@ -95,6 +97,20 @@ SENTENCES = {
     "abnormal ecg": [],
     "borderline ecg. technically poor tracing": [],
     "no previous ecgs available": [],
+    "second degree av block, mobitz ii is no longer present": [
+        "second degree atrioventricular block mobitz type ii (negated)"
+    ],
+    # one statement spread over two columns
+    "inferior infarct. - old.": ["old inferior myocardial infarction"],
+    "sinus rhythm. - borderline first degree a-v block.": [
+        "sinus rhythm",
+        "first degree atrioventricular block (uncertain)",
+    ],
+    "voltage criteria for. left ventricular hypertrophy.": ["voltage criteria for left ventricular hypertrophy"],
+    "nonspecific st and. t wave abnormality. no. pvcs": [
+        "nonspecific st-t changes",
+        "ventricular premature complex (negated)",
+    ],
     "inferior infarct, old anterior infarct": [
         "inferior myocardial infarction",
         "old anterior myocardial infarction",
@@ -127,7 +143,10 @@ def test_negated_uncertain_and_past_findings_are_told_apart(sentence: str) -> No
 
 def test_a_finding_is_never_read_across_a_sentence_end() -> None:
     assert findings("possible inferior. infarct") == ["myocardial infarction"]
-    assert findings("no. atrial fibrillation") == ["atrial fibrillation"]
+    assert findings("no pvcs. atrial fibrillation") == [
+        "ventricular premature complex (negated)",
+        "atrial fibrillation",
+    ]
 
 
 def test_findings_are_whole_words() -> None:
@@ -136,8 +155,9 @@ def test_findings_are_whole_words() -> None:
 
 def test_the_name_as_written_can_be_found_in_the_report() -> None:
     report = "Sinus rhythm with PVC(s). Inferior infarct,  old. 1st degree A-V block."
-    for finding in read(report):
-        start, end = locate(report, finding.written) or (0, 0)
+    found = read(report)
+    for finding, place in zip(found, locate(report, [f.written for f in found]), strict=True):
+        start, end = place or (0, 0)
         assert end > start
         assert finding.written.split()[0] in report[start:end].lower()
     assert [f.written for f in read(report)] == [
@@ -146,7 +166,8 @@ def test_the_name_as_written_can_be_found_in_the_report() -> None:
         "inferior infarct old",
         "1st degree a-v block",
     ]
-    assert report[slice(*locate(report, "pvc(s)") or ())] == "PVC(s)"
+    assert locate(report, ["PVC(s)", "lvh"]) == [(18, 24), None]
+    assert report[18:24] == "PVC(s)"
 
 
 def test_every_full_name_is_read_as_itself() -> None:

@@ -78,9 +78,9 @@ def extract(reports: pl.DataFrame, engine: EngineParams, params: ExtractParams, 
         try:
             if answer.problem:
                 raise UnusableError(answer.problem)
-            for entity in parse_list(answer.content):
-                start, end = locate(text, entity) or (None, None)
-                mentions.append((report_id, entity, start, end, answer.request))
+            entities = parse_list(answer.content)
+            for entity, place in zip(entities, locate(text, entities), strict=True):
+                mentions.append((report_id, entity, *(place or (None, None)), answer.request))
         except UnusableError as error:
             unusable.append((report_id, str(error), answer.content, answer.request))
     unusable += [(asked["report_id"][row], "no answer", "", request) for request, row in waiting.items()]

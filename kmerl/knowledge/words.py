@@ -11,6 +11,7 @@ DASH = "-"
 
 _WORD = re.compile(r"\d+(?:\.\d+)?(?:st|nd|rd|th)?(?![a-z0-9'])|[a-z0-9][a-z0-9']*|&")
 _HARD = re.compile(r"[.;!?\n]|:\s")
+_GOES_ON = {"and", "or", "with", "without", "of", "for", "by", "in", "to", "the", "a", "due", "no", "possible"}
 _DASH = re.compile(r"(?:^|\s)-+(?:\s|$)")
 
 
@@ -24,15 +25,27 @@ class Word(NamedTuple):
 
 
 def words(text: str) -> list[Word]:
-    """The words of ``text``; hyphens, slashes and brackets only separate, so ``a-v`` is two words."""
+    """The words of ``text``; hyphens, slashes and brackets only separate, so ``a-v`` is two words.
+
+    A full stop ends no sentence before a dash or after a word that asks for another one: machines spread one
+    statement over several columns, which are joined with full stops ("inferior infarct. - age undetermined").
+    """
     result: list[Word] = []
     end = 0
     for match in _WORD.finditer(text.lower()):
-        gap = text[end : match.start()]
-        boundary = HARD if _HARD.search(gap) else COMMA if "," in gap else DASH if _DASH.search(gap) else ""
+        boundary = _boundary(text[end : match.start()], result[-1].text if result else "")
         end = match.end()
         result.append(Word("and" if match[0] == "&" else match[0], match.start(), end, boundary))
     return result
+
+
+def _boundary(gap: str, before: str) -> str:
+    """The boundary that ``gap`` makes after the word ``before``."""
+    if _DASH.search(gap):
+        return DASH
+    if _HARD.search(gap):
+        return "" if before in _GOES_ON else HARD
+    return COMMA if "," in gap else ""
 
 
 def surface(text: str, start: int, end: int) -> tuple[str, int]:
@@ -70,7 +83,8 @@ def find(text: Sequence[Word], entity: str) -> tuple[int, int] | None:
     return None
 
 
-def locate(text: str, entity: str) -> tuple[int, int] | None:
-    """As :func:`find`, on the report's text, with the bracket that the entity opens taken in."""
-    place = find(words(text), entity)
-    return None if place is None else (place[0], surface(text, *place)[1])
+def locate(text: str, entities: Sequence[str]) -> list[tuple[int, int] | None]:
+    """As :func:`find` for each entity, on the report's text, with the bracket that an entity opens taken in."""
+    sequence = words(text)
+    places = [find(sequence, entity) for entity in entities]
+    return [None if place is None else (place[0], surface(text, *place)[1]) for place in places]

@@ -113,7 +113,7 @@ def _spans(text: str, sentence: list[Word], lexicon: Lexicon, taken: list[bool])
     i = 0
     while i < len(sentence):
         for last, name in lexicon.forms.starting(phrase, i):
-            if not any(taken[i:last]) and _unbroken(sentence, i, last):
+            if not any(taken[i:last]) and _unbroken(sentence, phrase, i, last, lexicon):
                 found.append((i, last, name))
                 taken[i:last] = [True] * (last - i)
                 i = last - 1
@@ -130,11 +130,17 @@ def _spans(text: str, sentence: list[Word], lexicon: Lexicon, taken: list[bool])
     return result
 
 
-def _unbroken(sentence: list[Word], first: int, last: int) -> bool:
-    """A form may hold a comma ("inferior infarct, old") only if it ends its clause there."""
-    if all(word.boundary != COMMA for word in sentence[first + 1 : last]):
-        return True
-    return last == len(sentence) or sentence[last].boundary != "" or sentence[last].text in _TERMINATORS
+def _unbroken(sentence: list[Word], phrase: Phrase, first: int, last: int, lexicon: Lexicon) -> bool:
+    """Whether the words after a comma inside a form belong to it, as in "inferior infarct, old".
+
+    They do not where they begin a finding that reaches further: "inferior infarct, old anterior infarct".
+    """
+    return not any(
+        end > last
+        for i in range(first + 1, last)
+        if sentence[i].boundary == COMMA
+        for end, _ in lexicon.forms.starting(phrase, i)
+    )
 
 
 def _modifiers_before(
