@@ -113,18 +113,21 @@ def noise_level(params: NoiseParams, generator: np.random.Generator) -> NoiseLev
 
 def electrode_noise(
     level: NoiseLevel, mains_frequency: float, fs: float, samples: int, generator: np.random.Generator
-) -> Floats:
+) -> NDArray[np.float32]:
     """Noise (9, samples) in mV: each electrode has its own, with a common part for breathing and hum."""
-    seconds = np.arange(samples) / fs
+    seconds = (np.arange(samples) / fs).astype(np.float32)
+    turn = np.float32(2 * np.pi)
     wander_hz = np.concatenate([generator.uniform(0.05, 0.2, 2), generator.uniform(0.2, 0.5, 1)])
-    phases = 2 * np.pi * wander_hz[:, None] * seconds
+    # single precision: noise is half of the simulation's time
+    phases = (turn * np.append(wander_hz, mains_frequency)).astype(np.float32)[:, None] * seconds
     basis = np.concatenate([np.sin(phases), np.cos(phases)])
-    wander = level.wander / np.sqrt(3) * generator.standard_normal((9, 6)) @ basis
-    turns = 2 * np.pi * mains_frequency * seconds
-    hum_weights = level.hum * (generator.standard_normal((9, 2)) + generator.standard_normal(2)) / 2
-    hum = hum_weights @ np.stack([np.sin(turns), np.cos(turns)])
+    weights = np.zeros((9, 2, 4), dtype=np.float32)
+    weights[:, :, :3] = level.wander / np.sqrt(3) * generator.standard_normal((9, 2, 3))
+    weights[:, :, 3] = level.hum / 2 * (generator.standard_normal((9, 2)) + generator.standard_normal(2))
     # muscle tension comes and goes within a recording
-    envelope = 1 + 0.6 * np.sin(2 * np.pi * generator.uniform(0.05, 0.2) * seconds + generator.uniform(0, 6.3))
-    muscle = generator.standard_normal((9, samples), dtype=np.float32) * (level.muscle * envelope)
-    result: Floats = wander + hum + muscle
-    return result
+    slow = np.float32(turn * generator.uniform(0.05, 0.2)) * seconds + np.float32(generator.uniform(0, 6.3))
+    envelope = np.float32(level.muscle) * (1 + np.float32(0.6) * np.sin(slow))
+    noise = generator.standard_normal((9, samples), dtype=np.float32)
+    noise *= envelope
+    noise += weights.reshape(9, 8) @ basis
+    return noise

@@ -89,12 +89,12 @@ def patient(seed: int, archive: str, number: int, forced: str | None = None, tor
         age=age,
         female=bool(draw.random() < 0.48),
         axis=axis,
-        gains=(gains[0], float(np.clip(gains[1], 0.72, 1.3)), gains[2]),
+        gains=(gains[0], float(np.clip(gains[1], 0.72, 1.3)), float(np.clip(gains[2], 0.65, 1.35))),
         intervals=(draw.uniform(90, 112), draw.uniform(132, 190), draw.uniform(80, 102), draw.normal(412, 14)),
         rate=float(np.clip(draw.normal(75, 9), 62, 96)),
         lead_field=dipole.field(draw, torso),
         chronic=tuple(chronic),
-        strength={key: _strength(draw) for key in chronic},
+        strength={key: draw_strength(draw) for key in chronic},
     )
 
 
@@ -103,7 +103,7 @@ def _chronic_count(age: int) -> list[float]:
     return [1 - sick, 0.6 * sick, 0.4 * sick]
 
 
-def _strength(draw: Generator) -> float:
+def draw_strength(draw: Generator) -> float:
     """Mostly clear, with a tail of subtle cases."""
     return float(draw.beta(2.2, 1.5))
 
@@ -121,11 +121,8 @@ def findings(archive: str, person: Patient, draw: Generator, forced: str | None 
         chosen.append(conditions.draw(rhythms, archive, chosen, draw) or "sinus_rhythm")
     acute = [c.key for c in table.values() if c.course == "acute" and c.group not in ("rhythm", "normal")]
     for _ in range(int(draw.choice(3, p=[0.58, 0.3, 0.12]))):
-        if len(chosen) >= 4:
-            break
-        key = conditions.draw(acute, archive, chosen, draw)
-        if key:
-            chosen.append(key)
+        another = conditions.draw(acute, archive, chosen, draw) if len(chosen) < 4 else None
+        chosen += [another] if another else []
     chosen.sort(key=list(table).index)
     return ["normal", *chosen] if len(chosen) == 1 and chosen[0] in conditions.BENIGN_RHYTHMS else chosen
 
@@ -144,13 +141,14 @@ def record(
         noise: None for a recording without noise.
     """
     by_group = {conditions.table()[key].group: key for key in keys}
-    strength = {key: person.strength.get(key, _strength(draw)) for key in keys}
+    strength = {key: person.strength.get(key, draw_strength(draw)) for key in keys}
     shape = shape_of(person, keys, strength, draw)
     timing = _timing(person, by_group.get("rhythm", "sinus_rhythm"), by_group.get("av"), shape, draw, samples / fs)
     made = rhythm.schedule(
         by_group.get("rhythm", "sinus_rhythm"), by_group.get("ectopy"), by_group.get("av"), timing, draw
     )
-    shapes = {"normal": shape, **{kind: _other_beat(kind, shape, draw) for kind in ("pvc", "escape", "paced")}}
+    others = sorted({beat.kind for beat in made.beats} - {"normal"})
+    shapes = {"normal": shape} | {kind: _other_beat(kind, shape, draw) for kind in others}
     moment = _render(made, shapes, fs, samples, draw)
     # electrodes are never put back to quite the same places
     placed = person.lead_field * (1 + 0.03 * draw.standard_normal((9, 1)))

@@ -20,10 +20,10 @@ from kmerl.archives.simulate.morphology import (
 )
 
 
-def _necrosis(shape: Shape, vector: Floats, centre: float = 21) -> None:
+def _necrosis(shape: Shape, vector: Floats, centre: float = 22) -> None:
     """A Q wave of about 40 ms in the leads that ``vector`` points away from."""
     k = shape.qrs_ms / 90 if shape.qrs_ms < 115 else 1.1
-    shape.qrs["necrosis"] = Bump(centre * k, 8 * k, 8 * k, heart_size(shape) * vector)
+    shape.qrs["necrosis"] = Bump(centre * k, 9 * k, 9 * k, heart_size(shape) * vector)
 
 
 def _inferior_q(shape: Shape, k: float) -> None:
@@ -34,14 +34,14 @@ def _inferior_q(shape: Shape, k: float) -> None:
 
 
 def _inferior_old(shape: Shape, strength: float, generator: Generator) -> None:
-    _inferior_q(shape, between(0.7, 1.3, strength, generator))
+    _inferior_q(shape, between(0.5, 1.3, strength, generator))
     if generator.random() < 0.6:
         shape.t = shape.t + vec(0, -between(0.25, 0.5, strength, generator), 0)
 
 
 def _anteroseptal_old(shape: Shape, strength: float, generator: Generator) -> None:
-    k = between(0.7, 1.3, strength, generator) * heart_size(shape)
-    scale(shape, "septal", vec(0.3, 1, -0.3))
+    k = between(0.5, 1.3, strength, generator) * heart_size(shape)
+    scale(shape, "septal", vec(0.3, 1, -0.1))
     scale(shape, "apical", vec(0.7, 1, 0))
     add(shape, "apical", vec(0, 0, -0.3 * k))
     add(shape, "main", vec(0, 0, -0.2 * k))
@@ -51,7 +51,7 @@ def _anteroseptal_old(shape: Shape, strength: float, generator: Generator) -> No
 
 
 def _anterior_old(shape: Shape, strength: float, generator: Generator) -> None:
-    k = between(0.8, 1.3, strength, generator)
+    k = between(0.55, 1.3, strength, generator)
     scale(shape, "apical", vec(0.2, 1, 0))
     add(shape, "main", vec(-0.15, 0, -0.12 * k))
     _necrosis(shape, k * vec(-0.34, 0.05, -0.55), centre=27)
@@ -60,7 +60,7 @@ def _anterior_old(shape: Shape, strength: float, generator: Generator) -> None:
 
 
 def _lateral_old(shape: Shape, strength: float, generator: Generator) -> None:
-    k = between(0.8, 1.4, strength, generator)
+    k = between(0.55, 1.4, strength, generator)
     scale(shape, "apical", vec(0.2, 1, 0.8))
     scale(shape, "main", vec(0.65, 1, 1))
     _necrosis(shape, k * vec(-0.6, 0.12, 0.12))
@@ -98,7 +98,7 @@ def _posterior_old(shape: Shape, strength: float, generator: Generator) -> None:
 
 def _elevation(shape: Shape, strength: float, generator: Generator, direction: tuple[float, float, float]) -> None:
     """Raised ST that runs into a tall T."""
-    k = between(0.55, 1.5, strength, generator)
+    k = between(0.35, 1.5, strength, generator)
     shape.st = shape.st + k * vec(*direction)
     shape.t = shape.t + 0.6 * k * vec(*direction)
 
@@ -128,8 +128,8 @@ def _lateral_acute(shape: Shape, strength: float, generator: Generator) -> None:
 
 def _posterior_acute(shape: Shape, strength: float, generator: Generator) -> None:
     k = between(0.7, 1.5, strength, generator)
-    shape.st = shape.st + k * vec(0.02, 0.05, -0.2)
-    shape.t = shape.t + vec(0, 0, 0.15)
+    shape.st = shape.st + k * vec(0.02, 0.05, -0.24)
+    shape.t = shape.t + vec(0, 0, 0.12)
     _tall_r_in_front(shape, 0.5 + 0.5 * strength)
 
 

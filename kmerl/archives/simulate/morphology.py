@@ -124,7 +124,7 @@ def healthy(
         },
         qrs_ms=qrs_ms,
         qtc_ms=qtc_ms,
-        t=t_gain * vec(0.31, 0.22, 0.11),
+        t=t_gain * vec(0.28, 0.2, 0.1),
         st=vec(0.015, 0.01, 0.025),
     )
     turn_axis(shape, axis)
@@ -148,11 +148,13 @@ def turn_axis(shape: Shape, axis: float, keep: tuple[str, ...] = ()) -> None:
 
 
 def scale(shape: Shape, name: str, factors: Floats | float) -> None:
+    """Multiply the vector of one part of the QRS, if the shape has that part."""
     if name in shape.qrs:
         shape.qrs[name] = shape.qrs[name]._replace(vector=np.asarray(shape.qrs[name].vector) * factors)
 
 
 def add(shape: Shape, name: str, vector: Floats) -> None:
+    """Add to the vector of one part of the QRS, if the shape has that part."""
     if name in shape.qrs:
         shape.qrs[name] = shape.qrs[name]._replace(vector=np.asarray(shape.qrs[name].vector) + vector)
 
@@ -211,7 +213,7 @@ def _right_bundle(shape: Shape, strength: float, generator: Generator) -> None:
 def _incomplete_right_bundle(shape: Shape, strength: float, generator: Generator) -> None:
     d = shape.qrs_ms = max(shape.qrs_ms, between(100, 118, strength, generator))
     scale(shape, "basal", 0.3)
-    size = heart_size(shape) * between(0.6, 1.1, strength, generator)
+    size = heart_size(shape) * between(0.45, 1.1, strength, generator)
     shape.qrs["terminal"] = Bump(d - 26, 8, 9, size * vec(-0.28, -0.03, 0.5))
     shape.t = shape.t + vec(0.02, 0, -0.1)
 
@@ -295,7 +297,7 @@ def _to_sokolow(shape: Shape, target: float, direction: Floats) -> None:
 
 
 def _left_hypertrophy(shape: Shape, strength: float, generator: Generator) -> None:
-    _to_sokolow(shape, between(3.7, 5.2, strength, generator), vec(1.0, 0.45, 1.3))
+    _to_sokolow(shape, between(3.3, 5.2, strength, generator), vec(1.0, 0.45, 1.3))
     _stretch(shape, max(shape.qrs_ms, min(shape.qrs_ms + 8, 112)))
 
 

@@ -4,6 +4,7 @@ import csv
 from collections import defaultdict
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 
 import numpy as np
 from pydantic import Field
@@ -63,7 +64,7 @@ def machine_statements(
     found = [k for k in recording.conditions if not _missed(k, recording.strength.get(k, 1.0), params, draw)]
     rhythm, rest = _rhythm_statement(recording, found, draw)
     statements = [rhythm]
-    for first, second in zip(rest, rest[1:], strict=False):
+    for first, second in pairwise(list(rest)):
         joined = _pick(f"{first}+{second}", "plain", draw)
         if joined and draw.random() < 0.75:
             statements.append(joined)
@@ -135,18 +136,24 @@ def _overcall(present: list[str], params: ReportParams, draw: Generator) -> list
     return [_pick(_absent(present, draw, "uncertain"), "uncertain", draw) or ""]
 
 
-_DENIALS = (
-    "No evidence of {}",
-    "No {}",
-    "No significant {}",
+_DENIALS = ("No evidence of {}", "No {}", "No significant {}")
+_DENIABLE = (
+    "st_depression",
+    "t_inversion",
+    "left_ventricular_hypertrophy",
+    "long_qt",
+    "av_block_1",
+    "right_bundle_branch_block",
+    "anterior_ischaemia",
+    "inferior_infarct_old",
+    "anterior_infarct_old",
+    "pvc",
 )
 
 
 def _negation(present: list[str], draw: Generator) -> str:
-    keys = ("st_depression", "t_inversion", "left_ventricular_hypertrophy", "long_qt", "av_block_1", "right_bundle_branch_block",
-            "anterior_ischaemia", "inferior_infarct_old", "anterior_infarct_old", "pvc")  # fmt: skip
     groups = {conditions.table()[k].group for k in present}
-    free = [k for k in keys if conditions.table()[k].group not in groups]
+    free = [k for k in _DENIABLE if conditions.table()[k].group not in groups]
     name = _spoken(free[int(draw.integers(len(free)))]) if free else "acute change"
     return _DENIALS[int(draw.integers(len(_DENIALS)))].format(name)
 

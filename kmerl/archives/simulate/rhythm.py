@@ -201,6 +201,9 @@ def _third_degree(times: list[float], timing: Timing, generator: Generator) -> S
     """Atria and ventricles independent; a narrow escape at 40 to 50/min or a wide one at 28 to 40/min."""
     wide = generator.random() < 0.5
     rate = generator.uniform(28, 40) if wide else generator.uniform(40, 50)
+    ratio = timing.rate / rate
+    if abs(ratio - round(ratio)) < 0.06:  # would look like a fixed conduction
+        rate *= 0.93
     onsets = _steady(60 / rate, 0.01, timing, generator)
     return Schedule(_beats(onsets, "escape" if wide else "normal"), [Atrial(t) for t in times])
 
