@@ -295,6 +295,18 @@ def test_an_unusable_answer_over_all_entities_stops_with_one_line(
         merge({"lvh": 1}, KNOWLEDGE.engine, KNOWLEDGE.merge, tmp_path)
 
 
+@pytest.mark.parametrize("answer", ['{"pvcs": "PVC"}', '{"pvcs": "ventricular premature complex"}', "{}"])
+def test_every_spelling_is_merged_and_merged_names_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    scripted(monkeypatch, lambda message: answer)
+    merge({"pvcs": 5, "pvc": 1, "pvc(s)": 2}, KNOWLEDGE.engine, KNOWLEDGE.merge, tmp_path)
+    merged = read_json(tmp_path / "merged.json")
+    assert set(merged) == {"pvcs", "pvc", "pvc(s)"}
+    assert len(set(merged.values())) == 1
+    assert all(merged.get(name, name) == name for name in merged.values())
+
+
 def test_no_entities_at_all_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = scripted(monkeypatch, lambda message: "[]")
     _at, counts = chain(tmp_path)

@@ -166,6 +166,10 @@ def test_the_name_as_written_can_be_found_in_the_report() -> None:
         "inferior infarct old",
         "1st degree a-v block",
     ]
+    assert [f.written for f in read("voltage criteria for. lvh. inferior infarct. - old.")] == [
+        "voltage criteria for lvh",
+        "inferior infarct - old",
+    ]
     assert locate(report, ["PVC(s)", "lvh"]) == [(18, 24), None]
     assert report[18:24] == "PVC(s)"
 

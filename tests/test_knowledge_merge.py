@@ -53,6 +53,8 @@ def test_chains_are_followed_and_circles_broken() -> None:
 def test_a_merged_name_in_another_spelling_is_the_entity_itself() -> None:
     mapping, _ = merge.mend(["pvc", "vpb"], {"pvc": "PVC", "vpb": "PVCs"})
     assert mapping == {"pvc": "pvc", "vpb": "pvc"}
+    mapping, _ = merge.mend(["flat t waves", "low t"], {"flat t waves": "flat t wave", "low t": "Flat T-waves"})
+    assert mapping == {"flat t waves": "flat t wave", "low t": "flat t wave"}
 
 
 @given(st.sets(NAMES), st.dictionaries(NAMES | st.text(max_size=5), NAMES | st.text(max_size=5) | st.none()))

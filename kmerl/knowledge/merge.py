@@ -1,6 +1,7 @@
 """Step 3: one name for what is written in several ways (paper section 2.4, third prompt)."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -67,31 +68,31 @@ def merge_spellings(counts: Mapping[str, int]) -> dict[str, str]:
 
 def mend(asked: Iterable[str], answer: Mapping[str, Any]) -> tuple[dict[str, str], MergeChecks]:
     """A total and idempotent mapping on exactly ``asked``, from whatever was answered."""
-    names = sorted(set(asked))
+    known = set(asked)
+    names = sorted(known)
     checks = MergeChecks()
     step: dict[str, str] = {}
-    known = set(names)
-    spelled = {spelling_key(name): name for name in reversed(names)}
+    spelt: dict[str, str] = {}
+    by_key = {spelling_key(name): name for name in reversed(names)}
     for key, value in answer.items():
         if (name := normal_name(key)) not in known:
             checks.invented.append(key)
         elif not isinstance(value, str) or not normal_name(value):
             checks.unnamed.append(name)
         else:
-            step[name] = _as_asked(normal_name(value), known, spelled)
+            step[name] = target = normal_name(value)
+            if target not in known and (same := by_key.get(spelling_key(target))):
+                # another spelling of an asked name stands for that one; of the name itself, it is the better one
+                step[name] = same
+                if same == name:
+                    spelt[name] = target
     checks.missing = [name for name in names if name not in step and name not in checks.unnamed]
-    merged = {name: _end_of_chain(name, step, checks) for name in names}
-    # a merged name in another spelling of a second one is that second one
-    counts: dict[str, int] = {}
-    for name in merged.values():
-        counts[name] = counts.get(name, 0) + 1
-    same = merge_spellings(counts)
-    return {name: same[value] for name, value in merged.items()}, checks
-
-
-def _as_asked(value: str, known: set[str], spelled: Mapping[tuple[str, ...], str]) -> str:
-    """A merged name, or the asked name that it is another spelling of."""
-    return value if value in known else spelled.get(spelling_key(value), value)
+    ends = {name: _end_of_chain(name, step, checks) for name in names}
+    merged = {name: spelt.get(end, end) for name, end in ends.items()}
+    # merged names that differ in spelling only are one
+    counts = Counter(merged.values())
+    one = merge_spellings(counts)
+    return {name: one[value] for name, value in merged.items()}, checks
 
 
 def _end_of_chain(name: str, step: Mapping[str, str], checks: MergeChecks) -> str:

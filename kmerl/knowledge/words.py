@@ -49,7 +49,7 @@ def _boundary(gap: str, before: str) -> str:
 
 
 def surface(text: str, start: int, end: int) -> tuple[str, int]:
-    """The name written at ``[start, end)``, as one item of a list: lower case, single spaces, no commas.
+    """The name written at ``[start, end)``, as one item of a list: lower case, single spaces, no punctuation.
 
     Returns the name and its end, which takes in a bracket that the name opens, as in ``pvc(s)``.
     """
@@ -57,7 +57,7 @@ def surface(text: str, start: int, end: int) -> tuple[str, int]:
     if written.count("(") > written.count(")") and text[end : end + 1] == ")":
         end += 1
         written += ")"
-    return normal_name(re.sub(r"[,\[\]\"]", " ", written)), end
+    return normal_name(re.sub(r"[,;\[\]\"]|[.:](?=\s)", " ", written)), end
 
 
 def normal_name(name: str) -> str:
