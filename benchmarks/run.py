@@ -21,7 +21,8 @@ from kmerl.archives.wfdb_format import read_recording
 from kmerl.artifacts import whole
 from kmerl.evaluation.metrics import bootstrap_auc, resample
 from kmerl.leads import LEADS
-from kmerl.model.encoder import EcgEncoder, EncoderParams
+from kmerl.model.encoder import EcgEncoder
+from kmerl.model.params import EncoderParams
 from kmerl.model.tokens import MaskParams, TokenParams, draw_leads, draw_segments, tokenize
 from kmerl.randomness import generator
 from kmerl.training.batches import group_tokens
@@ -162,7 +163,7 @@ def main() -> None:
             "|---|---|---|---|---|",
             *rows([reading(Path(folder)), encoding(), intervals()]),
         ]
-    note = f"Medians of {REPEATS} paired runs in one process, {THREADS} threads, {platform.machine()}; made by `make bench`."
+    note = f"Medians of {REPEATS} paired runs, {THREADS} threads, {platform.machine()}; made by `make bench`."
     text = "\n".join([*table, "", note]) + "\n"
     with whole("results/benchmarks.md") as temporary:
         temporary.write_text(text)

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from kmerl.artifacts import read_json, whole, write_json, write_table
 from kmerl.errors import UserError
-from kmerl.model.kmerl import KMERL, ModelParams
+from kmerl.model.kmerl import KMERL
+from kmerl.model.params import ModelParams
 from kmerl.section import Section
-from kmerl.text import TextParams
+from kmerl.text.params import TextParams
 from kmerl.waveforms import NormalizeParams
 
 HISTORY = pa.schema(

@@ -16,13 +16,13 @@ from pydantic import Field, ValidationError, model_validator
 from kmerl.archives.archive import ArchiveParams
 from kmerl.archives.simulate.params import SimulateParams
 from kmerl.errors import UserError
-from kmerl.evaluation.zeroshot import ZeroshotParams
+from kmerl.evaluation.params import ZeroshotParams
 from kmerl.knowledge.params import KnowledgeParams
 from kmerl.plots.params import FiguresParams
 from kmerl.preprocessing import PreprocessParams
 from kmerl.reports import ReportsParams
 from kmerl.section import Section
-from kmerl.text import TextParams
+from kmerl.text.params import TextParams
 from kmerl.training.params import PretrainParams, override
 
 

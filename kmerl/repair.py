@@ -7,7 +7,6 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.signal import resample_poly
 
 from kmerl.archives.wfdb_format import MISSING, RecordError, Recording, quantise
 from kmerl.errors import UserError
@@ -131,6 +130,8 @@ def _resample(lead: _Lead, fs: float, params: WaveformParams) -> _Lead:
     """A lead at the store's rate; untouched if it has it already."""
     if fs == params.fs:
         return lead
+    from scipy.signal import resample_poly  # takes longer to import than all the rest of this module
+
     ratio = Fraction(params.fs / fs).limit_denominator(1000)
     millivolts = (lead.samples - lead.baseline) / lead.gain
     # the line through both ends is taken off first, or an offset would ring at the ends

@@ -8,7 +8,8 @@ import torch
 
 from kmerl.archives import classes
 from kmerl.artifacts import read_json, read_table
-from kmerl.text import Embeddings, TextEncoder
+from kmerl.text.embeddings import Embeddings
+from kmerl.text.encoder import TextEncoder
 
 LISTS: dict[str, Callable[[], list[str]]] = {
     "reports": lambda: read_table("data/reports/reports.parquet")["text"].to_list(),

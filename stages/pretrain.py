@@ -15,11 +15,12 @@ import torch
 from kmerl.artifacts import read_json, read_table, remove
 from kmerl.checkpoint import RunConfig, TrainedOn, save_run
 from kmerl.errors import UserError
-from kmerl.knowledge.labels import Vocabulary, label_matrix, load_labels
+from kmerl.knowledge.labels import Vocabulary, dense, load_labels
 from kmerl.model.kmerl import KMERL
 from kmerl.model.losses import world
 from kmerl.randomness import generator, seed_of
-from kmerl.text import Embeddings, TextEncoder
+from kmerl.text.embeddings import Embeddings
+from kmerl.text.encoder import TextEncoder
 from kmerl.training.batches import Examples
 from kmerl.training.loop import Texts, distributed, fit
 from kmerl.training.params import PretrainParams, override
@@ -43,7 +44,7 @@ def examples(store: WaveformStore, texts: Embeddings, split: str) -> tuple[Examp
         .join(reports, on="report_id", maintain_order="left")
         .join(labels.select("record_id"), on="record_id", how="semi", maintain_order="left")
     )
-    matrix = label_matrix(vocabulary, labels, rows["record_id"].to_list())
+    matrix = dense(vocabulary, labels, rows["record_id"].to_list())
     store_rows, report_rows = (rows[column].to_numpy().astype(np.int64) for column in ("store_row", "report"))
     return Examples(store_rows, report_rows, matrix), vocabulary
 

@@ -11,7 +11,8 @@ from kmerl.artifacts import read_table, whole, write_table
 from kmerl.checkpoint import RunConfig, load_run
 from kmerl.errors import UserError
 from kmerl.evaluation.zeroshot import AVERAGE, PREDICTIONS, SCORES, predict, score
-from kmerl.text import Embeddings, TextEncoder
+from kmerl.text.embeddings import Embeddings
+from kmerl.text.encoder import TextEncoder
 from kmerl.waveforms import WaveformStore
 
 ARCHIVE = "ptb_xl"

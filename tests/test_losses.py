@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
 
-from kmerl.model.losses import LossParams, contrastive_loss, query_loss
+from kmerl.model.losses import contrastive_loss, query_loss
+from kmerl.model.params import LossParams
 
 TEMPERATURE = 0.07
 

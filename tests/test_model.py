@@ -3,9 +3,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from kmerl.model.encoder import SIZES, EcgEncoder, EncoderParams, Shape
-from kmerl.model.kmerl import KMERL, ModelParams
-from kmerl.model.query import QueryNetwork, QueryParams
+from kmerl.model.encoder import EcgEncoder
+from kmerl.model.kmerl import KMERL
+from kmerl.model.params import SIZES, EncoderParams, ModelParams, QueryParams, Shape
+from kmerl.model.query import QueryNetwork
 from kmerl.model.tokens import tokenize
 from kmerl.training.batches import group_tokens
 

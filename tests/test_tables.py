@@ -8,6 +8,7 @@ import pytest
 from kmerl.archives import classes
 from kmerl.artifacts import write_table
 from kmerl.errors import UserError
+from kmerl.evaluation.params import ZeroshotParams
 from kmerl.evaluation.tables import (
     CLASS_COLUMNS,
     COLUMNS,
@@ -20,7 +21,7 @@ from kmerl.evaluation.tables import (
     tidy,
     tidy_by_class,
 )
-from kmerl.evaluation.zeroshot import PREDICTIONS, SCORES, ZeroshotParams, score
+from kmerl.evaluation.zeroshot import PREDICTIONS, SCORES, score
 from kmerl.randomness import generator
 from stages import tables as stage
 

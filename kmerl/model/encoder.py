@@ -1,54 +1,10 @@
 """The lead-aware ECG encoder F_E: a ViT over visible tokens with lead and temporal embeddings (section 2.2)."""
 
-from typing import Literal
-
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from kmerl.leads import LEADS
 from kmerl.model.layers import Block
-from kmerl.section import Section
-
-
-class Shape(Section):
-    """Width, depth and heads of a ViT."""
-
-    width: int = Field(ge=2, description="D")
-    depth: int = Field(ge=1, description="transformer blocks")
-    heads: int = Field(ge=1, description="attention heads; must divide the width")
-
-    @model_validator(mode="after")
-    def _divisible(self) -> "Shape":
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
-        return self
-
-
-SIZES = {
-    "tiny": Shape(width=192, depth=12, heads=3),
-    "small": Shape(width=384, depth=12, heads=6),
-    "middle": Shape(width=512, depth=12, heads=8),
-    "base": Shape(width=768, depth=12, heads=12),
-}
-"""The four sizes of the paper (App. H); it pretrains with ``tiny`` unless it says otherwise."""
-
-
-class EncoderParams(Section):
-    """F_E."""
-
-    shape: Literal["tiny", "small", "middle", "base"] | Shape = Field(
-        description="a size of the paper by name (paper: tiny), or width, depth and heads"
-    )
-    feed_forward_ratio: float = Field(gt=0, description="hidden width of a block's feed-forward layer over D (ViT: 4)")
-    dropout: float = Field(ge=0, lt=1, description="in attention and feed-forward layers")
-    lead_embedding: bool = Field(description="add a learnt embedding per lead (paper; off: Tab. 7a)")
-    time_embedding: bool = Field(
-        description="add a learnt embedding per segment, shared by leads (paper; off: Tab. 7a)"
-    )
-
-    def resolve(self) -> Shape:
-        """The shape, looked up if it was given by name."""
-        return SIZES[self.shape] if isinstance(self.shape, str) else self.shape
+from kmerl.model.params import EncoderParams
 
 
 class EcgEncoder(nn.Module):

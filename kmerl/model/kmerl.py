@@ -4,35 +4,14 @@ Knowledge-enhanced Multimodal ECG Representation Learning with Arbitrary-Lead In
 not part of it: texts come in as vectors.
 """
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
 from kmerl.leads import LEADS
-from kmerl.model.encoder import EcgEncoder, EncoderParams
-from kmerl.model.query import QueryNetwork, QueryParams
-from kmerl.model.tokens import TokenParams
-from kmerl.section import Section
-
-
-class ProjectorParams(Section):
-    """P_e and P_t, the non-linear projectors of the contrastive head."""
-
-    hidden: int = Field(ge=1, description="hidden width")
-    width: int = Field(ge=1, description="width of the shared space")
-    normalization: Literal["none", "batch"] = Field(description="none, or BatchNorm as in MERL's projector")
-
-
-class ModelParams(Section):
-    """All sizes of the model."""
-
-    tokens: TokenParams
-    encoder: EncoderParams
-    query: QueryParams
-    projector: ProjectorParams
+from kmerl.model.encoder import EcgEncoder
+from kmerl.model.params import ModelParams, ProjectorParams
+from kmerl.model.query import QueryNetwork
 
 
 class Projector(nn.Sequential):

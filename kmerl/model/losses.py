@@ -1,35 +1,13 @@
 """The two losses of K-MERL: ECG-report contrast (Eq. 4) and ECG-entity queries (section 2.5)."""
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from pydantic import Field, model_validator
 from torch import Tensor
 
-from kmerl.section import Section
-
-
-class LossParams(Section):
-    """Which losses, and how the open choices of Eq. 4 are read."""
-
-    contrastive: Literal["symmetric", "paper_eq4"] = Field(
-        description="symmetric InfoNCE (MERL's code), or Eq. 4 as printed: ECG to text, the positive left out of the "
-        "denominator"
-    )
-    temperature: float = Field(gt=0, description="eta, and tau of Eq. 4 (paper: 0.07)")
-    duplicates: Literal["negative", "masked", "positive"] = Field(
-        description="records of one batch with the same report: each other's negatives, left out, or positives"
-    )
-    contrastive_weight: float = Field(ge=0, description="weight of L_contrast (paper: 1; 0: ablation, Tab. 2a)")
-    query_weight: float = Field(ge=0, description="weight of L_CQ (paper: 1; 0: ablation, Tab. 2a)")
-
-    @model_validator(mode="after")
-    def _something_to_learn(self) -> "LossParams":
-        if self.contrastive_weight == 0 and self.query_weight == 0:
-            raise ValueError("contrastive_weight and query_weight are both 0: nothing would be learnt")
-        return self
+from kmerl.model.params import LossParams
 
 
 def world() -> tuple[int, int]:

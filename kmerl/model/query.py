@@ -1,24 +1,9 @@
 """The cardiac query network F_CQ: class names as queries, ECG tokens as keys and values (section 2.5)."""
 
-from pydantic import Field
 from torch import Tensor, nn
 
 from kmerl.model.layers import Attention, FeedForward
-from kmerl.section import Section
-
-
-class QueryParams(Section):
-    """F_CQ."""
-
-    width: int = Field(ge=2, description="inner width of the network")
-    depth: int = Field(ge=1, description="transformer layers (paper: 4)")
-    heads: int = Field(ge=1, description="attention heads (paper: 4)")
-    head_dim: int = Field(ge=1, description="width of a head; heads x head_dim need not be the width (Tab. 7e)")
-    feed_forward: int = Field(ge=1, description="hidden width of the feed-forward layers")
-    dropout: float = Field(ge=0, lt=1, description="in attention and feed-forward layers")
-    self_attention: bool = Field(
-        description="let queries attend to one another; a class's score then depends on which others are asked"
-    )
+from kmerl.model.params import QueryParams
 
 
 class QueryLayer(nn.Module):

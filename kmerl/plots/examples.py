@@ -14,7 +14,7 @@ from kmerl.randomness import generator
 
 _HEAD, _LINE = 18.0, 4.6  # mm
 _TEXT_WIDTH, _MOST_LINES = 50, 9  # characters and lines of a text
-_NAME_LENGTH = 48  # characters of a class
+_NAME_LENGTH = 54  # characters of a class
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _bars(figure: Figure, answers: Sequence[Answer], width: float, panel: float)
     axes.tick_params(axis="y", length=0)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
-    heading = "Highest answers (✓ true label)"
+    heading = "Highest probabilities (✓ true label)"
     figure.text((width / 2 + 5) / width, (panel - 1.6 * _LINE) / height, heading, fontsize=10, weight="bold")
     axes.legend(
         loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(lead_sets), fontsize=9, borderaxespad=0.1,

@@ -5,9 +5,9 @@ On one GPU or CPU it runs as it is; on several, start it with torchrun (``pretra
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from kmerl.leads import LEADS
 from kmerl.model.kmerl import KMERL
 from kmerl.model.losses import contrastive_loss, query_loss, world
 from kmerl.randomness import seed_of
-from kmerl.text import TextEncoder
+from kmerl.text.encoder import TextEncoder
 from kmerl.training.batches import Batch, Batches, Examples
 from kmerl.training.params import LoopParams, OptimizerParams, PretrainParams
 from kmerl.waveforms import WaveformStore
@@ -48,8 +48,8 @@ class Texts:
 
     reports: NDArray[np.float32]
     queries: NDArray[np.float32]
-    report_texts: list[str] = field(default_factory=list)
-    query_texts: list[str] = field(default_factory=list)
+    report_texts: Sequence[str] = ()
+    query_texts: Sequence[str] = ()
     live: TextEncoder | None = None
 
     def vectors(self, reports: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -4,8 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from kmerl.model.kmerl import ModelParams
-from kmerl.model.losses import LossParams
+from kmerl.model.params import LossParams, ModelParams
 from kmerl.model.tokens import MaskParams
 from kmerl.section import Section
 from kmerl.waveforms import NormalizeParams

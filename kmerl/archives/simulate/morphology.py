@@ -297,7 +297,7 @@ def _to_sokolow(shape: Shape, target: float, direction: Floats) -> None:
 
 
 def _left_hypertrophy(shape: Shape, strength: float, generator: Generator) -> None:
-    _to_sokolow(shape, between(3.3, 5.2, strength, generator), vec(1.0, 0.45, 1.3))
+    _to_sokolow(shape, between(3.3, 5.2, strength, generator), vec(0.75, 0.35, 1.5))
     _stretch(shape, max(shape.qrs_ms, min(shape.qrs_ms + 8, 112)))
 
 

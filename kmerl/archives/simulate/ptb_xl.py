@@ -88,7 +88,7 @@ def write(folder: Path, seed: int, params: SimulatePtbXlParams) -> tuple[list[di
             database.writerow(row)
             truth.append(
                 {
-                    "record_id": f"{ecg_id:05d}",
+                    "record_id": str(ecg_id),
                     "patient_id": str(int(float(row["patient_id"]))),
                     "conditions": recording.conditions,
                 }

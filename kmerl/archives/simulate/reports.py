@@ -153,6 +153,9 @@ _DENIABLE = (
 
 def _negation(present: list[str], draw: Generator) -> str:
     groups = {conditions.table()[k].group for k in present}
+    # each of these changes QRS and ST-T, so that denying another of them may be wrong
+    if groups & {"infarct", "ventricle", "conduction"}:
+        groups |= {"repolarisation", "infarct", "ventricle"}
     free = [k for k in _DENIABLE if conditions.table()[k].group not in groups]
     name = _spoken(free[int(draw.integers(len(free)))]) if free else "acute change"
     return _DENIALS[int(draw.integers(len(_DENIALS)))].format(name)

@@ -3,37 +3,17 @@
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import polars as pl
-import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer
 
-from kmerl.artifacts import read_json, read_table, whole, write_json, write_table
 from kmerl.errors import UserError
-from kmerl.section import Section
-
-TEXTS = pa.schema([pa.field("row", pa.int32(), nullable=False), pa.field("text", pa.string(), nullable=False)])
-Pooling = Literal["mean", "cls", "pooler"]
-
-
-class TextParams(Section):
-    """The text encoder F_T and how a text becomes one vector."""
-
-    encoder: str = Field(
-        description="a folder, a Hugging Face name (paper: ncbi/MedCPT-Query-Encoder), or package:NAME/FOLDER for "
-        "a model that an installed Python package carries"
-    )
-    pooling: Pooling = Field(description="mean over tokens (paper: AvgPool, section 2.5), cls, or pooler (MERL's code)")
-    max_tokens: int = Field(ge=8, le=4096, description="longer texts are cut; in tokens (MERL: 256)")
-    batch: int = Field(ge=1, description="texts embedded at a time")
-    threads: int = Field(ge=1, description="CPU threads; fixed, since sums depend on it in the last bits")
+from kmerl.text.params import TextParams
 
 
 def locate(encoder: str) -> str:
@@ -111,53 +91,3 @@ class TextEncoder(nn.Module):
             rows = order[start : start + self.params.batch]
             vectors[rows] = self([texts[i] for i in rows]).float().cpu().numpy()
         return vectors
-
-
-class Embeddings:
-    """A stored list of distinct texts with their vectors, looked up by text.
-
-    Attributes:
-        vectors: (n, width) float32.
-    """
-
-    def __init__(self, texts: Sequence[str], vectors: NDArray[np.float32], params: TextParams):
-        if len(texts) != len(vectors):
-            raise ValueError("as many vectors as texts")
-        self.texts, self.vectors, self.params = list(texts), vectors, params
-        self._row = {text: row for row, text in enumerate(self.texts)}
-
-    def __getitem__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors (n, width) of ``texts``, in their order.
-
-        Raises:
-            UserError: a text was never embedded.
-        """
-        try:
-            return self.vectors[[self._row[text] for text in texts]]
-        except KeyError as error:
-            raise UserError(f"text {error.args[0]!r} has no embedding; run the embed_text stages again") from None
-
-    def save(self, folder: Path) -> None:
-        """Write ``texts.parquet``, ``vectors.npy`` and ``config.json``."""
-        with whole(folder) as temporary:
-            temporary.mkdir()
-            rows = pl.DataFrame({"row": range(len(self.texts)), "text": self.texts}, schema_overrides={"row": pl.Int32})
-            write_table(temporary / "texts.parquet", rows, TEXTS)
-            np.save(temporary / "vectors.npy", self.vectors)
-            write_json(temporary / "config.json", self.params.model_dump())
-
-    @classmethod
-    def load(cls, folder: Path) -> "Embeddings":
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            UserError: a file is missing, cut short, or of another length than the texts.
-        """
-        texts = read_table(folder / "texts.parquet", TEXTS)["text"].to_list()
-        try:
-            vectors = np.load(folder / "vectors.npy", mmap_mode="r")
-        except (OSError, ValueError):
-            raise UserError(f"{folder}/vectors.npy: not readable; run the embed_text stages again") from None
-        if len(vectors) != len(texts):
-            raise UserError(f"{folder}: {len(vectors)} vectors for {len(texts)} texts; run the embed_text stages again")
-        return cls(texts, vectors, TextParams.model_validate(read_json(folder / "config.json")))

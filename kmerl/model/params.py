@@ -1,0 +1,101 @@
+"""The parameters of the model and of its losses; torch is not needed to check them."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from kmerl.model.tokens import TokenParams
+from kmerl.section import Section
+
+
+class Shape(Section):
+    """Width, depth and heads of a ViT."""
+
+    width: int = Field(ge=2, description="D")
+    depth: int = Field(ge=1, description="transformer blocks")
+    heads: int = Field(ge=1, description="attention heads; must divide the width")
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "Shape":
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
+
+
+SIZES = {
+    "tiny": Shape(width=192, depth=12, heads=3),
+    "small": Shape(width=384, depth=12, heads=6),
+    "middle": Shape(width=512, depth=12, heads=8),
+    "base": Shape(width=768, depth=12, heads=12),
+}
+"""The four sizes of the paper (App. H); it pretrains with ``tiny`` unless it says otherwise."""
+
+
+class EncoderParams(Section):
+    """F_E."""
+
+    shape: Literal["tiny", "small", "middle", "base"] | Shape = Field(
+        description="a size of the paper by name (paper: tiny), or width, depth and heads"
+    )
+    feed_forward_ratio: float = Field(gt=0, description="hidden width of a block's feed-forward layer over D (ViT: 4)")
+    dropout: float = Field(ge=0, lt=1, description="in attention and feed-forward layers")
+    lead_embedding: bool = Field(description="add a learnt embedding per lead (paper; off: Tab. 7a)")
+    time_embedding: bool = Field(
+        description="add a learnt embedding per segment, shared by leads (paper; off: Tab. 7a)"
+    )
+
+    def resolve(self) -> Shape:
+        """The shape, looked up if it was given by name."""
+        return SIZES[self.shape] if isinstance(self.shape, str) else self.shape
+
+
+class QueryParams(Section):
+    """F_CQ."""
+
+    width: int = Field(ge=2, description="inner width of the network")
+    depth: int = Field(ge=1, description="transformer layers (paper: 4)")
+    heads: int = Field(ge=1, description="attention heads (paper: 4)")
+    head_dim: int = Field(ge=1, description="width of a head; heads x head_dim need not be the width (Tab. 7e)")
+    feed_forward: int = Field(ge=1, description="hidden width of the feed-forward layers")
+    dropout: float = Field(ge=0, lt=1, description="in attention and feed-forward layers")
+    self_attention: bool = Field(
+        description="let queries attend to one another; a class's score then depends on which others are asked"
+    )
+
+
+class ProjectorParams(Section):
+    """P_e and P_t, the non-linear projectors of the contrastive head."""
+
+    hidden: int = Field(ge=1, description="hidden width")
+    width: int = Field(ge=1, description="width of the shared space")
+    normalization: Literal["none", "batch"] = Field(description="none, or BatchNorm as in MERL's projector")
+
+
+class ModelParams(Section):
+    """All sizes of the model."""
+
+    tokens: TokenParams
+    encoder: EncoderParams
+    query: QueryParams
+    projector: ProjectorParams
+
+
+class LossParams(Section):
+    """Which losses, and how the open choices of Eq. 4 are read."""
+
+    contrastive: Literal["symmetric", "paper_eq4"] = Field(
+        description="symmetric InfoNCE (MERL's code), or Eq. 4 as printed: ECG to text, the positive left out of the "
+        "denominator"
+    )
+    temperature: float = Field(gt=0, description="eta, and tau of Eq. 4 (paper: 0.07)")
+    duplicates: Literal["negative", "masked", "positive"] = Field(
+        description="records of one batch with the same report: each other's negatives, left out, or positives"
+    )
+    contrastive_weight: float = Field(ge=0, description="weight of L_contrast (paper: 1; 0: ablation, Tab. 2a)")
+    query_weight: float = Field(ge=0, description="weight of L_CQ (paper: 1; 0: ablation, Tab. 2a)")
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> "LossParams":
+        if self.contrastive_weight == 0 and self.query_weight == 0:
+            raise ValueError("contrastive_weight and query_weight are both 0: nothing would be learnt")
+        return self

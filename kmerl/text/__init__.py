@@ -1,0 +1,1 @@
+"""The text encoder and what it made of texts."""

@@ -1,0 +1,199 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+import small
+from archives import noise, write_csv, write_record
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
+from kmerl.artifacts import write_json, write_jsonl, write_table
+from kmerl.checkpoint import HISTORY
+from kmerl.evaluation.zeroshot import SCORES
+from kmerl.inspect import listing, main
+from kmerl.knowledge.extract import MENTIONS
+from kmerl.plots.style import new_figure, save
+from kmerl.reports import REPORTS
+from kmerl.text import Embeddings, TextParams
+from kmerl.views.files import FILES
+
+
+def dialogue(folder, n=5):
+    questions = [
+        {"custom_id": f"q{i}", "body": {"model": "lexicon", "messages": [{"role": "user", "content": f"report {i}"}]}}
+        for i in range(n)
+    ]
+    answers = [
+        {
+            "custom_id": f"q{i}",
+            "response": {"status_code": 200, "body": {"choices": [{"message": {"content": f"[entity {i}]"}}]}},
+            "error": None,
+        }
+        for i in range(n)
+    ]
+    write_jsonl(folder / "requests.jsonl", questions)
+    write_jsonl(folder / "responses.jsonl", answers[::-1])
+    mention = {"report_id": "a", "entity": "atrial flutter", "start": 0, "end": 14, "request": "q0"}
+    write_table(folder / "mentions.parquet", pa.Table.from_pylist([mention], MENTIONS), MENTIONS)
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory):
+    """One artifact of every kind, laid out as the pipeline does."""
+    root = tmp_path_factory.mktemp("project")
+    data = root / "data"
+    small.store(data / "waveforms/toy", leads=["I", "II", "V1"])
+    dialogue(data / "knowledge/extract")
+    raw = data / "simulated/toy"
+    write_record(raw / "files/p1000/1/40", noise(1))
+    (raw / "SIMULATED").touch()
+    write_csv(raw / "record_list.csv", [{"subject_id": 1, "study_id": 40, "path": "files/p1000/1/40"}])
+    vocabulary = {
+        "queries": ["af", "arrhythmia", "lvh"],
+        "entities": ["af", "lvh"],
+        "superclasses": {"arrhythmia": ["af"]},
+    }
+    write_json(data / "labels/vocabulary.json", vocabulary | {"hash": "beef"})
+    schema = pa.schema([pa.field("record_id", pa.string()), pa.field("positives", pa.list_(pa.int32()))])
+    bits = pl.DataFrame({"record_id": ["r1", "r2"], "positives": [[0, 1], [2]]})
+    write_table(data / "labels/labels.parquet", bits, schema, {"vocabulary": "beef"})
+    rejected = pa.schema([pa.field(name, pa.string()) for name in ("record_id", "reason", "detail")])
+    rows = [
+        {"record_id": f"r{i}", "reason": "too_few_leads" if i else "bad_header", "detail": str(i)} for i in range(4)
+    ]
+    write_table(data / "rejected/toy.parquet", pa.Table.from_pylist(rows, rejected), rejected, {"origin": "simulated"})
+    report = {"report_id": "a", "text": "sinus rhythm. " * 30, "records": 7}
+    write_table(data / "reports/reports.parquet", pa.Table.from_pylist([report], REPORTS), REPORTS)
+    params = TextParams(encoder="toy", pooling="mean", max_tokens=8, batch=1, threads=1)
+    Embeddings(["af", "flutter", "lvh"], np.array([[1, 0], [0.9, 0.1], [0, 1]], np.float32), params).save(
+        data / "embeddings/classes"
+    )
+    run = data / "runs/kmerl"
+    history = pl.DataFrame({name: [1, 2] for name in HISTORY.names})
+    write_table(run / "history.parquet", history, HISTORY)
+    write_json(run / "config.json", {"method": "kmerl", "vocabulary": ["af"] * 9})
+    save_file(
+        {"encoder.weight": np.zeros((3, 4), np.float32), "bias": np.zeros(5, np.float32)}, run / "model.safetensors"
+    )
+    score = {"run": "kmerl", "dataset": "ptbxl_super", "leads": "I", "code": None, "metric": "macro_auc", "value": 0.71,
+             "low": 0.6, "high": 0.8, "n": 9, "positives": 3, "classes": 2, "left_out": ["HYP"]}  # fmt: skip
+    table = pa.Table.from_pylist([score, score | {"code": "MI", "metric": "auc"}], SCORES)
+    write_table(data / "scores/kmerl/scores.parquet", table, SCORES, {"origin": "simulated"})
+    (root / "results/figures").mkdir(parents=True)
+    save(new_figure(50.8, 25.4), root / "results/figures/one", 100)
+    write_json(root / "results/metrics.json", {"kmerl": {"I": {"average": 0.7}}})
+    (root / "notes.md").write_text("# Title\n")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("data/simulated/toy/files/p1000/1/40.hea", ["12 leads, 500 Hz", "(10 s)", "aVR"]),
+        ("data/simulated/toy/files/p1000/1/40.dat", ["12 leads, 500 Hz"]),
+        ("data/simulated/toy/files/p1000/1/40", ["12 leads, 500 Hz"]),
+        ("data/simulated/toy", ["raw archive, simulated", "record_list.csv: 1 rows", "record 40: 12 leads"]),
+        ("data/waveforms/toy", ["24 records, 12 patients, 100 Hz", "train 24", "I II V1 24", "median maximum"]),
+        ("data/waveforms/toy/shard-00000.npy", ["array (10, 12, 200) int16"]),
+        ("data/knowledge/extract", ["5 questions, 5 answers", "report 0", "[entity 0]", "atrial flutter"]),
+        ("data/knowledge/extract/requests.jsonl", ["5 JSON lines", "custom_id"]),
+        ("data/rejected/toy.parquet", ["4 rows", "origin: simulated", "reason: too_few_leads 3, bad_header 1"]),
+        ("data/labels", ["2 label vectors over 3 queries", "vocabulary beef", "lvh"]),
+        ("data/labels/vocabulary.json", ["arrhythmia (1)\n    af", "in no superclass (1)\n    lvh"]),
+        ("data/reports", ["1 distinct reports of 7 records", "sinus rhythm"]),
+        (
+            "data/embeddings/classes",
+            ["3 texts as vectors of 2 float32", "nearest to: af\n  cosine  text\n  0.9939  flutter"],
+        ),
+        ("data/runs/kmerl", ["2 tensors, 17 weights", "9 queries", "last steps"]),
+        ("data/runs/kmerl/model.safetensors", ["encoder.weight", "(3, 4)"]),
+        ("data/scores/kmerl", ["ptbxl_super", "0.71", "MI"]),
+        ("data/simulated/toy/record_list.csv", ["1 rows", "files/p1000/1/40"]),
+        ("results/metrics.json", ['"average": 0.7']),
+        ("results/figures/one.png", ["200 x 100 pixels"]),
+        ("results/figures/one.svg", ["drawing"]),
+        ("results/figures", ["folder of 2", "one.png"]),
+        ("notes.md", ["# Title"]),
+    ],
+)
+def test_every_artifact_is_shown(artifacts, monkeypatch, capsys, path, words):
+    monkeypatch.chdir(artifacts)
+    assert main([path]) == 0
+    out = capsys.readouterr().out
+    for word in words:
+        assert word in out
+    assert max(map(len, out.splitlines())) <= 400
+
+
+def test_without_arguments_every_artifact_has_a_line(artifacts, monkeypatch):
+    monkeypatch.chdir(artifacts)
+    lines = [line.split() for line in listing().splitlines()]
+    assert lines[0] == ["path", "kind", "size", "rows"]
+    found = {line[0]: line[1] for line in lines[1:]}
+    assert found["data/waveforms/toy"] == "waveforms"
+    assert found["data/simulated/toy"] == "archive"
+    assert {"data/labels", "data/reports", "data/runs/kmerl", "data/scores/kmerl", "results/figures"} <= set(found)
+    assert next(line for line in lines if line[0] == "data/waveforms/toy")[-1] == "24"
+
+
+def test_nothing_made_yet_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([]) == 0
+    assert "nothing has been made" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["missing"], ["unknown.xyz"], ["label", "r1"], ["label"]])
+def test_what_cannot_be_shown_is_one_line_and_status_1(tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "unknown.xyz").write_text("?")
+    assert main(arguments) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_one_bad_path_does_not_hide_the_others(artifacts, monkeypatch, capsys):
+    monkeypatch.chdir(artifacts)
+    assert main(["missing", "notes.md"]) == 1
+    captured = capsys.readouterr()
+    assert "# Title" in captured.out
+    assert "missing" in captured.err
+
+
+def damaged(artifacts):
+    return [path for path in artifacts.rglob("*") if path.is_file() and path.suffix in FILES]
+
+
+@settings(deadline=None, max_examples=150)
+@given(data=st.data())
+def test_a_damaged_file_never_ends_in_a_traceback(artifacts, tmp_path_factory, data):
+    files = sorted(damaged(artifacts))
+    path = data.draw(st.sampled_from(files))
+    content = bytearray(path.read_bytes())
+    cut = data.draw(st.integers(0, len(content)))
+    broken = tmp_path_factory.mktemp("broken", numbered=True) / path.name
+    noise = data.draw(st.binary(max_size=20))
+    broken.write_bytes(content[:cut] + noise)
+    assert main([str(broken)]) in (0, 1)
+
+
+def test_a_damaged_folder_never_ends_in_a_traceback(artifacts, tmp_path, capsys):
+    for path in damaged(artifacts):
+        if path.parent.parent.name in ("data", "waveforms", "knowledge", "embeddings", "runs", "scores"):
+            copy = tmp_path / path.parent.name
+            shutil.copytree(path.parent, copy)
+            (copy / path.name).write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+            assert main([str(copy)]) in (0, 1)
+            assert len(capsys.readouterr().err.splitlines()) <= 1
+            shutil.rmtree(copy)
+
+
+def test_a_reader_that_stops_early_is_no_error(artifacts):
+    command = f"{sys.executable} -m kmerl.inspect {artifacts}/data/labels | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert json.dumps(done.stdout).count("\\n") == 1
