@@ -57,8 +57,11 @@ class Params(Section):
 
 def _first(error: ValidationError) -> str:
     """The first problem of a validation, as `dotted.name: what is wrong`."""
-    problem = error.errors()[0]
-    name = ".".join(str(part) for part in problem["loc"])
+    # a value given as a mapping was not meant as one of the names that would do as well
+    problems = [p for p in error.errors() if not (p["type"] == "literal_error" and isinstance(p["input"], dict))]
+    problem = (problems or error.errors())[0]
+    # of alternatives pydantic names the one it tried: literal[...] or a class
+    name = ".".join(str(part) for part in problem["loc"] if not str(part).startswith(("literal[", "Shape")))
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         message = "unknown parameter; check its spelling"
