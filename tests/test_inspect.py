@@ -20,7 +20,6 @@ from kmerl.inspect import listing, main
 from kmerl.knowledge.extract import MENTIONS
 from kmerl.plots.style import new_figure, save
 from kmerl.reports import REPORTS
-from kmerl.text import Embeddings, TextParams
 from kmerl.views.files import FILES
 
 
@@ -70,10 +69,11 @@ def artifacts(tmp_path_factory):
     write_table(data / "rejected/toy.parquet", pa.Table.from_pylist(rows, rejected), rejected, {"origin": "simulated"})
     report = {"report_id": "a", "text": "sinus rhythm. " * 30, "records": 7}
     write_table(data / "reports/reports.parquet", pa.Table.from_pylist([report], REPORTS), REPORTS)
-    params = TextParams(encoder="toy", pooling="mean", max_tokens=8, batch=1, threads=1)
-    Embeddings(["af", "flutter", "lvh"], np.array([[1, 0], [0.9, 0.1], [0, 1]], np.float32), params).save(
-        data / "embeddings/classes"
-    )
+    texts, embedded = data / "embeddings/classes", pa.schema([("row", pa.int32()), ("text", pa.string())])
+    rows = pl.DataFrame({"row": [0, 1, 2], "text": ["af", "flutter", "lvh"]})
+    write_table(texts / "texts.parquet", rows, embedded)
+    np.save(texts / "vectors.npy", np.array([[1, 0], [0.9, 0.1], [0, 1]], np.float32))
+    write_json(texts / "config.json", {"encoder": "toy"})
     run = data / "runs/kmerl"
     history = pl.DataFrame({name: [1, 2] for name in HISTORY.names})
     write_table(run / "history.parquet", history, HISTORY)
@@ -109,7 +109,7 @@ def artifacts(tmp_path_factory):
         ("data/reports", ["1 distinct reports of 7 records", "sinus rhythm"]),
         (
             "data/embeddings/classes",
-            ["3 texts as vectors of 2 float32", "nearest to: af\n  cosine  text\n  0.9939  flutter"],
+            ["3 texts as vectors of 2 float32", "to: af\n  cosine  text\n  0.9939  flutter"],
         ),
         ("data/runs/kmerl", ["2 tensors, 17 weights", "9 queries", "last steps"]),
         ("data/runs/kmerl/model.safetensors", ["encoder.weight", "(3, 4)"]),

@@ -1,0 +1,136 @@
+"""Print any artifact readably.
+
+python -m kmerl.inspect                   what the pipeline has made so far, one line each
+python -m kmerl.inspect PATH [PATH ...]   a raw record or archive, a table, a folder of the pipeline, a checkpoint ...
+python -m kmerl.inspect label RECORD_ID   how a record's label vector came from its report
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from kmerl.errors import UserError
+from kmerl.views.files import FILES
+from kmerl.views.folders import FOLDERS, folder
+from kmerl.views.text import grid, size
+
+ARTIFACTS = (
+    "data/simulated/*", "data/raw/*", "data/truth/*.parquet", "data/manifests/*.parquet", "data/waveforms/*",
+    "data/statements/*.parquet", "data/targets/*.parquet", "data/rejected/*.parquet", "data/reports",
+    "data/knowledge/*", "data/labels", "data/embeddings/*", "data/runs/*", "data/scores/*", "results/tables",
+    "results/figures", "results/metrics.json",
+)  # fmt: skip
+_MAIN_TABLE = {
+    "waveforms": "records.parquet", "labels": "labels.parquet", "reports": "reports.parquet",
+    "embeddings": "texts.parquet", "run": "history.parquet", "scores": "scores.parquet",
+}  # fmt: skip
+
+
+def kind(path: Path) -> tuple[str, Callable[[Path], str]]:
+    """What a path holds, and the function that shows it.
+
+    Raises:
+        UserError: there is nothing, or nothing known.
+    """
+    if path.is_dir():
+        for files, name, view in FOLDERS:
+            if all((path / file).exists() for file in files):
+                return name, view
+        return "folder", folder
+    if path.is_file() and path.suffix in FILES:
+        return path.suffix.removeprefix("."), FILES[path.suffix]
+    if path.with_name(path.name + ".hea").is_file():  # WFDB tools name records without a suffix
+        return "record", lambda one: FILES[".hea"](one.with_name(one.name + ".hea"))
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; run without arguments to see what there is")
+    raise UserError(f"{path}: no kind of file that the project makes; the kinds are {', '.join(sorted(FILES))}")
+
+
+def describe(path: Path) -> str:
+    """An artifact as text.
+
+    Raises:
+        UserError: it is missing, unknown, or damaged.
+    """
+    name, view = kind(path)
+    try:
+        return view(path)
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file makes its reader raise anything
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{path}: not readable as {name} ({reason}); run its stage again") from None
+
+
+def listing(patterns: tuple[str, ...] = ARTIFACTS) -> str:
+    """One line per artifact below the working directory: path, kind, size, rows."""
+    rows = list(_listed(patterns))
+    if not rows:
+        return "nothing has been made here yet; run the pipeline first, or name a path"
+    return grid(["path", "kind", "size", "rows"], rows, indent="")
+
+
+def _listed(patterns: tuple[str, ...]) -> Iterator[tuple[str, str, str, str]]:
+    for pattern in patterns:
+        for path in sorted(Path().glob(pattern)):
+            try:
+                name = kind(path)[0]
+            except UserError:
+                continue
+            # a raw archive may hold millions of files: its size is in the manifest
+            yield str(path), name, "" if name == "archive" else size(path), _rows(path, name)
+
+
+def _rows(path: Path, name: str) -> str:
+    table = path / _MAIN_TABLE[name] if name in _MAIN_TABLE else path
+    if table.suffix != ".parquet":
+        return ""
+    try:
+        return f"{pq.read_metadata(table).num_rows:,}"
+    except (OSError, ValueError):
+        return "damaged"
+
+
+def label(record_id: str) -> str:
+    """How the label vector of a record came about, from the pipeline's own folders.
+
+    Raises:
+        UserError: the record has no report, or a stage's output is missing.
+    """
+    from kmerl.knowledge.trace import Folders, explain
+
+    data = Path("data")
+    steps = {name: data / "knowledge" / name for name in ("extract", "verify", "merge", "superclass")}
+    return explain(Folders(reports=data / "reports", labels=data / "labels", **steps), record_id)
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit status: 1 if anything could not be shown."""
+    if {"-h", "--help"} & set(argv):
+        print(__doc__)
+        return 0
+    if not argv:
+        print(listing())
+        return 0
+    status = 0
+    traced = argv[0] == "label" and len(argv) == 2
+    for name in argv[1:] if traced else argv:
+        try:
+            print(label(name) if traced else f"{name}: {describe(Path(name))}")
+        except UserError as error:
+            print(f"inspect: {error}", file=sys.stderr)
+            status = 1
+    return status
+
+
+if __name__ == "__main__":
+    try:
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
