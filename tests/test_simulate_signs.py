@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import maximum_filter1d
 
 from kmerl.archives.simulate import conditions, hearts
 from kmerl.leads import LEADS
@@ -99,8 +100,8 @@ def r_peaks(leads):
     """Seconds of the steepest moments, at least 200 ms apart."""
     speed = np.abs(np.diff(leads, axis=1)).sum(axis=0)
     speed = np.convolve(speed, np.ones(25) / 25, mode="same")
-    peaks = [i for i in range(1, len(speed) - 1) if speed[i] == speed[max(0, i - 100) : i + 101].max()]
-    return np.array([i for i in peaks if speed[i] > 0.55 * speed.max()]) / FS
+    highest = speed == maximum_filter1d(speed, 201)
+    return np.flatnonzero(highest & (speed > 0.55 * speed.max())) / FS
 
 
 def heart(seed, keys):
