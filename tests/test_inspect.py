@@ -88,6 +88,7 @@ def artifacts(tmp_path_factory):
     (root / "results/figures").mkdir(parents=True)
     save(new_figure(50.8, 25.4), root / "results/figures/one", 100)
     write_json(root / "results/metrics.json", {"kmerl": {"I": {"average": 0.7}}})
+    write_json(data / "knowledge/merge/merged.json", {"a-fib": "atrial fibrillation", "af": "atrial fibrillation"})
     (root / "notes.md").write_text("# Title\n")
     return root
 
@@ -119,6 +120,7 @@ def artifacts(tmp_path_factory):
         ("results/figures/one.png", ["200 x 100 pixels"]),
         ("results/figures/one.svg", ["drawing"]),
         ("results/figures", ["folder of 2", "one.png"]),
+        ("data/knowledge/merge/merged.json", ["2 names merged into 1", "atrial fibrillation (2)\n    a-fib"]),
         ("notes.md", ["# Title"]),
     ],
 )

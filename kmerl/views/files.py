@@ -17,6 +17,8 @@ from kmerl.artifacts import read_json, read_jsonl, read_metadata, read_table
 from kmerl.errors import UserError
 from kmerl.views.text import DISTINCT, cell, counts, frame, grid, size, width
 
+MERGED = "merged.json"
+
 
 def _counted(table: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
     """Columns of few different values, lists taken apart."""
@@ -24,7 +26,9 @@ def _counted(table: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
         column = table[name]
         if column.dtype == pl.List(pl.String):
             column = column.explode().drop_nulls()
-        if column.dtype not in (pl.String, pl.Boolean) and not column.dtype.is_integer():
+        if column.null_count() == len(column) or (
+            column.dtype not in (pl.String, pl.Boolean) and not column.dtype.is_integer()
+        ):
             continue
         distinct = column.n_unique()
         if name == "reason" or (distinct <= DISTINCT and 2 * distinct <= len(column)):
@@ -39,7 +43,7 @@ def parquet(path: Path) -> str:
     lines += [f"  {key}: {cell(value)}" for key, value in read_metadata(path).items()]
     lines += ["", "columns", grid(["name", "type"], [(field.name, str(field.type)) for field in schema])]
     lines += ["", "first rows", frame(table)]
-    counted = [f"  {name}: {counts(column)}" for name, column in _counted(table) if len(column)]
+    counted = [f"  {name}: {counts(column)}" for name, column in _counted(table)]
     return "\n".join([*lines, "", "values", *counted] if counted else lines)
 
 
@@ -73,6 +77,11 @@ def json_file(path: Path) -> str:
             f"vocabulary {value.get('hash')}: {len(value['queries'])} queries, {len(groups)} superclasses (+: nested)"
         )
         return "\n".join([head, tree(groups), f"  in no superclass ({len(alone)})", *[f"    {name}" for name in alone]])
+    if path.name == MERGED and isinstance(value, dict):
+        names: dict[str, list[str]] = {}
+        for name, canonical in value.items():
+            names.setdefault(str(canonical), []).append(name)
+        return f"{len(value)} names merged into {len(names)}\n{tree(names)}"
     if _is_groups(value):
         return f"{len(value)} names with their members (+: nested)\n{tree(value)}"
     return f"JSON, {size(path)}\n{indented(cut(value))}"
@@ -114,7 +123,7 @@ def jsonl(path: Path) -> str:
 def csv_file(path: Path) -> str:
     """Rows, first rows and counts of a CSV file."""
     table = pl.read_csv(path, infer_schema=False)
-    counted = [f"  {name}: {counts(column)}" for name, column in _counted(table) if len(column)]
+    counted = [f"  {name}: {counts(column)}" for name, column in _counted(table)]
     lines = [f"CSV, {table.height:,} rows, {size(path)}", frame(table)]
     return "\n".join([*lines, "", "values", *counted] if counted else lines)
 
