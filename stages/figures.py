@@ -10,8 +10,8 @@ from kmerl.archives.classes import class_names
 from kmerl.artifacts import read_json, read_metadata, read_table, whole
 from kmerl.checkpoint import HISTORY
 from kmerl.errors import UserError
-from kmerl.evaluation.tables import RunScores, published
-from kmerl.evaluation.zeroshot import PREDICTIONS, SCORES
+from kmerl.evaluation.tables import published
+from kmerl.evaluation.zeroshot import PREDICTIONS
 from kmerl.knowledge.labels import TRACE
 from kmerl.leads import from_bit_mask
 from kmerl.plots.examples import Answer, Example, choose, example_figure
@@ -20,6 +20,7 @@ from kmerl.plots.style import save
 from kmerl.plots.training import training_figure
 from kmerl.reports import REPORTS, STATEMENTS, STUDIES
 from kmerl.waveforms import WaveformStore
+from stages.tables import read_scores
 
 
 def evaluated(params: Any, run: str) -> Iterator[Example]:
@@ -106,8 +107,7 @@ def flags(store: WaveformStore, row: int) -> str:
 def main(params: Any) -> str:
     """Write ``results/figures/``."""
     names = list(params.runs)
-    paths = {name: Path("data/scores") / name / "scores.parquet" for name in names}
-    runs = [RunScores(name, read_table(path, SCORES), read_metadata(path)) for name, path in paths.items()]
+    runs = read_scores(names)
     histories = {name: read_table(Path("data/runs") / name / "history.parquet", HISTORY) for name in names}
     trained = dict.fromkeys(f"{run.metadata['trained_on']['archive']} ({run.metadata['trained_on']['origin']})"
                             for run in runs)  # fmt: skip

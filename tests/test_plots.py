@@ -7,7 +7,7 @@ from test_tables import run
 
 from kmerl.checkpoint import HISTORY
 from kmerl.errors import UserError
-from kmerl.evaluation.tables import published
+from kmerl.evaluation.tables import RunScores, published
 from kmerl.leads import LEADS
 from kmerl.plots.ecg import ecg_paper, lay_out
 from kmerl.plots.examples import Answer, Example, choose, example_figure
@@ -137,14 +137,14 @@ def history(steps=40):
 
 
 def figures():
-    params = {"12 leads": 12, "I": 1}
+    lead_counts = {"12 leads": 12, "I": 1}
     values = {"12 leads": 1.0, "I": 0.01}
     names = {"normal ECG": False, "low QRS voltages in the frontal and other leads": True}
     answers = [Answer(name, values, true) for name, true in names.items()]
     texts = {"Report": "costs $5 and $6 " * 60, "Labels": ""}
     example = Example("toy record r1", "flags", signal(), LEADS, FS, texts, answers)
     return {
-        "scores": zeroshot_figure([RUN, RUN], published(), params, 0.95),
+        "scores": zeroshot_figure([RUN, RUN], published(), lead_counts, 0.95),
         "training": training_figure({"kmerl": history(), "empty": history(0)}, "Pretraining on toy"),
         "answers": example_figure(example),
         "lists": example_figure(Example("r", "", signal(2), ["I", "II"], FS, texts, lists={"Entities": ["a"] * 99})),
@@ -177,6 +177,15 @@ def test_the_figure_says_what_data_it_shows():
         assert "six tasks" in ticks[-1]
 
 
+def test_an_undefined_average_is_left_out_of_the_figure():
+    undefined = pl.when(pl.col("dataset") == "ptbxl_form").then(float("nan")).otherwise(pl.col("value"))
+    one = RunScores("kmerl", RUN.scores.with_columns(undefined.alias("value")), RUN.metadata)
+    axes = zeroshot_figure([one], [], {"12 leads": 12, "I": 1}, 0.95).axes[0]
+    numbers = [text.get_text() for text in axes.texts]
+    assert len(numbers) == 2 * 4
+    assert "nan" not in numbers
+
+
 def test_published_figures_stand_apart_from_ours():
     axes = zeroshot_figure([RUN], published(), {"12 leads": 12, "I": 1}, 0.95).axes[0]
     dashed = [line for line in axes.get_lines() if line.get_linestyle() == "--"]
@@ -185,12 +194,17 @@ def test_published_figures_stand_apart_from_ours():
     assert min(min(line.get_xdata()) for line in dashed) > max(max(line.get_xdata()) for line in ours)
 
 
-def test_texts_of_an_example_do_not_overlap(files):
-    figure = figures()["answers"]
+@pytest.mark.parametrize("name", ["answers", "scores"])
+def test_texts_do_not_overlap(name):
+    figure = figures()[name]
     figure.canvas.draw()
     boxes = [text.get_window_extent() for text in figure.texts if text.get_text()]
-    boxes += [figure.axes[1].get_legend().get_window_extent()]
-    boxes += [label.get_window_extent() for label in figure.axes[1].get_yticklabels()]
+    if name == "answers":
+        boxes += [figure.axes[1].get_legend().get_window_extent()]
+        boxes += [label.get_window_extent() for label in figure.axes[1].get_yticklabels()]
+    else:
+        boxes += [text.get_window_extent() for axes in figure.axes for text in axes.texts]
+        boxes += [label.get_window_extent() for label in figure.axes[-1].get_xticklabels()]
     for i, one in enumerate(boxes):
         for other in boxes[i + 1 :]:
             width = min(one.x1, other.x1) - max(one.x0, other.x0)

@@ -10,9 +10,9 @@ from matplotlib.lines import Line2D
 from kmerl.evaluation.tables import MACRO, Published, RunScores, title
 from kmerl.plots.style import COLOURS, GREY, INK, MARKERS, look, new_figure
 
-_SPREAD = 0.17  # between the lead sets of one task, in tasks
+_SPREAD = 0.25  # between the lead sets of one task, in tasks
 _PER_RUN = 78.0  # mm
-_LABEL_GAP = 0.022  # AUC between two labels of published figures
+_LABEL_GAP = 0.029  # AUC between two labels of published figures
 
 
 def zeroshot_figure(
@@ -79,9 +79,11 @@ def _draw_run(axes: Axes, run: RunScores, lead_sets: Sequence[str]) -> list[str]
     axes.axhline(0.5, color=GREY, linestyle=":", linewidth=1)
     axes.axvspan(len(tasks) - 1.5, len(tasks) - 0.5, color="#f1f1f1", linewidth=0)
     for i, leads in enumerate(lead_sets):
-        shift = (i - (len(lead_sets) - 1) / 2) * min(_SPREAD, 0.7 / len(lead_sets))
+        shift = (i - (len(lead_sets) - 1) / 2) * min(_SPREAD, 0.8 / len(lead_sets))
         for x, task in enumerate(tasks):
-            for row in rows.filter(pl.col("dataset") == task, pl.col("leads") == leads).iter_rows(named=True):
+            for row in rows.filter(
+                pl.col("dataset") == task, pl.col("leads") == leads, pl.col("value").is_not_nan()
+            ).iter_rows(named=True):
                 colour = COLOURS[i % len(COLOURS)]
                 axes.plot([x + shift] * 2, [row["low"], row["high"]], color=colour, linewidth=1.8)
                 axes.plot(x + shift, row["value"], MARKERS[i % len(MARKERS)], color=colour, markersize=6.5)

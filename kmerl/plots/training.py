@@ -37,6 +37,7 @@ def training_figure(histories: Mapping[str, pl.DataFrame], heading: str) -> Figu
             axes.set_xlabel("step")
             axes.set_ylabel("macro AUC" if train is None else "loss")
             axes.margins(y=0.08)
+            axes.set_xlim(left=0)
         figure.axes[2].axhline(0.5, color=GREY, linestyle=":", linewidth=1)
         figure.axes[2].annotate("chance", (1, 0.5), xycoords=("axes fraction", "data"), xytext=(-2, 3),
                                 textcoords="offset points", ha="right", fontsize=8, color=GREY)  # fmt: skip
