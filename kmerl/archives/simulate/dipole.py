@@ -92,7 +92,9 @@ class NoiseParams(Section):
     baseline_wander: float = Field(description="breathing and drift below 0.5 Hz, mV (standard deviation)", ge=0, le=2)
     mains_hum: float = Field(description="mains hum, mV (amplitude)", ge=0, le=1)
     mains_frequency: float = Field(description="mains frequency, Hz", ge=50, le=60)
-    muscle: float = Field(description="muscle noise, broad band, mV (standard deviation)", ge=0, le=1)
+    muscle: float = Field(
+        description="muscle noise, broad band up to a quarter of fs, mV (standard deviation)", ge=0, le=1
+    )
     spread: float = Field(description="standard deviation of the logarithm of a record's amplitudes", ge=0, le=2)
 
 
@@ -127,7 +129,9 @@ def electrode_noise(
     # muscle tension comes and goes within a recording
     slow = np.float32(turn * generator.uniform(0.05, 0.2)) * seconds + np.float32(generator.uniform(0, 6.3))
     envelope = np.float32(level.muscle) * (1 + np.float32(0.6) * np.sin(slow))
-    noise = generator.standard_normal((9, samples), dtype=np.float32)
-    noise *= envelope
+    white = generator.standard_normal((9, samples + 3), dtype=np.float32)
+    # four-sample mean, brought back to unit deviation: electrodes and filters leave little beyond 100 Hz
+    noise = white[:, 3:] + white[:, 2:-1] + white[:, 1:-2] + white[:, :-3]
+    noise *= envelope / 2
     noise += weights.reshape(9, 8) @ basis
     return noise

@@ -202,7 +202,7 @@ def _other_beat(kind: str, shape: Shape, draw: Generator) -> Shape:
     """A beat that starts in a ventricle: wide, slurred, T opposite."""
     beat = shape.copy()
     d = beat.qrs_ms = float(draw.uniform(134, 172))
-    size = float(np.clip(np.linalg.norm(shape.qrs["main"].vector) / 1.3, 0.4, 1.4)) if "main" in shape.qrs else 1.0
+    size = float(np.clip(np.linalg.norm(shape.qrs["main"].vector) / 1.38, 0.4, 1.4)) if "main" in shape.qrs else 1.0
     if kind == "paced":  # from the right ventricular apex: to the left, upwards and back
         left = float(draw.uniform(-0.05, 0.45))
         early, late = vec(left, -0.85, -0.5), vec(left + 0.1, -0.95, -0.6)

@@ -118,9 +118,9 @@ def healthy(
         pr_ms=pr_ms,
         qrs={
             "septal": Bump(14 * k, 5 * k, 6 * k, qrs_gain * vec(-0.13, -0.03, 0.22)),
-            "apical": Bump(28 * k, 6 * k, 7 * k, qrs_gain * vec(0.25, 0.2, 0.38)),
-            "main": Bump(44 * k, 8 * k, 9 * k, qrs_gain * vec(1.0, 0.72, -0.42)),
-            "basal": Bump(64 * k, 6 * k, 8 * k, qrs_gain * vec(-0.1, -0.14, -0.36)),
+            "apical": Bump(28 * k, 6 * k, 7 * k, qrs_gain * vec(0.25, 0.26, 0.5)),
+            "main": Bump(44 * k, 8 * k, 9 * k, qrs_gain * vec(0.98, 0.84, -0.5)),
+            "basal": Bump(64 * k, 6 * k, 8 * k, qrs_gain * vec(-0.1, -0.14, -0.46)),
         },
         qrs_ms=qrs_ms,
         qtc_ms=qtc_ms,
@@ -162,7 +162,7 @@ def add(shape: Shape, name: str, vector: Floats) -> None:
 def heart_size(shape: Shape) -> float:
     """Size of the heart's main vector against the standard one."""
     main = shape.qrs.get("main")
-    return 1.0 if main is None else float(np.clip(np.linalg.norm(main.vector) / 1.3, 0.6, 1.4))
+    return 1.0 if main is None else float(np.clip(np.linalg.norm(main.vector) / 1.38, 0.6, 1.4))
 
 
 def between(low: float, high: float, strength: float, generator: Generator) -> float:
@@ -297,7 +297,7 @@ def _to_sokolow(shape: Shape, target: float, direction: Floats) -> None:
 
 
 def _left_hypertrophy(shape: Shape, strength: float, generator: Generator) -> None:
-    _to_sokolow(shape, between(3.3, 5.2, strength, generator), vec(0.75, 0.35, 1.5))
+    _to_sokolow(shape, between(3.3, 5.2, strength, generator), vec(0.9, 0.4, 1.2))
     _stretch(shape, max(shape.qrs_ms, min(shape.qrs_ms + 8, 112)))
 
 
