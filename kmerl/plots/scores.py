@@ -76,14 +76,13 @@ def _draw_run(axes: Axes, run: RunScores, lead_sets: Sequence[str]) -> list[str]
     """Dots and whiskers; returns the tasks in their order, the average last."""
     rows = run.macro(MACRO)
     tasks = sorted(rows["dataset"].unique(maintain_order=True), key=lambda task: task == "average")
+    defined = rows.filter(pl.col("value").is_not_nan())
     axes.axhline(0.5, color=GREY, linestyle=":", linewidth=1)
     axes.axvspan(len(tasks) - 1.5, len(tasks) - 0.5, color="#f1f1f1", linewidth=0)
     for i, leads in enumerate(lead_sets):
         shift = (i - (len(lead_sets) - 1) / 2) * min(_SPREAD, 0.8 / len(lead_sets))
         for x, task in enumerate(tasks):
-            for row in rows.filter(
-                pl.col("dataset") == task, pl.col("leads") == leads, pl.col("value").is_not_nan()
-            ).iter_rows(named=True):
+            for row in defined.filter(pl.col("dataset") == task, pl.col("leads") == leads).iter_rows(named=True):
                 colour = COLOURS[i % len(COLOURS)]
                 axes.plot([x + shift] * 2, [row["low"], row["high"]], color=colour, linewidth=1.8)
                 axes.plot(x + shift, row["value"], MARKERS[i % len(MARKERS)], color=colour, markersize=6.5)
