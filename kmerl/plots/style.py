@@ -36,7 +36,7 @@ _LOOK: dict[Any, Any] = {
     "svg.hashsalt": "kmerl",  # else ids in the SVG are random
     "svg.fonttype": "path",
     "path.simplify": True,
-    "path.simplify_threshold": 0.15,
+    "path.simplify_threshold": 0.3,  # of a pixel, or of a point in an SVG: a tenth of a mm
 }
 
 
