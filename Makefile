@@ -1,8 +1,9 @@
 # Needs make, Python 3.11 or newer and pip; everything else goes into .venv.
 #
 #   make reproduce PYTHON=python3.12                    another Python
-#   make reproduce TORCH=torch==2.13.0 PIP_FLAGS="--index-url https://download.pytorch.org/whl/cpu --extra-index-url https://pypi.org/simple"
-#                                                       another build of torch than the one pip finds by itself
+#   make reproduce TORCH=torch==2.13.0+cpu PIP_FLAGS="--extra-index-url URL"
+#                                                       another build of torch than the one pip finds by itself;
+#                                                       pytorch.org/get-started names the URL of each build
 
 PYTHON = python3
 TORCH =

@@ -6,7 +6,6 @@ Loading one runs no foreign code: weights are safetensors, the rest is JSON and 
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -18,19 +17,9 @@ from kmerl.model.kmerl import KMERL
 from kmerl.model.params import ModelParams
 from kmerl.section import Section
 from kmerl.text.params import TextParams
+from kmerl.training.history import HISTORY
 from kmerl.waveforms import NormalizeParams
 
-HISTORY = pa.schema(
-    [
-        pa.field("step", pa.int32(), nullable=False),
-        pa.field("learning_rate", pa.float64()),
-        pa.field("loss", pa.float64()),
-        pa.field("contrastive", pa.float64()),
-        pa.field("query", pa.float64()),
-        pa.field("valid_query", pa.float64()),
-        pa.field("valid_auc", pa.float64()),
-    ]
-)
 TEXT_PREFIX = "text."
 
 

@@ -8,10 +8,9 @@ import polars as pl
 
 from kmerl.archives.classes import class_names
 from kmerl.artifacts import read_json, read_metadata, read_table, whole
-from kmerl.checkpoint import HISTORY
 from kmerl.errors import UserError
+from kmerl.evaluation.schemas import PREDICTIONS
 from kmerl.evaluation.tables import published
-from kmerl.evaluation.zeroshot import PREDICTIONS
 from kmerl.knowledge.labels import TRACE
 from kmerl.leads import from_bit_mask
 from kmerl.plots.examples import Answer, Example, choose, example_figure
@@ -19,6 +18,7 @@ from kmerl.plots.scores import zeroshot_figure
 from kmerl.plots.style import save
 from kmerl.plots.training import training_figure
 from kmerl.reports import REPORTS, STATEMENTS, STUDIES
+from kmerl.training.history import HISTORY
 from kmerl.waveforms import WaveformStore
 from stages.tables import read_scores
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from kmerl.artifacts import read_metadata, read_table, whole, write_json
 from kmerl.evaluation import tables
+from kmerl.evaluation.schemas import SCORES
 from kmerl.evaluation.tables import RunScores
-from kmerl.evaluation.zeroshot import SCORES
 
 
 def read_scores(names: list[str]) -> list[RunScores]:

@@ -10,7 +10,8 @@ from kmerl.archives import classes
 from kmerl.artifacts import read_table, whole, write_table
 from kmerl.checkpoint import RunConfig, load_run
 from kmerl.errors import UserError
-from kmerl.evaluation.zeroshot import AVERAGE, PREDICTIONS, SCORES, predict, score
+from kmerl.evaluation.schemas import AVERAGE, PREDICTIONS, SCORES
+from kmerl.evaluation.zeroshot import predict, score
 from kmerl.text.embeddings import Embeddings
 from kmerl.text.encoder import TextEncoder
 from kmerl.waveforms import WaveformStore

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from kmerl.artifacts import write_json, write_jsonl, write_table
-from kmerl.checkpoint import HISTORY
-from kmerl.evaluation.zeroshot import SCORES
+from kmerl.evaluation.schemas import SCORES
 from kmerl.inspect import listing, main
 from kmerl.knowledge.extract import MENTIONS
 from kmerl.plots.style import new_figure, save
 from kmerl.reports import REPORTS
+from kmerl.training.history import HISTORY
 from kmerl.views.files import FILES
 
 

@@ -5,7 +5,6 @@ import polars as pl
 import pytest
 from test_tables import run
 
-from kmerl.checkpoint import HISTORY
 from kmerl.errors import UserError
 from kmerl.evaluation.tables import RunScores, published
 from kmerl.leads import LEADS
@@ -15,6 +14,7 @@ from kmerl.plots.scores import zeroshot_figure
 from kmerl.plots.style import MM_PER_INCH, save
 from kmerl.plots.training import training_figure
 from kmerl.randomness import generator
+from kmerl.training.history import HISTORY
 
 FS = 500
 RUN = run()
@@ -216,7 +216,7 @@ def test_texts_do_not_overlap(name):
 
 def test_the_stages_parameters_must_name_lead_sets(tmp_path, monkeypatch):
     from kmerl.artifacts import write_table
-    from kmerl.evaluation.zeroshot import SCORES
+    from kmerl.evaluation.schemas import SCORES
     from stages import figures as stage
 
     monkeypatch.chdir(tmp_path)

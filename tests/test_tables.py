@@ -9,6 +9,7 @@ from kmerl.archives import classes
 from kmerl.artifacts import write_table
 from kmerl.errors import UserError
 from kmerl.evaluation.params import ZeroshotParams
+from kmerl.evaluation.schemas import PREDICTIONS, SCORES
 from kmerl.evaluation.tables import (
     CLASS_COLUMNS,
     COLUMNS,
@@ -21,7 +22,7 @@ from kmerl.evaluation.tables import (
     tidy,
     tidy_by_class,
 )
-from kmerl.evaluation.zeroshot import PREDICTIONS, SCORES, score
+from kmerl.evaluation.zeroshot import score
 from kmerl.randomness import generator
 from stages import tables as stage
 

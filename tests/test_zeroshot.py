@@ -6,7 +6,8 @@ from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
 from kmerl.evaluation.params import ZeroshotParams
-from kmerl.evaluation.zeroshot import AVERAGE, PREDICTIONS, SCORES, predict, score
+from kmerl.evaluation.schemas import AVERAGE, PREDICTIONS, SCORES
+from kmerl.evaluation.zeroshot import predict, score
 from kmerl.leads import LEADS
 
 

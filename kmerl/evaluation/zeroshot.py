@@ -4,43 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from kmerl.evaluation.metrics import Floats, auc, bootstrap_auc, interval, macro, patient_weights
 from kmerl.evaluation.params import ZeroshotParams
+from kmerl.evaluation.schemas import AVERAGE, PREDICTIONS, SCORES
 from kmerl.inference import ask_records
 from kmerl.model.kmerl import KMERL
 from kmerl.waveforms import NormalizeParams, WaveformStore
-
-PREDICTIONS = pa.schema(
-    [
-        pa.field("record_id", pa.string(), nullable=False),
-        pa.field("patient_id", pa.string()),
-        pa.field("task", pa.string(), nullable=False),
-        pa.field("code", pa.string(), nullable=False),
-        pa.field("leads", pa.string(), nullable=False),
-        pa.field("probability", pa.float32(), nullable=False),
-        pa.field("positive", pa.bool_(), nullable=False),
-    ]
-)
-SCORES = pa.schema(
-    [
-        pa.field("run", pa.string(), nullable=False),
-        pa.field("dataset", pa.string(), nullable=False),
-        pa.field("leads", pa.string(), nullable=False),
-        pa.field("code", pa.string()),
-        pa.field("metric", pa.string(), nullable=False),
-        pa.field("value", pa.float64(), nullable=False),
-        pa.field("low", pa.float64(), nullable=False),
-        pa.field("high", pa.float64(), nullable=False),
-        pa.field("n", pa.int32(), nullable=False),
-        pa.field("positives", pa.int32(), nullable=False),
-        pa.field("classes", pa.int32(), nullable=False),
-        pa.field("left_out", pa.list_(pa.string()), nullable=False),
-    ]
-)
-AVERAGE = "average"
 
 
 def predict(

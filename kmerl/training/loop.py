@@ -22,7 +22,6 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from kmerl.artifacts import whole
-from kmerl.checkpoint import HISTORY
 from kmerl.evaluation.metrics import auc, macro
 from kmerl.inference import ask_records
 from kmerl.leads import LEADS
@@ -31,6 +30,7 @@ from kmerl.model.losses import contrastive_loss, query_loss, world
 from kmerl.randomness import seed_of
 from kmerl.text.encoder import TextEncoder
 from kmerl.training.batches import Batch, Batches, Examples
+from kmerl.training.history import HISTORY
 from kmerl.training.params import LoopParams, OptimizerParams, PretrainParams
 from kmerl.waveforms import WaveformStore
 
@@ -57,7 +57,7 @@ class Texts:
         if self.live is not None:
             return self.live([self.report_texts[int(i)] for i in reports]), self.live(self.query_texts)
         batch = torch.from_numpy(np.asarray(self.reports[reports.numpy()]))
-        return batch.to(device), torch.from_numpy(np.asarray(self.queries)).to(device)
+        return batch.to(device), torch.from_numpy(np.array(self.queries)).to(device)
 
 
 class Learner(nn.Module):
@@ -162,7 +162,9 @@ def fit(
             wrapped = nn.SyncBatchNorm.convert_sync_batchnorm(wrapped)
         wrapped = DistributedDataParallel(wrapped)
     weights = [weight for weight in learner.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(weights, betas=params.optimizer.betas, weight_decay=params.optimizer.weight_decay)
+    optimizer = torch.optim.AdamW(
+        weights, betas=params.optimizer.betas, weight_decay=params.optimizer.weight_decay, fused=True
+    )
     first, history = _resume(scratch, learner, optimizer, device)
     ahead = DataLoader(batches, batch_size=None, sampler=range(first, steps), num_workers=loop.workers)
     progress = tqdm(ahead, "pretrain", steps, initial=first, unit="step", disable=None if rank == 0 else True)
