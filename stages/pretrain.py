@@ -83,7 +83,10 @@ def train(params: Any, item: str, run: PretrainParams) -> str:
     texts = Texts(reports.vectors, queries[vocabulary.queries], reports.texts, vocabulary.queries, live)
     scratch = scratch_folder(item, run, params.text, params.seed)
     valid = some(valid, run.loop.valid_records, params.seed)
-    history, steps = fit(model, texts, store, learn, valid, run, seed, scratch)
+    history, steps = fit(
+        model, texts, store, learn, valid, run, seed, scratch,
+        report=lambda line: print(f"pretrain@{item}: {line}", flush=True),
+    )  # fmt: skip
     if world()[0] != 0:
         return ""
     config = RunConfig(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from engines.project import ROOT, Project, real, toy
+from engines.project import ROOT, real, toy
 
 from workflow import fingerprint, profile
 
@@ -341,13 +341,47 @@ def test_every_profile_of_the_project_fits_its_parameters(tmp_path, monkeypatch)
         load(Path("params.yaml"))
 
 
-@pytest.mark.skipif(not (ROOT / "params/tiny.yaml").exists(), reason="params/tiny.yaml is not there")
-def test_t1_t3_on_the_real_pipeline(tmp_path):
-    project: Project = real(tmp_path / "project", "tiny")
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The real pipeline after `snakemake` on the tiny profile."""
+    project = real(tmp_path_factory.mktemp("real") / "project", "tiny")
     project.snakemake()
-    assert project.agreed()
+    return project
+
+
+def test_t1_on_the_real_pipeline(tiny):
+    assert tiny.agreed()
+
+
+def test_computing_a_stage_of_the_real_pipeline_again_gives_the_same_bytes(tiny):
+    record = (tiny.folder / "dvc.lock").read_text()
+    for stage in ("simulate@ptb_xl", "labels", "pretrain@kmerl", "zeroshot@kmerl", "figures"):
+        assert "Running stage" in tiny.dvc("repro", "--single-item", "--force", stage)
+    assert (tiny.folder / "dvc.lock").read_text() == record
+
+
+def test_t3_on_the_real_pipeline(tiny, tmp_path):
+    project = tiny.copy(tmp_path / "project")
     project.replace("params.yaml", "confidence: 0.95", "confidence: 0.9")
-    assert "zeroshot" in project.planned()
-    assert "pretrain" not in project.planned()
+    changed = {"zeroshot", "tables", "figures"}
+    assert project.planned() == changed
+    assert {name.partition("@")[0] for name in project.stale()} == changed
     project.dvc("repro")
     assert project.agreed()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("  temperature: 0.07", "  temprature: 0.07", "params.yaml: pretrain.loss.temprature: unknown parameter"),
+        ("  temperature: 0.07", "  temperature: -0.07", "params.yaml: pretrain.loss.temperature: .*greater than 0"),
+        ("watch: data/simulated/ptb_xl", "watch: data/raw/ptb_xl/ptbxl_database.csv", "data/raw/ptb_xl.*no such file"),
+    ],
+)
+def test_snakemake_answers_a_users_mistake_in_one_line(tiny, tmp_path, old, new, message):
+    project = tiny.copy(tmp_path / "project")
+    project.replace("params.yaml", old, new)
+    said = project.snakemake("-n", check=False)
+    assert re.search(message, said)
+    assert "Traceback" not in said
+    assert len(said.strip().splitlines()) <= 2

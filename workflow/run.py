@@ -1,6 +1,7 @@
 """Run one stage for Snakemake: ``python -m workflow.run STAGE LOG``.
 
-Everything goes to the log; the terminal gets the stage's own one-line summary, or its message if it fails.
+Everything goes to the log; the terminal gets the stage's own lines: its progress, its summary, or its message if it
+fails. They begin with its name.
 """
 
 import subprocess
@@ -12,16 +13,24 @@ def main(stage: str, log: str) -> int:
     """Returns DVC's exit status."""
     print(f"{stage}: started, see {log}", flush=True)
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
-    with Path(log).open("w") as file:
-        status = subprocess.call(command, stdout=file, stderr=subprocess.STDOUT)
-    said = [line for line in Path(log).read_text("utf-8", "replace").splitlines() if line.startswith(f"{stage}: ")]
-    if status == 0:
-        print(said[-1] if said else f"{stage}: nothing to compute, outputs are as recorded", flush=True)
-    elif said:
-        print(said[-1], file=sys.stderr, flush=True)
-    else:
+    said = False
+    with (
+        Path(log).open("w", encoding="utf-8") as file,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace"
+        ) as process,
+    ):
+        for line in process.stdout or ():
+            file.write(line)
+            file.flush()
+            if line.startswith(f"{stage}: "):
+                said = True
+                print(line, end="", flush=True)
+    if process.returncode == 0 and not said:
+        print(f"{stage}: nothing to compute, outputs are as recorded", flush=True)
+    elif process.returncode and not said:
         print(f"{stage}: failed; the end of {log} says why", file=sys.stderr, flush=True)
-    return status
+    return process.returncode
 
 
 if __name__ == "__main__":

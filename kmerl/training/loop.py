@@ -133,6 +133,7 @@ def fit(
     seed: int,
     scratch: Path,
     stop_after: int | None = None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> tuple[pl.DataFrame, int]:
     """Train ``model`` in place (and the text encoder's last layers, if they learn).
 
@@ -146,6 +147,7 @@ def fit(
         seed: of order, masks and dropout.
         scratch: folder for the checkpoint of a run that has not ended.
         stop_after: end early after so many steps, as a kill would; for tests.
+        report: is told in one line how far training is, at every validation and when it resumes.
 
     Returns:
         The history (schema ``HISTORY``) and the number of steps.
@@ -166,6 +168,8 @@ def fit(
         weights, betas=params.optimizer.betas, weight_decay=params.optimizer.weight_decay, fused=True
     )
     first, history = _resume(scratch, learner, optimizer, device)
+    if first and rank == 0:
+        report(f"continues after step {first} of {steps}")
     ahead = DataLoader(batches, batch_size=None, sampler=range(first, steps), num_workers=loop.workers)
     progress = tqdm(ahead, "pretrain", steps, initial=first, unit="step", disable=None if rank == 0 else True)
     for step, batch in enumerate(progress, first):
@@ -179,6 +183,7 @@ def fit(
             progress.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
             if done % loop.validate_every == 0 or done == steps:
                 row["valid_query"], row["valid_auc"] = validate(model, store, valid, texts, params)
+                report(f"step {done} of {steps}, loss {row['loss']:.3f}, validation AUC {row['valid_auc']:.3f}")
             history.append({"step": done, "learning_rate": rate} | row)
             if done % loop.checkpoint_every == 0 and done < steps:
                 _save(scratch, learner, optimizer, done, history)
