@@ -18,7 +18,7 @@ from kmerl.model.params import ModelParams
 from kmerl.section import Section
 from kmerl.text.params import TextParams
 from kmerl.training.history import HISTORY
-from kmerl.waveforms import NormalizeParams
+from kmerl.waveforms import NormalizeParams, WaveformStore
 
 TEXT_PREFIX = "text."
 
@@ -91,3 +91,16 @@ def load_run(folder: Path) -> tuple[KMERL, RunConfig, dict[str, Tensor]]:
         detail = " ".join(str(error).split())[:200]
         raise UserError(f"{weights}: does not fit {path} ({detail}); take both from one run") from None
     return model.eval(), config, text
+
+
+def check_store(config: RunConfig, store: WaveformStore) -> None:
+    """Make sure that a run is shown waveforms of the kind it learnt from.
+
+    Raises:
+        UserError: the store's sampling rate or length is another.
+    """
+    if (store.fs, store.samples) != (config.fs, config.samples):
+        raise UserError(
+            f"{store.folder}: {store.samples} samples at {store.fs} Hz, but the run learnt from {config.samples} at "
+            f"{config.fs:g} Hz; preprocess both archives alike"
+        )

@@ -8,9 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kmerl.errors import UserError
 from kmerl.leads import LEADS, from_bit_mask, positions
 from kmerl.model.kmerl import KMERL
-from kmerl.model.tokens import Tokens, tokenize
+from kmerl.model.tokens import Tokens, tokenize, trim
 from kmerl.training.batches import group_tokens
 from kmerl.waveforms import NormalizeParams, WaveformStore
 
@@ -36,9 +37,7 @@ def visible_tokens(
     shown = [lead for lead in leads if lead in present]
     if not shown:
         return None
-    signal = store.read_normalized(row, shown, normalize)
-    if model.params.tokens.padding == "dropped":
-        signal = signal[:, : max(int(store.records["length"][row]), model.params.tokens.length)]
+    signal = trim(store.read_normalized(row, shown, normalize), int(store.records["length"][row]), model.params.tokens)
     return tokenize(signal, np.array(positions(shown, LEADS)), model.params.tokens)
 
 
@@ -91,11 +90,17 @@ def ask_records(
 
     Returns:
         For each list (n, Q); NaN where a record has none of the leads.
+
+    Raises:
+        UserError: the model's answers are not finite.
     """
     device = next(model.parameters()).device
     vectors = [torch.from_numpy(np.array(q)).to(device) for q in queries]
     answers = [np.full((len(rows), len(q)), np.nan, dtype=np.float32) for q in queries]
     for features in encode_records(model, store, rows, leads, normalize, batch):
         for answer, vector in zip(answers, vectors, strict=True):
-            answer[features.records] = model.ask(features.tokens, vector).sigmoid().cpu().numpy()
+            probabilities = model.ask(features.tokens, vector).sigmoid().cpu().numpy()
+            if not np.isfinite(probabilities).all():
+                raise UserError("the model answers with NaN: its weights are damaged; pretrain it again")
+            answer[features.records] = probabilities
     return answers

@@ -1,6 +1,5 @@
 """Pretrain one run: the encoder learns from reports and entities (paper section 2.5)."""
 
-import hashlib
 import json
 import os
 import subprocess
@@ -8,20 +7,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
 import torch
 
 from kmerl.artifacts import read_json, read_table, remove
 from kmerl.checkpoint import RunConfig, TrainedOn, save_run
 from kmerl.errors import UserError
-from kmerl.knowledge.labels import Vocabulary, dense, load_labels
+from kmerl.knowledge.labels import load_labels
 from kmerl.model.kmerl import KMERL
 from kmerl.model.losses import world
-from kmerl.randomness import generator, seed_of
+from kmerl.randomness import seed_of
 from kmerl.text.embeddings import Embeddings
 from kmerl.text.encoder import TextEncoder
-from kmerl.training.batches import Examples
+from kmerl.training.examples import digest, examples, sample
 from kmerl.training.loop import Texts, distributed, fit
 from kmerl.training.params import PretrainParams, override
 from kmerl.waveforms import WaveformStore
@@ -29,40 +26,16 @@ from kmerl.waveforms import WaveformStore
 REPORTS, LABELS, EMBEDDINGS = Path("data/reports"), Path("data/labels"), Path("data/embeddings")
 
 
-def examples(store: WaveformStore, texts: Embeddings, split: str) -> tuple[Examples, Vocabulary]:
-    """A split's records that have both a waveform and a label vector, joined by record_id."""
-    vocabulary, labels = load_labels(LABELS)
-    report_row = {text: row for row, text in enumerate(texts.texts)}
-    reports = read_table(REPORTS / "reports.parquet").select(
-        "report_id", pl.col("text").replace_strict(report_row).alias("report")
-    )
-    rows = (
-        store.records.with_row_index("store_row")
-        .filter(pl.col("split") == split)
-        .select("store_row", "record_id")
-        .join(read_table(REPORTS / "studies.parquet"), on="record_id", maintain_order="left")
-        .join(reports, on="report_id", maintain_order="left")
-        .join(labels.select("record_id"), on="record_id", how="semi", maintain_order="left")
-    )
-    matrix = dense(vocabulary, labels, rows["record_id"].to_list())
-    store_rows, report_rows = (rows[column].to_numpy().astype(np.int64) for column in ("store_row", "report"))
-    return Examples(store_rows, report_rows, matrix), vocabulary
-
-
-def some(valid: Examples, most: int, seed: int) -> Examples:
-    """At most so many of the validation records, the same ones in every run of a seed."""
-    keep = np.sort(generator(seed, "validation").permutation(len(valid))[:most])
-    return Examples(valid.rows[keep], valid.reports[keep], valid.labels[keep])
-
-
-def scratch_folder(name: str, params: PretrainParams, text: Any, seed: int) -> Path:
-    """Where an unfinished run keeps its checkpoint: a folder named after all that the result depends on."""
-    digest = hashlib.sha256(f"{params.model_dump_json()} {text} {seed}".encode())
-    digest.update(str(read_json("data/code.json")["pretrain"]).encode())
-    inputs = [LABELS / "labels.parquet", LABELS / "vocabulary.json", REPORTS / "studies.parquet"]
-    for path in [*inputs, EMBEDDINGS / "reports/vectors.npy", EMBEDDINGS / "vocabulary/vectors.npy"]:
-        digest.update(path.read_bytes())
-    return Path(".scratch/pretrain") / f"{name}-{digest.hexdigest()[:16]}"
+def inputs(archive: str) -> list[Path]:
+    """The files that tell whether a checkpoint belongs to this run; the store's index stands for its waveforms."""
+    return [
+        Path("data/waveforms") / archive / "records.parquet",
+        REPORTS / "studies.parquet",
+        LABELS / "labels.parquet",
+        LABELS / "vocabulary.json",
+        EMBEDDINGS / "reports/vectors.npy",
+        EMBEDDINGS / "vocabulary/vectors.npy",
+    ]
 
 
 def train(params: Any, item: str, run: PretrainParams) -> str:
@@ -72,8 +45,12 @@ def train(params: Any, item: str, run: PretrainParams) -> str:
     seed = seed_of(params.seed, "pretrain", item)
     store = WaveformStore(Path("data/waveforms") / params.pretraining_archive)
     reports, queries = Embeddings.load(EMBEDDINGS / "reports"), Embeddings.load(EMBEDDINGS / "vocabulary")
-    learn, vocabulary = examples(store, reports, "train")
-    valid, _ = examples(store, reports, "valid")
+    vocabulary, labels = load_labels(LABELS)
+    studies, texts_of = read_table(REPORTS / "studies.parquet"), read_table(REPORTS / "reports.parquet")
+    learn, valid = (
+        examples(store.records, studies, texts_of, reports.texts, vocabulary, labels, split)
+        for split in ("train", "valid")
+    )
     size = world()[1]
     if len(learn) < run.loop.batch * size:
         raise UserError(f"pretrain.loop.batch: {run.loop.batch} x {size} processes but {len(learn)} records; lower it")
@@ -81,8 +58,10 @@ def train(params: Any, item: str, run: PretrainParams) -> str:
     model = KMERL(run.model, reports.vectors.shape[1], store.samples)
     live = TextEncoder(params.text, run.text_layers) if run.text_layers else None
     texts = Texts(reports.vectors, queries[vocabulary.queries], reports.texts, vocabulary.queries, live)
-    scratch = scratch_folder(item, run, params.text, params.seed)
-    valid = some(valid, run.loop.valid_records, params.seed)
+    code = read_json("data/code.json")["pretrain"]
+    name = digest([run.model_dump_json(), params.text, params.seed, code], inputs(params.pretraining_archive))
+    scratch = Path(".scratch/pretrain") / f"{item}-{name}"
+    valid = sample(valid, run.loop.valid_records, params.seed)
     history, steps = fit(
         model, texts, store, learn, valid, run, seed, scratch,
         report=lambda line: print(f"pretrain@{item}: {line}", flush=True),

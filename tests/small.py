@@ -15,18 +15,21 @@ from kmerl.waveforms import WaveformStore, store_writer
 SAMPLES, QUERIES, REPORTS, TEXT_WIDTH = 200, 3, 7, 6
 
 
-def store(folder, n=24, leads=LEADS):
-    """Waveforms whose amplitude tells the first query's label."""
+def store(folder, n=24, leads=LEADS, length=SAMPLES, louder_but=LEADS):
+    """Waveforms whose amplitude tells the first query's label; leads not in ``louder_but`` are doubled."""
+    factor = np.array([1 if lead in louder_but else 2 for lead in LEADS], dtype=np.int16)[:, None]
     with store_writer(folder, "toy", "simulated", 100, SAMPLES, shard_records=10) as writer:
         for i in range(n):
             rng = generator(0, "waveform", i)
             samples = (rng.normal(size=(12, SAMPLES)) * (400 if i % 2 else 100)).astype(np.int16)
+            samples = samples * factor
+            samples[:, length:] = 0
             mv = samples * 0.001
             writer.append(
                 Waveform(
                     samples=samples,
                     fs=100.0,
-                    length=SAMPLES,
+                    length=length,
                     scale=np.full(12, 0.001, np.float32),
                     offset=np.zeros(12, np.float32),
                     leads=bit_mask(leads),
@@ -89,7 +92,7 @@ def params(**loop):
             },
             "loop": {
                 "batch": 4, "epochs": None, "steps": 8, "precision": "float32", "processes": 1, "threads": 1,
-                "workers": 0, "validate_every": 4, "valid_records": 8, "checkpoint_every": 3,
+                "workers": 0, "validate_every": 4, "valid_records": 8, "valid_batch": 4, "checkpoint_every": 3,
             }
             | loop,
         }

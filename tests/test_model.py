@@ -3,6 +3,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from kmerl.errors import UserError
 from kmerl.model.encoder import EcgEncoder
 from kmerl.model.kmerl import KMERL
 from kmerl.model.params import SIZES, EncoderParams, ModelParams, QueryParams, Shape
@@ -72,12 +73,6 @@ def test_swapping_the_names_of_leads_matters():
     assert not torch.allclose(answers(model, two, [0, 1]), answers(model, two, [1, 0]), atol=1e-4)
 
 
-def test_hidden_leads_do_not_reach_the_result():
-    model, a, b = small_model(), signal(12, 0), signal(12, 1)
-    b[3] = a[3]
-    assert torch.equal(answers(model, a[[3]], [3]), answers(model, b[[3]], [3]))
-
-
 def test_a_batch_of_mixed_lead_counts_equals_its_records_one_by_one():
     model = small_model()
     records = [(signal(n, n), list(range(n))) for n in (1, 3, 2, 1)]
@@ -109,6 +104,16 @@ def test_a_token_over_all_leads_is_another_projection():
     model = small_model(tokens={"per": "segment"}, encoder={"lead_embedding": False})
     assert model.encoder.project.in_features == 12 * 20
     assert answers(model, signal(2), [0, 5]).shape == (7,)
+
+
+def test_a_token_over_all_leads_with_a_lead_embedding_is_refused():
+    with pytest.raises(ValidationError, match="has no lead to embed"):
+        small_model(tokens={"per": "segment"})
+
+
+def test_a_token_longer_than_a_record_is_refused_in_one_line():
+    with pytest.raises(UserError, match="records have 100"):
+        small_model(tokens={"length": 101})
 
 
 @pytest.mark.parametrize(("size", "millions"), [("tiny", 5.4), ("small", 21.3), ("middle", 37.9), ("base", 85.1)])

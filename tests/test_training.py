@@ -9,9 +9,9 @@ import torch.multiprocessing as mp
 from pydantic import ValidationError
 from torch.nn.parallel import DistributedDataParallel
 
-from kmerl.checkpoint import RunConfig, TrainedOn, load_run, save_run
+from kmerl.checkpoint import RunConfig, TrainedOn, check_store, load_run, save_run
 from kmerl.errors import UserError
-from kmerl.inference import ask_records
+from kmerl.inference import ask_records, visible_tokens
 from kmerl.leads import LEADS
 from kmerl.text.params import TextParams
 from kmerl.training.batches import Batches
@@ -229,6 +229,58 @@ def test_records_without_any_asked_lead_get_no_answer(tmp_path):
     (chest,) = ask_records(model, store, [0, 1], ["V1"], run.normalize, [small.texts().queries], 2)
     (limb,) = ask_records(model, store, [0, 1], LEADS, run.normalize, [small.texts().queries], 2)
     assert np.isnan(chest).all() and not np.isnan(limb).any()
+
+
+@pytest.mark.parametrize("rule", ["millivolt", "minmax", "zscore"])
+def test_leads_that_are_not_shown_do_not_reach_the_answer(tmp_path, rule):
+    """Two records alike in lead II only, seen through lead II."""
+    quiet, loud = small.store(tmp_path / "quiet", n=2), small.store(tmp_path / "loud", n=2, louder_but=["II"])
+    run = override(small.params(), {"normalize": {"rule": rule, "scope": "visible_leads"}})
+    model = small.model(run).eval()
+    one, other = (
+        ask_records(model, store, [0, 1], ["II"], run.normalize, [small.texts().queries], 2)[0]
+        for store in (quiet, loud)
+    )
+    assert np.array_equal(one, other)
+    whole = [
+        ask_records(model, store, [0], LEADS, run.normalize, [small.texts().queries], 2)[0] for store in (quiet, loud)
+    ]
+    assert not np.array_equal(*whole)
+
+
+@pytest.mark.parametrize("padding", ["tokens", "dropped"])
+def test_padding_is_treated_alike_in_training_and_in_use(tmp_path, padding):
+    store = small.store(tmp_path / "short", n=8, length=130)
+    run = override(small.params(), {"model": {"tokens": {"padding": padding}}})
+    most = 10 if padding == "tokens" else 6  # of 20 samples each
+    trained = Batches(store, small.examples(range(8)), run.model.tokens, run.masking, run.normalize, 4, 1)[0]
+    assert max(int(times.max()) for _, _, times in trained.groups) < most
+    assert {segments.shape[1] % (most - most // 4) for segments, _, _ in trained.groups} == {0}
+    used = visible_tokens(store, 0, ["I"], small.model(run), run.normalize)
+    assert len(used.times) == most
+
+
+def test_a_run_that_diverges_says_so(store, tmp_path):
+    run = override(small.params(), {"optimizer": {"learning_rate": 1e30, "warmup_steps": 0, "clip_norm": None}})
+    with pytest.raises(UserError, match=r"the loss is .* at step \d; lower pretrain.optimizer.learning_rate"):
+        train(store, tmp_path, run)
+
+
+def test_a_model_with_damaged_weights_is_not_believed(store):
+    run = small.params()
+    model = small.model(run).eval()
+    with torch.no_grad():
+        model.query.classify.bias.fill_(float("nan"))
+    with pytest.raises(UserError, match="answers with NaN"):
+        ask_records(model, store, [0], LEADS, run.normalize, [small.texts().queries], 2)
+
+
+def test_a_run_is_not_shown_waveforms_of_another_kind(store):
+    run = small.params()
+    fits = config(small.model(run), run)
+    check_store(fits, store)
+    with pytest.raises(UserError, match="100 Hz, but the run learnt from 200 at 500 Hz"):
+        check_store(fits.model_copy(update={"fs": 500.0}), store)
 
 
 def test_a_runs_changes_are_checked_as_the_parameters_they_change():

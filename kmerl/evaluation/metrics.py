@@ -9,6 +9,8 @@ from scipy.stats import rankdata
 from kmerl.randomness import generator
 
 Floats = NDArray[np.float64]
+Weights = NDArray[np.uint16]
+_AT_ONCE = 1_000_000  # weights turned to floating point at a time: bounds memory on large test sets
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def auc(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> Floats:
     return area
 
 
-def weighted_auc(scores: NDArray[np.floating], labels: NDArray[np.bool_], weights: Floats) -> Floats:
+def weighted_auc(scores: NDArray[np.floating], labels: NDArray[np.bool_], weights: Weights | Floats) -> Floats:
     """AUC of one class under many weightings of its records.
 
     Args:
@@ -50,7 +52,7 @@ def weighted_auc(scores: NDArray[np.floating], labels: NDArray[np.bool_], weight
         (R,), NaN where a resample has only one kind.
     """
     order = np.argsort(scores, kind="stable")
-    ordered = weights[:, order]
+    ordered = weights[:, order].astype(np.float64)
     positive = np.where(labels[order], ordered, 0.0)
     negative = ordered - positive
     starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) > 0])  # first record of each run of ties
@@ -63,7 +65,7 @@ def weighted_auc(scores: NDArray[np.floating], labels: NDArray[np.bool_], weight
     return area
 
 
-def resample(groups: NDArray[np.str_], repeats: int, rng: np.random.Generator) -> Floats:
+def resample(groups: NDArray[np.str_], repeats: int, rng: np.random.Generator) -> Weights:
     """Bootstrap weights: whole groups (patients) are drawn with replacement.
 
     Args:
@@ -76,15 +78,18 @@ def resample(groups: NDArray[np.str_], repeats: int, rng: np.random.Generator) -
     """
     names, member = np.unique(groups, return_inverse=True)
     draws = rng.integers(0, len(names), size=(repeats, len(names)))
-    counts = np.zeros((repeats, len(names)))
-    np.add.at(counts, (np.arange(repeats)[:, None], draws), 1.0)
-    weights: Floats = counts[:, member]
-    return weights
+    counts = np.zeros((repeats, len(names)), dtype=np.uint16)
+    np.add.at(counts, (np.arange(repeats)[:, None], draws), 1)
+    return counts[:, member]
 
 
-def bootstrap_auc(scores: NDArray[np.floating], labels: NDArray[np.bool_], weights: Floats) -> Floats:
+def bootstrap_auc(scores: NDArray[np.floating], labels: NDArray[np.bool_], weights: Weights) -> Floats:
     """(R, C) AUC of every class in every resample; the resamples are the same for all classes."""
-    return np.stack([weighted_auc(scores[:, c], labels[:, c], weights) for c in range(scores.shape[1])], axis=1)
+    parts = np.array_split(weights, -(-weights.size // _AT_ONCE))
+    classes = range(scores.shape[1])
+    return np.concatenate(
+        [np.stack([weighted_auc(scores[:, c], labels[:, c], part) for c in classes], axis=1) for part in parts]
+    )
 
 
 def interval(value: float, resampled: Floats, confidence: float) -> Estimate:
@@ -106,6 +111,6 @@ def macro(per_class: Floats, keep: NDArray[np.bool_]) -> Floats:
     return mean
 
 
-def patient_weights(patients: NDArray[np.str_], repeats: int, seed: int, *names: object) -> Floats:
+def patient_weights(patients: NDArray[np.str_], repeats: int, seed: int, *names: object) -> Weights:
     """:func:`resample` with a generator named after what is resampled."""
     return resample(patients, repeats, generator(seed, "bootstrap", *names))

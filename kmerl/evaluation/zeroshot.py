@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kmerl.evaluation.metrics import Floats, auc, bootstrap_auc, interval, macro, patient_weights
+from kmerl.evaluation.metrics import Floats, Weights, auc, bootstrap_auc, interval, macro, patient_weights
 from kmerl.evaluation.params import ZeroshotParams
-from kmerl.evaluation.schemas import AVERAGE, PREDICTIONS, SCORES
+from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS, PREDICTIONS, SCORES
 from kmerl.inference import ask_records
 from kmerl.model.kmerl import KMERL
 from kmerl.waveforms import NormalizeParams, WaveformStore
@@ -71,7 +71,7 @@ def score(predictions: pl.DataFrame, run: str, archive: str, params: ZeroshotPar
     place = {record: i for i, record in enumerate(patients["record_id"])}
     rows: list[dict[str, object]] = []
     for leads in params.leads:
-        macros: dict[str, list[tuple[float, Floats]]] = {"macro_auc": [], "macro_auc_min": []}
+        macros: dict[str, list[tuple[float, Floats]]] = {MACRO: [], MACRO_MIN: []}
         chosen = predictions.filter(pl.col("leads") == leads)
         for (task,), part in chosen.group_by("task", maintain_order=True):
             task_rows, task_macros = _score_task(part, weights, place, params)
@@ -99,7 +99,7 @@ def score(predictions: pl.DataFrame, run: str, archive: str, params: ZeroshotPar
 
 
 def _score_task(
-    part: pl.DataFrame, weights: Floats, place: Mapping[str, int], params: ZeroshotParams
+    part: pl.DataFrame, weights: Weights, place: Mapping[str, int], params: ZeroshotParams
 ) -> tuple[list[dict[str, object]], dict[str, tuple[float, Floats]]]:
     """Rows of one task under one lead set, and its macro averages with their resampled values."""
     codes = part["code"].unique(maintain_order=True).to_list()
@@ -113,12 +113,12 @@ def _score_task(
     for c, code in enumerate(codes):
         estimate = interval(float(per_class[c]), resampled[:, c], params.confidence)
         rows.append(
-            {"code": code, "metric": "auc", "n": n, "positives": int(support[c]), "classes": 1, "left_out": []}
+            {"code": code, "metric": PER_CLASS, "n": n, "positives": int(support[c]), "classes": 1, "left_out": []}
             | vars(estimate)
         )
     macros = {}
     defined = ~np.isnan(per_class)
-    for metric, keep in {"macro_auc": defined, "macro_auc_min": defined & (support >= params.min_positives)}.items():
+    for metric, keep in {MACRO: defined, MACRO_MIN: defined & (support >= params.min_positives)}.items():
         value, values = float(macro(per_class, keep)), macro(resampled, keep)
         macros[metric] = (value, values)
         left_out = [code for code, kept in zip(codes, keep, strict=True) if not kept]

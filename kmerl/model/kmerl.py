@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kmerl.errors import UserError
 from kmerl.leads import LEADS
 from kmerl.model.encoder import EcgEncoder
 from kmerl.model.params import ModelParams, ProjectorParams
@@ -37,10 +38,17 @@ class KMERL(nn.Module):
         params: sizes.
         text_width: width of the text encoder's vectors.
         samples: samples S per lead that it is trained on.
+
+    Raises:
+        UserError: a record holds no whole token.
     """
 
     def __init__(self, params: ModelParams, text_width: int, samples: int):
         super().__init__()
+        if samples < params.tokens.length:
+            raise UserError(
+                f"model.tokens.length: {params.tokens.length} samples, but records have {samples}; shorten it"
+            )
         self.params, self.text_width, self.samples = params, text_width, samples
         token_width = params.tokens.length * (len(LEADS) if params.tokens.per == "segment" else 1)
         self.encoder = EcgEncoder(params.encoder, token_width, samples // params.tokens.length)

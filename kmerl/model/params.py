@@ -79,6 +79,12 @@ class ModelParams(Section):
     query: QueryParams
     projector: ProjectorParams
 
+    @model_validator(mode="after")
+    def _no_lead_to_embed(self) -> "ModelParams":
+        if self.tokens.per == "segment" and self.encoder.lead_embedding:
+            raise ValueError("a token over all leads has no lead to embed: set encoder.lead_embedding to false")
+        return self
+
 
 class LossParams(Section):
     """Which losses, and how the open choices of Eq. 4 are read."""

@@ -1,5 +1,6 @@
 """From a waveform to tokens, and which of them the encoder may see (paper sections 2.2 and 2.3)."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -73,13 +74,21 @@ def draw_segments(n_leads: int, n_times: int, params: MaskParams, rng: np.random
     ``per_lead`` hides ``floor(segment_share * M)`` tokens in every lead, independently; ``per_record`` hides as many
     in all, wherever they fall.
     """
-    hidden = int(params.segment_share * n_times)
+    hidden = math.floor(params.segment_share * n_times + 1e-9)  # 0.29 * 100 is 28.999... in floating point
     noise = rng.random((n_leads, n_times))
     if params.segments == "per_lead":
         rank = noise.argsort(axis=1).argsort(axis=1)
         return rank >= hidden
     rank = noise.ravel().argsort().argsort().reshape(noise.shape)
     return rank >= hidden * n_leads
+
+
+def trim(signal: NDArray[np.float32], length: int, params: TokenParams) -> NDArray[np.float32]:
+    """A record's leads (L, S), with the zero padding behind its ``length`` samples left out if it is not to be tokens.
+
+    What is left holds at least one token.
+    """
+    return signal if params.padding == "tokens" else signal[:, : max(length, params.length)]
 
 
 def tokenize(

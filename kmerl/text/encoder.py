@@ -57,9 +57,9 @@ class TextEncoder(nn.Module):
             raise UserError(f"text.encoder: {params.encoder!r} cannot be loaded ({reason}); give a folder") from None
         self.encoder.requires_grad_(False)
         if trainable_layers:
-            layers = self.encoder.encoder.layer
+            layers = getattr(getattr(self.encoder, "encoder", None), "layer", ())
             if trainable_layers > len(layers):
-                raise UserError(f"loss.text_layers: {params.encoder!r} has {len(layers)} layers; ask for fewer")
+                raise UserError(f"pretrain.text_layers: {params.encoder!r} has {len(layers)} BERT layers; lower it")
             layers[-trainable_layers:].requires_grad_(True)
 
     @property

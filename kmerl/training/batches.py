@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from kmerl.leads import LEADS, from_bit_mask, positions
-from kmerl.model.tokens import MaskParams, TokenParams, Tokens, draw_leads, draw_segments, tokenize
+from kmerl.model.tokens import MaskParams, TokenParams, Tokens, draw_leads, draw_segments, tokenize, trim
 from kmerl.randomness import generator
 from kmerl.waveforms import NormalizeParams, WaveformStore
 
@@ -93,6 +93,7 @@ class Batches(Dataset[Batch]):
         self.tokens, self.masking, self.normalize = tokens, masking, normalize
         self.batch, self.seed, self.rank, self.size = batch, seed, rank, size
         self.steps_per_epoch = len(examples) // (batch * size)
+        self._length = store.records["length"].to_numpy()
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
 
     def members(self, step: int) -> NDArray[np.int64]:
@@ -121,6 +122,7 @@ class Batches(Dataset[Batch]):
         present = np.array(positions(from_bit_mask(int(self.store.present[row]))))
         leads = draw_leads(present, count, rng)
         signal = self.store.read_normalized(row, [LEADS[lead] for lead in leads], self.normalize)
+        signal = trim(signal, int(self._length[row]), self.tokens)
         n_leads = 1 if self.tokens.per == "segment" else len(leads)
         visible = draw_segments(n_leads, signal.shape[1] // self.tokens.length, self.masking, rng)
         return tokenize(signal, leads, self.tokens, visible)

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from kmerl.artifacts import whole
+from kmerl.errors import UserError
 from kmerl.evaluation.metrics import auc, macro
 from kmerl.inference import ask_records
 from kmerl.leads import LEADS
@@ -113,7 +114,7 @@ def validate(
         queries = texts.live.embed(texts.query_texts)
     model.eval()
     (answers,) = ask_records(
-        model, store, examples.rows.tolist(), LEADS, params.normalize, [queries], min(64, params.loop.batch)
+        model, store, examples.rows.tolist(), LEADS, params.normalize, [queries], params.loop.valid_batch
     )
     model.train()
     answered = ~np.isnan(answers).any(1)
@@ -151,6 +152,9 @@ def fit(
 
     Returns:
         The history (schema ``HISTORY``) and the number of steps.
+
+    Raises:
+        UserError: the loss is no longer a number.
     """
     rank, size = world()
     device = device_of_this_process()
@@ -179,6 +183,8 @@ def fit(
         losses = _step(wrapped, optimizer, weights, batch, rate, seed_of(seed, "dropout", step, rank), params)
         row = dict(zip(("loss", "contrastive", "query"), losses, strict=True))
         done = step + 1
+        if not math.isfinite(row["loss"]):
+            raise UserError(f"the loss is {row['loss']} at step {done}; lower pretrain.optimizer.learning_rate")
         if rank == 0:
             progress.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
             if done % loop.validate_every == 0 or done == steps:
