@@ -10,7 +10,7 @@ from kmerl.archives import classes
 from kmerl.artifacts import read_table, whole, write_table
 from kmerl.checkpoint import RunConfig, load_run
 from kmerl.errors import UserError
-from kmerl.evaluation.schemas import AVERAGE, PREDICTIONS, SCORES
+from kmerl.evaluation.schemas import AVERAGE, MACRO, PREDICTIONS, SCORES
 from kmerl.evaluation.zeroshot import predict, score
 from kmerl.text.embeddings import Embeddings
 from kmerl.text.encoder import TextEncoder
@@ -48,10 +48,13 @@ def main(params: Any, item: str) -> str:
     targets = read_table(f"data/targets/{ARCHIVE}.parquet")
     predictions = predict(model, store, rows, targets, queries, config.normalize, params.zeroshot)
     scores = score(predictions, item, ARCHIVE, params.zeroshot, params.seed)
+    trained = {query.casefold() for query in config.vocabulary}
+    seen = sorted({name for name in vectors.texts if name.casefold() in trained})
     origins = {"archive": ARCHIVE, "origin": store.origin, "trained_on": config.trained_on.model_dump()}
+    metadata = origins | {"vocabulary_seen": seen}
     with whole(Path("data/scores") / item) as folder:
-        write_table(folder / "predictions.parquet", predictions, PREDICTIONS, origins)
-        write_table(folder / "scores.parquet", scores, SCORES, origins)
-    average = scores.filter(dataset=AVERAGE, metric="macro_auc")
+        write_table(folder / "predictions.parquet", predictions, PREDICTIONS, metadata)
+        write_table(folder / "scores.parquet", scores, SCORES, metadata)
+    average = scores.filter(dataset=AVERAGE, metric=MACRO)
     values = ", ".join(f"{row['leads']} {row['value']:.3f}" for row in average.iter_rows(named=True))
     return f"{len(rows)} records, {len(queries)} tasks; macro AUC, averaged: {values}"

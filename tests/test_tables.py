@@ -26,6 +26,7 @@ from kmerl.evaluation.zeroshot import score
 from kmerl.randomness import generator
 from stages import tables as stage
 
+SEEN = ["normal ECG"]
 LEADS = {"12 leads": ["I", "II"], "I": ["I"]}
 PARAMS = ZeroshotParams.model_validate(
     {
@@ -60,7 +61,8 @@ def predictions(n=60):
 def run(origin="simulated", trained="simulated", name="kmerl"):
     scores = score(predictions(), name, "ptb_xl", PARAMS, 1)
     trained_on = {"archive": "mimic_iv_ecg", "origin": trained, "records": 10, "reports": 5}
-    return RunScores(name, scores, {"archive": "ptb_xl", "origin": origin, "trained_on": trained_on})
+    metadata = {"archive": "ptb_xl", "origin": origin, "trained_on": trained_on, "vocabulary_seen": SEEN}
+    return RunScores(name, scores, metadata)
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +129,36 @@ def test_cells_are_the_scores(simulated_run):
     line = next(line for line in markdown([simulated_run], 10, 0.95).splitlines() if line.startswith("| PTB-XL Super"))
     assert line.split(" | ")[3] == cell
     assert line.split(" | ")[1:3] == ["60", "4 of 5"]
+
+
+def test_counts_that_differ_between_lead_sets_are_shown_from_smallest_to_largest(simulated_run):
+    dead = pl.when(pl.col("leads") == "I")
+    fewer = simulated_run.scores.with_columns(
+        dead.then(pl.col("n") - 3).otherwise("n").alias("n"),
+        dead.then(pl.lit(["CD"])).otherwise(pl.lit(["CD"]).list.head(0)).alias("left_out"),
+    )
+    one = RunScores("kmerl", fewer, simulated_run.metadata)
+    lines = markdown([one], 10, 0.95).splitlines()
+    assert next(line for line in lines if line.startswith("| PTB-XL Super")).split(" | ")[1] == "57–60"
+    assert next(line for line in lines if line.startswith("| Average")).split(" | ")[1] == "57–60"
+    assert "(CD, I only)" in next(line for line in lines if line.startswith("- PTB-XL Super"))
+    assert "## PTB-XL Form, run `kmerl`, 57–60 records" in markdown_by_class([one], 0.95)
+
+
+def test_classes_that_were_in_the_training_vocabulary_are_marked(simulated_run):
+    by_class = tidy_by_class([simulated_run])
+    assert set(by_class.filter("seen")["name"]) == set(SEEN)
+    text = markdown_by_class([simulated_run], 0.95)
+    marked = [line.split(" | ")[1] for line in text.splitlines() if " | ✓ | " in line and "Asked as" not in line]
+    assert set(marked) == set(SEEN)
+    names = {name for task in classes.tasks() for name in classes.class_names(task).values()}
+    assert f"1 of {len(names)} distinct class names occur in the vocabulary" in text
+
+
+def test_scores_that_do_not_say_what_was_in_the_vocabulary_are_refused(simulated_run):
+    unsaid = {key: value for key, value in simulated_run.metadata.items() if key != "vocabulary_seen"}
+    with pytest.raises(UserError, match="run zeroshot again"):
+        tidy_by_class([RunScores("kmerl", simulated_run.scores, unsaid)])
 
 
 def test_metrics_hold_every_run_lead_set_and_task(simulated_run):

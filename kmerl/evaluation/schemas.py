@@ -30,3 +30,6 @@ SCORES = pa.schema(
     ]
 )
 AVERAGE = "average"
+"""The dataset of the rows that average over tasks."""
+MACRO, MACRO_MIN, PER_CLASS = "macro_auc", "macro_auc_min", "auc"
+"""The metrics: over a task's classes, over those of them with enough positives, and of one class."""

@@ -11,18 +11,17 @@ import polars as pl
 
 from kmerl.archives.classes import class_names
 from kmerl.errors import UserError
+from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS
 
 PUBLISHED = "published/zeroshot_auc.csv"
 COLUMNS = ["run", "dataset", "leads", "metric", "value", "low", "high", "n", "published", "data"]
-CLASS_COLUMNS = [*COLUMNS[:2], "code", "name", *COLUMNS[2:8], "positives", *COLUMNS[8:]]
-MACRO, MACRO_MIN, PER_CLASS = "macro_auc", "macro_auc_min", "auc"
-_AVERAGE = "average"
+CLASS_COLUMNS = [*COLUMNS[:2], "code", "name", "seen", *COLUMNS[2:8], "positives", *COLUMNS[8:]]
 _TITLES = {
     "ptbxl_super": "PTB-XL Super",
     "ptbxl_sub": "PTB-XL Sub",
     "ptbxl_form": "PTB-XL Form",
     "ptbxl_rhythm": "PTB-XL Rhythm",
-    _AVERAGE: "Average",
+    AVERAGE: "Average",
 }
 
 
@@ -32,8 +31,8 @@ class RunScores:
 
     Attributes:
         name: of the run.
-        scores: columns of ``kmerl.evaluation.zeroshot.SCORES``.
-        metadata: archive and origin of the records, and ``trained_on`` {archive, origin}.
+        scores: columns of ``kmerl.evaluation.schemas.SCORES``.
+        metadata: archive and origin of the records, ``trained_on`` {archive, origin}, and ``vocabulary_seen``.
     """
 
     name: str
@@ -54,6 +53,18 @@ class RunScores:
                 f"scores of run {self.name} do not say what data they are from; run zeroshot again"
             ) from None
         return str(tested) if tested == trained else f"{tested} (trained on {trained})"
+
+    @property
+    def seen(self) -> list[str]:
+        """The class names that occur in the vocabulary that the run was trained with, in any case.
+
+        Raises:
+            UserError: the scores do not say.
+        """
+        try:
+            return list(self.metadata["vocabulary_seen"])
+        except KeyError:
+            raise UserError(f"scores of run {self.name} do not say which classes it knew; run zeroshot again") from None
 
     def macro(self, metric: str = MACRO) -> pl.DataFrame:
         """One row per task and lead set, the average of the tasks last, as scored."""
@@ -124,7 +135,10 @@ def tidy(runs: Sequence[RunScores]) -> pl.DataFrame:
 
 
 def tidy_by_class(runs: Sequence[RunScores]) -> pl.DataFrame:
-    """AUC of every class (columns :data:`CLASS_COLUMNS`); classes without positives have no value."""
+    """AUC of every class (columns :data:`CLASS_COLUMNS`); classes without positives have no value.
+
+    ``seen``: whether the class's name occurs in the vocabulary that the run was trained with.
+    """
     names = pl.DataFrame(
         [
             {"dataset": task, "code": code, "name": name}
@@ -136,7 +150,9 @@ def tidy_by_class(runs: Sequence[RunScores]) -> pl.DataFrame:
     frames = [
         run.scores.filter(pl.col("metric") == PER_CLASS)
         .join(names, on=["dataset", "code"], how="left", maintain_order="left")
-        .with_columns(*_empty("published"), pl.lit(run.data).alias("data"))
+        .with_columns(
+            *_empty("published"), pl.lit(run.data).alias("data"), pl.col("name").is_in(run.seen).alias("seen")
+        )
         .select(CLASS_COLUMNS)
         for run in runs
     ]
@@ -165,8 +181,9 @@ def markdown(runs: Sequence[RunScores], min_positives: int, confidence: float) -
     parts = [
         "# Zero-shot classification: macro AUC",
         notice(runs),
-        f"Cells: AUC [{confidence:.0%} bootstrap interval over patients]. Records: those with a label in the task. "
-        "Classes: those with positives and negatives among these records, of all classes of the task.",
+        f"Cells: AUC [{confidence:.0%} bootstrap interval over patients]. Records: those with a label in the task and "
+        "a usable lead; from–to where lead sets differ. Classes: those with positives and negatives among these "
+        "records, of all classes of the task.",
     ]
     for run in runs:
         trained = run.metadata["trained_on"]
@@ -195,9 +212,14 @@ def markdown_by_class(runs: Sequence[RunScores], confidence: float) -> str:
         "# Zero-shot classification: AUC per class",
         notice(runs),
         f"Cells: AUC [{confidence:.0%} bootstrap interval over patients]; – where a class has no positives or no "
-        "negatives. Intervals of classes with few positives are wide.",
+        "negatives. Intervals of classes with few positives are wide. ✓: the name occurs in the training vocabulary.",
     ]
     for run in runs:
+        asked = {name for task in _tasks(run) for name in class_names(task).values()}
+        parts.append(
+            f"Run `{run.name}`: {len(asked & {*run.seen})} of {len(asked)} distinct class names occur in the "
+            "vocabulary mined from its training reports (ignoring case)."
+        )
         rows = run.scores.filter(pl.col("metric") == PER_CLASS)
         lead_sets = _lead_sets(run)
         for task in _tasks(run):
@@ -205,13 +227,13 @@ def markdown_by_class(runs: Sequence[RunScores], confidence: float) -> str:
             cells = {(row["code"], row["leads"]): row for row in of_task.iter_rows(named=True)}
             body = []
             for code in of_task["code"].unique(maintain_order=True):
-                first = next(cells[code, leads] for leads in lead_sets if (code, leads) in cells)
-                shown = [_cell(cells.get((code, leads))) for leads in lead_sets]
-                body.append([code, names.get(code, ""), str(first["positives"]), *shown])
-            n = max(of_task["n"].to_list(), default=0)
+                of_class, name = [cells.get((code, leads)) for leads in lead_sets], names.get(code, "")
+                mark = "✓" if name in run.seen else ""
+                body.append([code, name, mark, _span(of_class, "positives"), *map(_cell, of_class)])
+            records = _span(of_task.iter_rows(named=True), "n")
             parts += [
-                f"## {title(task)}, run `{run.name}`, {n} records",
-                _table(["Code", "Asked as", "Positives", *lead_sets], body, right=[2]),
+                f"## {title(task)}, run `{run.name}`, {records} records",
+                _table(["Code", "Asked as", "✓", "Positives", *lead_sets], body, right=[3]),
             ]
     return "\n\n".join(parts) + "\n"
 
@@ -221,24 +243,25 @@ def _macro_table(run: RunScores, metric: str) -> str:
     scored = {(row["dataset"], row["leads"]): row for row in run.macro(metric).iter_rows(named=True)}
     lead_sets = _lead_sets(run)
     body = []
-    for dataset in [*_tasks(run), _AVERAGE]:
+    for dataset in [*_tasks(run), AVERAGE]:
         rows = [scored.get((dataset, leads)) for leads in lead_sets]
-        first = next(row for row in rows if row)
-        known = len(class_names(dataset)) if dataset != _AVERAGE else 0
-        classes = f"{first['classes']} of {known}" if known else ""
-        body.append([title(dataset), str(first["n"]), classes, *map(_cell, rows)])
+        classes = f"{_span(rows, 'classes')} of {len(class_names(dataset))}" if dataset != AVERAGE else ""
+        body.append([title(dataset), _span(rows, "n"), classes, *map(_cell, rows)])
     return _table(["Task", "Records", "Classes", *lead_sets], body, right=[1, 2])
 
 
 def _left_out(run: RunScores) -> str:
-    """The classes that no average holds, by name."""
+    """The classes that an average does not hold, by name, and under which lead sets if not under all."""
     lines = []
     for task in _tasks(run):
         rows = run.macro().filter(pl.col("dataset") == task)
-        codes = [code for code in class_names(task) if rows.filter(pl.col("left_out").list.contains(code)).height]
-        if codes:
-            names = class_names(task)
-            lines.append(f"- {title(task)}: {', '.join(f'{names[code]} ({code})' for code in codes)}")
+        classes = []
+        for code, name in class_names(task).items():
+            without = rows.filter(pl.col("left_out").list.contains(code))["leads"].to_list()
+            where = f", {' and '.join(without)} only" if len(without) < rows.height else ""
+            classes += [f"{name} ({code}{where})"] if without else []
+        if classes:
+            lines.append(f"- {title(task)}: {', '.join(classes)}")
     if not lines:
         return "No class was left out."
     return "\n".join(
@@ -259,8 +282,14 @@ def _cell(row: Mapping[str, Any] | None) -> str:
     return f"{row['value']:.3f}" + ("" if math.isnan(low) else f" [{low:.2f}, {high:.2f}]")
 
 
+def _span(rows: Iterable[Mapping[str, Any] | None], count: str) -> str:
+    """A count over lead sets: one number, or from the smallest to the largest where they differ."""
+    counts = {row[count] for row in rows if row}
+    return "–".join(str(count) for count in sorted({min(counts), max(counts)}))
+
+
 def _tasks(run: RunScores) -> list[str]:
-    return [one for one in run.scores["dataset"].unique(maintain_order=True) if one != _AVERAGE]
+    return [one for one in run.scores["dataset"].unique(maintain_order=True) if one != AVERAGE]
 
 
 def _lead_sets(run: RunScores) -> list[str]:

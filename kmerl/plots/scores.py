@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from kmerl.evaluation.tables import MACRO, Published, RunScores, title
+from kmerl.evaluation.schemas import AVERAGE, MACRO
+from kmerl.evaluation.tables import Published, RunScores, title
 from kmerl.plots.style import COLOURS, GREY, INK, MARKERS, look, new_figure
 
 _SPREAD = 0.25  # between the lead sets of one task, in tasks
@@ -75,7 +76,7 @@ def _limits(runs: Sequence[RunScores], published: Sequence[Published]) -> tuple[
 def _draw_run(axes: Axes, run: RunScores, lead_sets: Sequence[str]) -> list[str]:
     """Dots and whiskers; returns the tasks in their order, the average last."""
     rows = run.macro(MACRO)
-    tasks = sorted(rows["dataset"].unique(maintain_order=True), key=lambda task: task == "average")
+    tasks = sorted(rows["dataset"].unique(maintain_order=True), key=lambda task: task == AVERAGE)
     defined = rows.filter(pl.col("value").is_not_nan())
     axes.axhline(0.5, color=GREY, linestyle=":", linewidth=1)
     axes.axvspan(len(tasks) - 1.5, len(tasks) - 0.5, color="#f1f1f1", linewidth=0)

@@ -21,7 +21,7 @@ def training_figure(histories: Mapping[str, pl.DataFrame], heading: str) -> Figu
     """Three panels: both losses and the validation AUC over steps, one colour per run.
 
     Args:
-        histories: run -> rows of ``kmerl.checkpoint.HISTORY``; steps may be logged at any interval.
+        histories: run -> rows of ``kmerl.training.history.HISTORY``; steps may be logged at any interval.
         heading: the figure's title.
     """
     with look():
