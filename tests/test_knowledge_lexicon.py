@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmerl.knowledge.lexicon import load
-from kmerl.knowledge.lexicon.reading import Assertion, read
-from kmerl.knowledge.words import locate
+from kmerl.knowledge.lexicon.reading import Assertion, assertion_at, read
+from kmerl.knowledge.places import locate
 
 with (Path(__file__).parent / "statements.csv").open(encoding="utf-8", newline="") as file:
     STATEMENTS = {row["statement"]: row["findings"].split("|") for row in csv.DictReader(file)}
@@ -172,6 +172,37 @@ def test_the_name_as_written_can_be_found_in_the_report() -> None:
     ]
     assert locate(report, ["PVC(s)", "lvh"]) == [(18, 24), None]
     assert report[18:24] == "PVC(s)"
+
+
+@pytest.mark.parametrize(
+    ("report", "entity", "start"),
+    [
+        ("no lvh. sinus rhythm. possible lvh.", "lvh", 31),
+        ("previous ecg showed lvh. lvh.", "lvh", 25),
+        ("lvh has resolved. cannot rule out lvh.", "lvh", 34),
+        ("possible lvh. no rbbb. lvh.", "lvh", 23),
+        ("lvh. sinus rhythm. lvh.", "lvh", 0),
+        # two occurrences that both deny it: the first
+        ("no lvh. lvh is absent.", "lvh", 3),
+        # unknown to the lexicon, in the same clause as others
+        ("no odd wave or lvh. sinus rhythm with odd wave.", "odd wave", 38),
+        ("odd wave and lvh have resolved, sinus rhythm. odd wave.", "odd wave", 46),
+    ],
+)
+def test_an_entity_stands_where_the_report_asserts_it_most(report: str, entity: str, start: int) -> None:
+    assert locate(report, [entity]) == [(start, start + len(entity))]
+
+
+def test_an_entity_is_not_sought_within_a_longer_one_unless_it_is_asserted_only_there() -> None:
+    report = "sinus tachycardia. wide complex tachycardia."
+    assert locate(report, ["sinus tachycardia", "tachycardia"]) == [(0, 17), (32, 43)]
+    report = "no tachycardia. sinus tachycardia."
+    assert locate(report, ["sinus tachycardia", "tachycardia"]) == [(16, 33), (22, 33)]
+
+
+@given(st.text("ab ,.-no", max_size=60), st.integers(0, 60), st.integers(0, 60))
+def test_any_place_of_any_text_has_an_assertion(text: str, start: int, end: int) -> None:
+    assert assertion_at(text, start, end) in Assertion
 
 
 def test_every_full_name_is_read_as_itself() -> None:

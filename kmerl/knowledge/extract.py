@@ -10,10 +10,10 @@ from pydantic import Field
 from kmerl.artifacts import write_table
 from kmerl.knowledge.engines import EngineParams, Request, open_engine
 from kmerl.knowledge.parsing import UnusableError, parse_list
+from kmerl.knowledge.places import locate
 from kmerl.knowledge.prompts import prompt
 from kmerl.knowledge.requests import answers, ask, make_request
 from kmerl.knowledge.tables import frame
-from kmerl.knowledge.words import locate
 from kmerl.section import Section
 
 MENTIONS = pa.schema(
@@ -25,8 +25,8 @@ MENTIONS = pa.schema(
         pa.field("request", pa.string(), nullable=False),
     ]
 )
-"""An entity as the answer names it, its place ``[start, end)`` in the report's text (null if it is not written so),
-and the id of the question."""
+"""An entity as the answer names it, its place ``[start, end)`` in the report's text (null if it is not written so;
+:func:`~kmerl.knowledge.places.locate` chooses among several), and the id of the question."""
 
 UNUSABLE = pa.schema(
     [

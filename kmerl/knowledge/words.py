@@ -1,7 +1,6 @@
-"""Words of a report with their places, and where an entity stands in it."""
+"""Words of a report with their places."""
 
 import re
-from collections.abc import Sequence
 from typing import NamedTuple
 
 HARD = "."
@@ -63,28 +62,3 @@ def surface(text: str, start: int, end: int) -> tuple[str, int]:
 def normal_name(name: str) -> str:
     """A name in lower case with single spaces."""
     return " ".join(name.lower().split())
-
-
-def find(text: Sequence[Word], entity: str) -> tuple[int, int] | None:
-    """The place of ``entity``'s words in a row within one sentence, whatever punctuation lies between them.
-
-    Returns:
-        ``[start, end)`` in characters, a closing bracket not included, or None if it is not written so.
-    """
-    wanted = [word.text for word in words(entity)]
-    if not wanted:
-        return None
-    for i in range(len(text) - len(wanted) + 1):
-        if text[i].text != wanted[0]:
-            continue
-        run = text[i : i + len(wanted)]
-        if [word.text for word in run] == wanted and all(word.boundary != HARD for word in run[1:]):
-            return run[0].start, run[-1].end
-    return None
-
-
-def locate(text: str, entities: Sequence[str]) -> list[tuple[int, int] | None]:
-    """As :func:`find` for each entity, on the report's text, with the bracket that an entity opens taken in."""
-    sequence = words(text)
-    places = [find(sequence, entity) for entity in entities]
-    return [None if place is None else (place[0], surface(text, *place)[1]) for place in places]

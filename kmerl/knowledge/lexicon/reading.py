@@ -68,17 +68,38 @@ class _CueSpan:
 
 def read(text: str) -> list[Finding]:
     """The findings of a report in the order in which they are written."""
-    lexicon = load()
     result = []
     for sentence in _sentences(words(text)):
-        taken = [False] * len(sentence)
-        cues = _cues(sentence, lexicon, taken, neutral=True)
-        spans = _spans(text, sentence, lexicon, taken)
-        cues += _cues(sentence, lexicon, taken, neutral=False)
-        assertions = _assertions(sentence, spans, cues)
-        for span, assertion in zip(spans, assertions, strict=True):
+        for span, assertion in _read_sentence(text, sentence):
             result += [Finding(written, name, assertion) for written, name in span.names]
     return result
+
+
+def assertion_at(text: str, start: int, end: int) -> Assertion:
+    """How far a report asserts the finding written at characters ``[start, end)``, known to the lexicon or not.
+
+    It is taken for part of the lexicon's finding there; of several, the one that is asserted most counts.
+    """
+    for sentence in _sentences(words(text)):
+        inside = [i for i, word in enumerate(sentence) if word.start < end and start < word.end]
+        if inside:
+            first, last = inside[0], inside[-1] + 1
+            read = _read_sentence(text, sentence, _Span(first, last, ()))
+            return min(assertion for span, assertion in read if span.first < last and first < span.last)
+    return Assertion.PRESENT
+
+
+def _read_sentence(text: str, sentence: list[Word], extra: _Span | None = None) -> list[tuple[_Span, Assertion]]:
+    """The findings of a sentence, and ``extra`` if it is none of them, in their order."""
+    lexicon = load()
+    taken = [False] * len(sentence)
+    cues = _cues(sentence, lexicon, taken, neutral=True)
+    spans = _spans(text, sentence, lexicon, taken)
+    if extra is not None and not any(span.first < extra.last and extra.first < span.last for span in spans):
+        spans = sorted([*spans, extra], key=lambda span: span.first)
+        taken[extra.first : extra.last] = [True] * (extra.last - extra.first)
+    cues += _cues(sentence, lexicon, taken, neutral=False)
+    return list(zip(spans, _assertions(sentence, spans, cues), strict=True))
 
 
 def _sentences(text: list[Word]) -> list[list[Word]]:
