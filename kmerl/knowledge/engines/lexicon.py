@@ -1,15 +1,32 @@
 """The engine that needs no model: it reads each question's text with the lexicon and answers as a model would."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
+from pathlib import Path
 
 from kmerl.knowledge.engines import EngineParams, Request, Response
-from kmerl.knowledge.lexicon import VERSION, as_phrase, load
+from kmerl.knowledge.lexicon import as_phrase, load
 from kmerl.knowledge.lexicon.reading import Assertion, Finding, read
 from kmerl.knowledge.parsing import UnusableError, parse_list
 from kmerl.knowledge.prompts import recognise
 from kmerl.knowledge.requests import make_response
+
+_KNOWLEDGE = Path(__file__).parent.parent
+_RULES = ("lexicon/*.csv", "lexicon/*.py", "words.py", "engines/lexicon.py")
+
+
+@cache
+def version(folder: Path) -> str:
+    """A hash of the lexicon's data files and of the code that reads with them, all below ``folder``.
+
+    It is part of the model's name, so that answers given by other rules never pass for these.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in _RULES for path in folder.glob(pattern)):
+        digest.update(f"{path.relative_to(folder).as_posix()}\n{path.read_text('utf-8')}\n".encode())
+    return digest.hexdigest()[:12]
 
 
 class LexiconEngine:
@@ -17,7 +34,8 @@ class LexiconEngine:
 
     def __init__(self, params: EngineParams) -> None:
         rules = params.lexicon
-        self.model = f"{params.model}/{VERSION}/uncertain={rules.uncertain}/not_excluded={rules.not_excluded}"
+        hedged = f"uncertain={rules.uncertain}/not_excluded={rules.not_excluded}"
+        self.model = f"{params.model}/{version(_KNOWLEDGE)}/{hedged}"
         self._positive = {Assertion.PRESENT}
         if rules.uncertain == "positive":
             self._positive.add(Assertion.UNCERTAIN)

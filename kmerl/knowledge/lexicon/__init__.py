@@ -17,9 +17,6 @@ from typing import Generic, TypeVar
 
 from kmerl.knowledge.words import words
 
-VERSION = "1"
-"""Changes whenever the lexicon answers differently, so that stored answers of another version are not taken."""
-
 Phrase = tuple[str, ...]
 Value = TypeVar("Value")
 
