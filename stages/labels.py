@@ -5,7 +5,7 @@ from typing import Any
 
 from kmerl.artifacts import read_json, read_metadata, read_table
 from kmerl.knowledge.extract import MENTIONS, UNUSABLE
-from kmerl.knowledge.labels import make_labels, trace_bits
+from kmerl.knowledge.labels import make_labels, trace_bits, unusable_reports
 from kmerl.knowledge.verify import VERIFIED
 from kmerl.reports import STUDIES
 
@@ -17,16 +17,13 @@ def main(params: Any) -> str:
     knowledge = DATA / "knowledge"
     merged = read_json(knowledge / "merge" / "merged.json")
     superclasses = read_json(knowledge / "superclass" / "superclasses.json")
-    trace = trace_bits(
-        read_table(knowledge / "extract" / "mentions.parquet", MENTIONS),
-        read_table(knowledge / "verify" / "verified.parquet", VERIFIED),
-        merged,
-        superclasses,
-    )
+    verified = read_table(knowledge / "verify" / "verified.parquet", VERIFIED)
+    mentions = read_table(knowledge / "extract" / "mentions.parquet", MENTIONS)
+    trace = trace_bits(mentions, verified, merged, superclasses)
     studies = DATA / "reports" / "studies.parquet"
     counts = make_labels(
         read_table(studies, STUDIES),
-        read_table(knowledge / "extract" / "unusable.parquet", UNUSABLE)["report_id"].to_list(),
+        unusable_reports(read_table(knowledge / "extract" / "unusable.parquet", UNUSABLE), verified),
         trace,
         merged,
         superclasses,

@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,19 @@ import pytest
 from kmerl.artifacts import read_json, read_jsonl, read_table, write_json, write_table
 from kmerl.errors import UserError
 from kmerl.knowledge import engines, requests
-from kmerl.knowledge.engines import EngineParams, Request, Response, open_engine
+from kmerl.knowledge.engines import EngineParams, Request, Response, lexicon, open_engine
 from kmerl.knowledge.engines.lexicon import LexiconEngine
 from kmerl.knowledge.extract import MENTIONS, UNUSABLE, extract
-from kmerl.knowledge.labels import LABELS, TRACE, ancestors, dense, load_labels, make_labels, trace_bits
+from kmerl.knowledge.labels import (
+    LABELS,
+    TRACE,
+    ancestors,
+    dense,
+    load_labels,
+    make_labels,
+    trace_bits,
+    unusable_reports,
+)
 from kmerl.knowledge.merge import merge
 from kmerl.knowledge.params import KnowledgeParams
 from kmerl.knowledge.prompts import prompt
@@ -71,7 +81,7 @@ def chain(folder: Path, params: KnowledgeParams = KNOWLEDGE) -> tuple[Folders, d
     merged = read_json(at.merge / "merged.json")
     superclass(merged, params.engine, params.superclass, at.superclass)
     groups = read_json(at.superclass / "superclasses.json")
-    unusable = read_table(at.extract / "unusable.parquet", UNUSABLE)["report_id"].to_list()
+    unusable = unusable_reports(read_table(at.extract / "unusable.parquet", UNUSABLE), verified)
     trace = trace_bits(mentions, verified, merged, groups)
     counts = make_labels(
         reports.studies, unusable, trace, merged, groups, params.labels, at.labels, {"archive": "mimic_iv_ecg"}
@@ -151,6 +161,22 @@ def test_every_label_bit_leads_back_to_the_sentence(tmp_path: Path) -> None:
         assert texts[row["report_id"]] in asked[row["extract_request"]]["body"]["messages"][0]["content"]
 
 
+def test_a_bit_leads_to_the_sentence_that_asserts_it_and_not_to_one_that_denies_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "no lvh. sinus tachycardia. brugada pattern absent. possible lvh. broad tachycardia. brugada pattern."
+    scripted(monkeypatch, lambda message: "[sinus tachycardia, lvh, tachycardia, brugada pattern]")
+    frame = pl.DataFrame({"report_id": ["r"], "text": [text], "records": [1]})
+    extract(frame, KNOWLEDGE.engine, KNOWLEDGE.extract, tmp_path)
+    mentions = read_table(tmp_path / "mentions.parquet", MENTIONS)
+    assert dict(mentions.select("entity", "start").iter_rows()) == {
+        "sinus tachycardia": text.index("sinus tachycardia"),
+        "lvh": text.index("possible lvh") + len("possible "),
+        "tachycardia": text.index("broad tachycardia") + len("broad "),
+        "brugada pattern": text.rindex("brugada pattern"),
+    }
+
+
 def test_explain_tells_the_whole_way(tmp_path: Path) -> None:
     at, _ = chain(tmp_path)
     told = explain(at, "s2")
@@ -191,6 +217,18 @@ def test_a_questions_id_changes_with_model_prompt_text_and_sampling() -> None:
     assert identity() == identity()
 
 
+@pytest.mark.parametrize("file", ["lexicon/lexicon.csv", "lexicon/cues.csv", "lexicon/reading.py", "words.py"])
+def test_other_rules_of_the_lexicon_are_another_model(tmp_path: Path, file: str) -> None:
+    rules = Path(lexicon.__file__).parent.parent
+    for name in ("same", "other"):
+        shutil.copytree(rules, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "other" / file).open("a") as changed_file:
+        changed_file.write("\n")
+    assert lexicon.version(tmp_path / "same") == lexicon.version(rules)
+    assert lexicon.version(tmp_path / "other") != lexicon.version(rules)
+    assert lexicon.version(rules) in open_engine(KNOWLEDGE.engine).model
+
+
 def test_answers_in_any_order_go_to_their_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain, _ = chain(tmp_path / "plain")
     lexicon = open_engine(KNOWLEDGE.engine)
@@ -210,7 +248,7 @@ def test_unusable_answers_are_listed_and_their_records_get_no_labels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def reply(message: str):
-        if "extract" not in message.split(".")[0]:
+        if not message.startswith("Please extract"):
             return "{}" if "JSON" in message else "YES"
         if "bradycardia" in message:
             return "[rbbb, anterior", "length"
@@ -224,10 +262,10 @@ def test_unusable_answers_are_listed_and_their_records_get_no_labels(
         ("no list", "I see nothing"),
         ("no answer", ""),
     }
-    assert set(positives(at)) == {"s1", "s5"}
+    assert positives(at) == {record: {"sinus rhythm"} for record in ("s1", "s5")}
     assert counts["unusable"] == 3
     rejected = read_table(at.labels / "rejected.parquet")
-    assert set(rejected.iter_rows()) == {(record, "unusable answer") for record in ("s2", "s3", "s4")}
+    assert set(rejected.iter_rows()) == {(record, "unusable extraction") for record in ("s2", "s3", "s4")}
 
 
 def test_only_entities_answered_with_yes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +273,7 @@ def test_only_entities_answered_with_yes_are_kept(tmp_path: Path, monkeypatch: p
         if message.startswith("Please extract"):
             return "[sinus rhythm, pvcs, lvh]"
         if message.startswith("Please verify"):
-            return "maybe" if "pvcs" in message.split("entities:")[1] else "NO" if '"lvh"' in message else "Yes."
+            return "NO" if '"lvh"' in message else "Yes."
         return "{}"
 
     scripted(monkeypatch, reply)
@@ -243,11 +281,37 @@ def test_only_entities_answered_with_yes_are_kept(tmp_path: Path, monkeypatch: p
     verified = read_table(at.verify / "verified.parquet", VERIFIED)
     assert set(verified.select("entity", "answer", "kept").iter_rows()) == {
         ("sinus rhythm", "yes", True),
-        ("pvcs", "unusable", False),
+        ("pvcs", "yes", True),
         ("lvh", "no", False),
     }
-    assert read_table(at.verify / "unusable.parquet")["answer"].to_list() == ["maybe"] * 4
-    assert set.union(*positives(at).values()) == {"sinus rhythm"}
+    assert set.union(*positives(at).values()) == {"sinus rhythm", "pvcs"}
+
+
+@pytest.mark.parametrize("unit", ["entity", "list"])
+def test_a_report_whose_verification_cannot_be_used_is_no_report_without_findings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unit: str
+) -> None:
+    def reply(message: str) -> str:
+        if message.startswith("Please extract"):
+            return "[sinus rhythm, pvcs]" if "pvc(s)" in message else "[sinus rhythm]"
+        if message.startswith("Please verify"):
+            return "maybe" if "pvcs" in message.split("entities:")[1] else "YES"
+        return "{}"
+
+    scripted(monkeypatch, reply)
+    at, counts = chain(tmp_path, changed(verify={"unit": unit}))
+    verified = read_table(at.verify / "verified.parquet", VERIFIED)
+    assert ("pvcs", "unusable", False) in set(verified.select("entity", "answer", "kept").iter_rows())
+    assert read_table(at.verify / "unusable.parquet")["answer"].to_list() == ["maybe"]
+    assert set(positives(at)) == {"s2", "s3", "s4"}
+    assert counts["unusable"] == 2
+    rejected = read_table(at.labels / "rejected.parquet")
+    assert set(rejected.iter_rows()) == {(record, "unusable verification") for record in ("s1", "s5")}
+    # what is known of them in part counts nowhere
+    assert read_json(at.labels / "summary.json")["records_per_query"] == {"sinus rhythm": 3}
+    assert set(read_table(at.labels / "trace.parquet", TRACE)["report_id"]).isdisjoint(
+        read_table(at.reports / "studies.parquet", STUDIES).filter(pl.col("record_id") == "s1")["report_id"]
+    )
 
 
 def test_a_whole_list_can_be_verified_at_once_or_not_at_all(tmp_path: Path) -> None:

@@ -118,9 +118,20 @@ def trace_bits(
     return rows.select(TRACE.names).sort("report_id", "query", "via", "start", "entity")
 
 
+def unusable_reports(extracted: pl.DataFrame, verified: pl.DataFrame) -> dict[str, str]:
+    """Reports of which some answer could not be used, and the step that asked: what they assert is not known.
+
+    Args:
+        extracted: column report_id, one row per unusable answer of the first step.
+        verified: columns report_id, answer, from :func:`~kmerl.knowledge.verify.verify`.
+    """
+    second = verified.filter(pl.col("answer") == "unusable")["report_id"]
+    return dict.fromkeys(second, "unusable verification") | dict.fromkeys(extracted["report_id"], "unusable extraction")
+
+
 def make_labels(
     studies: pl.DataFrame,
-    unusable: Sequence[str],
+    unusable: Mapping[str, str],
     trace: pl.DataFrame,
     merged: Mapping[str, str],
     superclasses: Mapping[str, Sequence[str]],
@@ -132,7 +143,7 @@ def make_labels(
 
     Args:
         studies: columns record_id, report_id.
-        unusable: ids of reports whose answer could not be used: their records have no labels, which is not "none".
+        unusable: from :func:`unusable_reports`; the records of these have no labels, which is not "none".
         trace: from :func:`trace_bits`.
         merged: original -> merged name.
         superclasses: superclass -> members.
@@ -143,6 +154,7 @@ def make_labels(
     Returns:
         Counts: records, labelled, without entities, unusable, queries, entities, superclasses, rare queries.
     """
+    trace = trace.filter(~pl.col("report_id").is_in(list(unusable)))
     bits = trace.select("report_id", "query").unique()
     support = dict(studies.join(bits, on="report_id").group_by("query").len().iter_rows())
     common = {query for query, records in support.items() if records >= params.min_records}
@@ -163,7 +175,8 @@ def make_labels(
     )
     empty = pl.col("positives").list.len() == 0
     no_answer = studies.filter(pl.col("report_id").is_in(list(unusable)))
-    rejected = [no_answer.select("record_id", reason=pl.lit("unusable answer"))]
+    reason = pl.col("report_id").replace_strict(dict(unusable), return_dtype=pl.String)
+    rejected = [no_answer.select("record_id", reason=reason)]
     without = labels.filter(empty)
     if params.without_entities == "drop":
         labels = labels.filter(~empty)

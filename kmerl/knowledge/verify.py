@@ -50,7 +50,10 @@ class VerifyParams(Section):
 def verify(
     reports: pl.DataFrame, mentions: pl.DataFrame, engine: EngineParams, params: VerifyParams, folder: Path
 ) -> dict[str, int]:
-    """Ask YES or NO for every mention and keep those answered YES; an unusable answer keeps nothing.
+    """Ask YES or NO for every mention and keep those answered YES.
+
+    An unusable answer keeps nothing, and is no NO either: :func:`~kmerl.knowledge.labels.unusable_reports` leaves the
+    report out of the labels.
 
     Args:
         reports: columns report_id, text.
