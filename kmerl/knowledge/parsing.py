@@ -7,7 +7,8 @@ from typing import Any
 from kmerl.knowledge.words import normal_name
 
 LONGEST_NAME = 100
-"""Characters; a longer "entity" is a sentence, not a name."""
+"""Characters of the longest item that a list of names may hold, a constant of the answers' format: a longer one is a
+sentence, and makes the whole answer unusable. The lexicon's longest form has 75."""
 
 _NOTHING = {"", "none", "n/a", "null", "no entities", "no positive entities"}
 _PLACEHOLDER = re.compile(r"entity ?\d+|\.\.\.|…")
@@ -22,7 +23,8 @@ def parse_list(content: str) -> list[str]:
     """The distinct names in ``[a, b]``, in order; quotes, code fences and text around the list do not matter.
 
     Raises:
-        UnusableError: there is no whole list, or an item cannot be a name.
+        UnusableError: there is no whole list, or an item cannot be a name (no letter, a placeholder, brackets, or more
+            than :data:`LONGEST_NAME` characters).
     """
     start, end = content.find("["), content.find("]")
     # a JSON list may hold brackets inside its strings

@@ -44,9 +44,10 @@ def make_response(request: Request, content: str, finish_reason: str = "stop") -
 
 
 def ask(engine: Engine, requests: Iterable[Request], folder: Path) -> int:
-    """Ask each distinct question once; questions and answers go to ``folder`` as they come.
+    """Ask each distinct question once; questions and answers are streamed to two files in ``folder``.
 
-    Memory holds the ids of the questions, nothing of their texts. Returns the number of questions asked.
+    Each file appears when it is whole: if the engine fails, the answers that came before are lost with it. Memory
+    holds the ids of the questions, nothing of their texts. Returns the number of questions asked.
     """
     folder.mkdir(parents=True, exist_ok=True)
     count = write_jsonl(folder / REQUESTS, _distinct(requests))
