@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import numpy as np
 import polars as pl
 import pytest
@@ -212,17 +210,3 @@ def test_texts_do_not_overlap(name):
             assert width <= 0 or height <= 2
         assert one.x0 >= 0
         assert one.x1 <= figure.bbox.x1
-
-
-def test_the_stages_parameters_must_name_lead_sets(tmp_path, monkeypatch):
-    from kmerl.artifacts import write_table
-    from kmerl.evaluation.schemas import SCORES
-    from stages import figures as stage
-
-    monkeypatch.chdir(tmp_path)
-    write_table("data/scores/kmerl/scores.parquet", RUN.scores, SCORES, RUN.metadata)
-    write_table("data/runs/kmerl/history.parquet", history().with_columns(pl.col("step").cast(pl.Int32)), HISTORY)
-    zeroshot = SimpleNamespace(leads={"12 leads": list(LEADS)}, confidence=0.95)
-    params = SimpleNamespace(runs={"kmerl": {}}, zeroshot=zeroshot, figures=SimpleNamespace(compare=["II only"]))
-    with pytest.raises(UserError, match="II only"):
-        stage.main(params)
