@@ -52,6 +52,9 @@ class Params(Section):
                 override(self.pretrain, changes)
             except ValidationError as error:
                 raise ValueError(f"runs.{name}.{_first(error)}") from None
+        for name in self.figures.compare:
+            if name not in self.zeroshot.leads:
+                raise ValueError(f"figures.compare: {name!r} is no lead set of zeroshot.leads; name one of these")
         return self
 
 
@@ -100,14 +103,22 @@ def load(path: Path) -> Params:
 
 
 def describe(schema: dict[str, Any], definitions: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """One line per parameter: dotted name and what it is."""
+    """One line per parameter: dotted name and what it is; ``*`` stands for any name.
+
+    Args:
+        schema: JSON schema of a section.
+        definitions: the sections it refers to.
+        prefix: before the names.
+    """
     for name, entry in schema.get("properties", {}).items():
         dotted = f"{prefix}{name}"
-        target = definitions.get(entry.get("$ref", "").rpartition("/")[2])
-        if target and "properties" in target:
-            yield from describe(target, definitions, dotted + ".")
-        else:
+        if "$ref" not in entry:
             yield f"{dotted:48} {entry.get('description', '')}"
+        sections = [(option, f"{dotted}.") for option in (entry, *entry.get("anyOf", []))]
+        sections.append((entry.get("additionalProperties"), f"{dotted}.*."))  # of a mapping
+        for section, within in sections:
+            if isinstance(section, dict) and "$ref" in section:
+                yield from describe(definitions[section["$ref"].rpartition("/")[2]], definitions, within)
 
 
 def main(argv: list[str]) -> int:

@@ -41,6 +41,7 @@ def test_the_committed_parameters_are_complete_and_valid():
         ("zeroshot.leads", {"chest": ["V7"]}, "zeroshot.leads: lead 'V7' is not one of"),
         ("runs", {"kmerl": {"loss": {"temprature": 1}}}, "runs.kmerl.loss.temprature: unknown parameter"),
         ("pretraining_archive", "mimic", "pretraining_archive 'mimic' is not among archives"),
+        ("figures.compare", ["II only"], "figures.compare: 'II only' is no lead set of zeroshot.leads"),
         ("preprocess.fs", 1, "preprocess.fs: .*50"),
     ],
 )
@@ -67,4 +68,9 @@ def test_every_parameter_is_described(capsys):
     assert main([]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if len(line.split(maxsplit=1)) < 2] == []
-    assert any(line.startswith("pretrain.loss.temperature ") for line in lines)
+    names = [line.split()[0] for line in lines]
+    assert len(set(names)) == len(names)
+    shape = "pretrain.model.encoder.shape"
+    one_of_each_kind = ["seed", "pretrain.loss.temperature", "archives", shape]
+    members = ["archives.*.folder", "archives.*.watch", "archives.*.checksum"]
+    assert {*one_of_each_kind, *members, f"{shape}.width", f"{shape}.depth", f"{shape}.heads"} <= set(names)
