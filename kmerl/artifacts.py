@@ -81,14 +81,21 @@ def read_jsonl(path: Path | str) -> Iterator[dict[str, Any]]:
         UserError: the file is missing, or a line is not a JSON object; the message names the line.
     """
     try:
-        with Path(path).open(encoding="utf-8") as file:
+        with Path(path).open("rb") as file:
             for number, line in enumerate(file, 1):
-                try:
-                    yield json.loads(line)
-                except ValueError:
-                    raise UserError(f"{path}:{number}: not a JSON line; run the stage that writes it again") from None
+                yield _json_object(line, f"{path}:{number}")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that makes it") from None
+
+
+def _json_object(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: not a JSON object; run the stage that writes it again")
+    return value
 
 
 def write_table(
@@ -144,13 +151,8 @@ def read_table(path: Path | str, schema: pa.Schema | None = None) -> pl.DataFram
     Raises:
         UserError: the file is missing, cut short, or has other columns.
     """
-    try:
+    with _readable(path):
         table = pq.read_table(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the stage that makes it") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        first_line = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a readable Parquet file ({first_line}); run its stage again") from None
     if schema is not None and table.column_names != schema.names:
         raise UserError(f"{path}: columns {table.column_names} where {schema.names} were expected; run its stage again")
     frame = pl.from_arrow(table)
@@ -159,10 +161,24 @@ def read_table(path: Path | str, schema: pa.Schema | None = None) -> pl.DataFram
 
 
 def read_metadata(path: Path | str) -> dict[str, Any]:
-    """The metadata that :func:`write_table` stored with a table; empty if there is none."""
-    try:
+    """The metadata that :func:`write_table` stored with a table; empty if there is none.
+
+    Raises:
+        UserError: the file is missing or cut short.
+    """
+    with _readable(path):
         stored = pq.read_schema(path).metadata or {}
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the stage that makes it") from None
     value: dict[str, Any] = json.loads(stored.get(_METADATA, b"{}"))
     return value
+
+
+@contextmanager
+def _readable(path: Path | str) -> Iterator[None]:
+    """Tell what is wrong with a Parquet file in one line."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run the stage that makes it") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        first_line = str(error).splitlines()[0]
+        raise UserError(f"{path}: not a readable Parquet file ({first_line}); run its stage again") from None
