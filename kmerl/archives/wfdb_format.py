@@ -123,15 +123,6 @@ def parse_header(text: str) -> Header:
     return Header(name, 1, fs, samples or None, signals, comments)
 
 
-def format_header(header: Header) -> str:
-    """The text of a single-segment header; the inverse of :func:`parse_header`."""
-    lines = [f"{header.name} {len(header.signals)} {header.fs!r} {header.samples or 0}"]
-    for s in header.signals:
-        offset = f"x{s.samples_per_frame}:{s.skew}+{s.byte_offset}"
-        lines.append(f"{s.file} {s.format}{offset} {s.gain!r}({s.baseline})/{s.unit} 16 0 0 0 0 {s.name}".rstrip())
-    return "\n".join([*lines, *(f"# {comment}".rstrip() for comment in header.comments)]) + "\n"
-
-
 def read_recording(header_path: Path) -> Recording:
     """Read a record.
 
@@ -145,6 +136,8 @@ def read_recording(header_path: Path) -> Recording:
         raise RecordError("no_header", f"no file {header_path.name}") from None
     except OSError as error:
         raise RecordError("no_header", f"{header_path.name}: {error.strerror}") from None
+    if not header.signals and header.segments == 1:
+        raise RecordError("bad_header", f"{header_path.name} announces no signals")
     if not _is_plain(header):
         return _read_with_wfdb(header_path, header)
     signals = header.signals
@@ -216,10 +209,12 @@ def _read_with_wfdb(header_path: Path, header: Header) -> Recording:
             raise RecordError("no_signal_file", f"no file {s.file}")
     try:
         record = wfdb.rdrecord(str(header_path.with_suffix("")))
-        value = np.asarray(record.p_signal, np.float64).T  # (L, S)
+        value = np.asarray([] if record.p_signal is None else record.p_signal, np.float64).T  # (L, S)
         names, units, fs = tuple(record.sig_name), list(record.units), float(record.fs)
     except Exception as error:  # wfdb raises whatever its parsers meet
         raise RecordError("unreadable_signal", f"{header_path.name}: wfdb says {error}"[:200]) from None
+    if not value.size:
+        raise RecordError("bad_header", f"{header_path.name} leads to no signals")
     parts = [quantise(signal) for signal in value]
     return Recording(
         leads=names,
