@@ -22,6 +22,7 @@ from kmerl.errors import UserError
 
 PARAMS = Path("params.yaml")
 DAG = Path("dvc.yaml")
+ERROR = "error: "  # before a message, so that it is told from progress
 
 
 def declared(stage: str, item: str | None, dag: dict[str, Any]) -> list[str]:
@@ -29,6 +30,23 @@ def declared(stage: str, item: str | None, dag: dict[str, Any]) -> list[str]:
     definition = dag["stages"][stage]
     entries = definition.get("do", definition).get("params", [])
     return [e.replace("${item}", item or "").replace("${key}", item or "") for e in entries if isinstance(e, str)]
+
+
+def check_item(stage: str, item: str | None, dag: dict[str, Any], params: Any) -> None:
+    """Let a stage that ``dvc.yaml`` makes for several items have one of them, and any other stage none.
+
+    Raises:
+        UserError: it is not so; the message names the items.
+    """
+    items = dag["stages"][stage].get("foreach")
+    if isinstance(items, str):  # ${name} of a parameter
+        items = getattr(params, items.strip("${}"))
+    if items is None:
+        if item is not None:
+            raise UserError(f"{stage} is one stage, not one of several; leave {item!r} out")
+    elif item not in items:
+        problem = "name one" if item is None else f"no item {item!r}"
+        raise UserError(f"{problem}; the items of {stage} are {', '.join(items)}")
 
 
 def select(params: Any, names: list[str]) -> SimpleNamespace:
@@ -61,8 +79,10 @@ def run(stage: str, item: str | None) -> str:
     if stage not in dag["stages"] or not Path(f"stages/{stage}.py").exists():
         known = ", ".join(sorted(path.stem for path in Path("stages").glob("[a-z]*.py")))
         raise UserError(f"no stage {stage!r}; the stages are {known}")
+    everything = load(PARAMS)
+    check_item(stage, item, dag, everything)
     names = declared(stage, item, dag)
-    params = select(load(PARAMS), names)
+    params = select(everything, names)
     module = importlib.import_module(f"stages.{stage}")
     summary: str = module.main(params) if item is None else module.main(params, item)
     if select(load(PARAMS), names) != params:
@@ -71,7 +91,10 @@ def run(stage: str, item: str | None) -> str:
 
 
 def main(argv: list[str]) -> int:
-    """Returns the exit status: 0, or 1 after one line that says what the user has to do."""
+    """Returns the exit status: 0, or 1 after one line that says what the user has to do.
+
+    A stage's first process has a summary; further ones, started by torchrun, have none and write nothing.
+    """
     if not 1 <= len(argv) <= 2:
         print("usage: python -m stages NAME [ITEM]", file=sys.stderr)
         return 2
@@ -79,8 +102,10 @@ def main(argv: list[str]) -> int:
     try:
         summary = run(argv[0], argv[1] if len(argv) == 2 else None)
     except UserError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"{name}: {ERROR}{error}", file=sys.stderr)
         return 1
+    if not summary:  # another process of the same stage says it
+        return 0
     seconds = time.monotonic() - started
     usage = resource.getrusage(resource.RUSAGE_SELF)
     record = {

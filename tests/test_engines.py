@@ -115,8 +115,10 @@ def test_t7_a_killed_run_needs_no_unlocking_and_keeps_finished_stages(project):
         env=os.environ | paths,
         start_new_session=True,
     )
+    patience = time.monotonic() + 120
     while not (ran := project.folder / "ran.txt").exists() or "tables" not in ran.read_text():
         assert process.poll() is None
+        assert time.monotonic() < patience
         time.sleep(0.2)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -154,8 +156,18 @@ def test_a_users_mistake_is_answered_in_one_line_before_anything_runs(project, f
 def test_a_failing_stage_says_why_on_the_terminal(project):
     project.replace("params.yaml", "factor: 2", "factor: -1")
     said = project.snakemake(check=False)
-    assert "preprocess@a: preprocess.factor is negative; make it positive" in said
+    assert "preprocess@a: error: preprocess.factor is negative; make it positive" in said
+    assert "failed; the end of" not in said
     assert "Traceback" not in said
+
+
+def test_a_stage_that_dies_after_telling_its_progress_is_reported(project):
+    dies = '    print(f"preprocess@{item}: step 1 of 9", flush=True)\n    os.kill(os.getpid(), 9)\n'
+    project.replace("stages/preprocess.py", "from pathlib", "import os\nfrom pathlib")
+    project.replace("stages/preprocess.py", "    values =", f"{dies}    values =")
+    said = project.snakemake(check=False)
+    assert "preprocess@a: step 1 of 9" in said
+    assert "preprocess@a: failed; the end of logs/preprocess@a.log says why" in said
 
 
 def test_a_second_snakemake_in_the_same_folder_is_refused(project):

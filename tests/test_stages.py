@@ -74,6 +74,29 @@ def test_parameters_changed_while_a_stage_runs_make_it_fail(project, capsys, mon
     assert "changed while register ran" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("foreach", "argv", "message"),
+    [
+        ("'${runs}'", ["register", "kmrl"], "no item 'kmrl'; the items of register are kmerl"),
+        ("'${simulated}'", ["register", "mimic"], "no item 'mimic'; the items of register are mimic_iv_ecg, ptb_xl"),
+        ("{reports: a, classes: b}", ["register"], "name one; the items of register are reports, classes"),
+        (None, ["register", "x"], "register is one stage, not one of several; leave 'x' out"),
+    ],
+)
+def test_a_wrong_item_is_answered_with_those_there_are(project, capsys, foreach, argv, message):
+    if foreach:
+        Path("dvc.yaml").write_text(f"stages: {{register: {{foreach: {foreach}, do: {{params: [seed]}}}}}}\n")
+    assert main(argv) == 1
+    assert capsys.readouterr().err == f"{'@'.join(argv)}: error: {message}\n"
+
+
+def test_a_process_without_a_summary_says_and_writes_nothing(project, capsys, monkeypatch):
+    monkeypatch.setattr("stages.register.main", lambda params: "")
+    assert main(["register"]) == 0
+    assert capsys.readouterr().out == ""
+    assert not (project / "logs/register.json").exists()
+
+
 def test_a_stage_says_what_it_did_in_one_line(project, capsys, monkeypatch):
     monkeypatch.setattr("stages.register.main", lambda params: f"seed {params.seed}")
     assert main(["register"]) == 0

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from stages.__main__ import ERROR
+
 
 def main(stage: str, log: str) -> int:
     """Returns DVC's exit status."""
     print(f"{stage}: started, see {log}", flush=True)
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
-    said = False
+    last = ""  # of the stage's own lines
     with (
         Path(log).open("w", encoding="utf-8") as file,
         subprocess.Popen(
@@ -24,11 +26,11 @@ def main(stage: str, log: str) -> int:
             file.write(line)
             file.flush()
             if line.startswith(f"{stage}: "):
-                said = True
+                last = line
                 print(line, end="", flush=True)
-    if process.returncode == 0 and not said:
+    if process.returncode == 0 and not last:
         print(f"{stage}: nothing to compute, outputs are as recorded", flush=True)
-    elif process.returncode and not said:
+    elif process.returncode and not last.startswith(f"{stage}: {ERROR}"):
         print(f"{stage}: failed; the end of {log} says why", file=sys.stderr, flush=True)
     return process.returncode
 
