@@ -22,6 +22,6 @@ def main(params: Any, item: str) -> str:
     """Write ``data/embeddings/<item>/``, one vector per distinct text."""
     torch.set_num_threads(params.text.threads)
     texts = list(dict.fromkeys(LISTS[item]()))
-    encoder = TextEncoder(params.text)
+    encoder = TextEncoder(params.text).to("cuda" if torch.cuda.is_available() else "cpu")
     Embeddings(texts, encoder.embed(texts), params.text).save(Path("data/embeddings") / item)
     return f"{len(texts)} distinct texts as vectors of {encoder.width}"
