@@ -6,7 +6,7 @@ One shard of waveforms is in memory at a time; of the archive's own tables, the 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -131,6 +131,7 @@ def _keep(
     by_patient = params.split.unit == "patient" and entry.patient_id is not None
     unit = f"patient {entry.patient_id}" if by_patient else f"record {entry.record_id}"
     split = entry.split or draw_split(seed, name, unit, params.split)
+    waveform = replace(waveform, flags=tuple(sorted({*waveform.flags, *entry.flags})))
     store.append(waveform, entry.record_id, entry.patient_id, split)
     summary.kept[split] += 1
     summary.flags.update(waveform.flags)

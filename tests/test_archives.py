@@ -117,25 +117,38 @@ def test_ptb_xl_labels_follow_the_official_rule(tmp_path):
             ("1", "70.0", 3, "{'NST_': 0.0, 'SR': 0.0}"),
             ("2", "71.0", 9, "{'1AVB': 100.0, 'LVOLT': 0.0}"),
             ("3", "72.0", 10, "{'NORM': 80.0}"),
-            ("4", "73.0", 10, "{'NOSUCH': 80.0}"),
+            ("4", "73.0", 10, "{'NOSUCH': 80.0, 'SR': 0.0}"),
             ("5", "73.0", 1, "NORM"),
         ],
     )
-    for i in (1, 2):
+    for i in (1, 2, 4):
         write_record(raw / f"records500/{i}_hr", noise(i))
-    _, made = run("ptb_xl", raw, tmp_path)
+    summary, made = run("ptb_xl", raw, tmp_path)
     assert set(read_table(made.targets, TARGETS).iter_rows()) == {
         ("1", "ptbxl_super", "STTC"), ("1", "ptbxl_sub", "NST"), ("1", "ptbxl_form", "NST"),
         ("1", "ptbxl_rhythm", "SR"),
         ("2", "ptbxl_super", "CD"), ("2", "ptbxl_sub", "AVB"), ("2", "ptbxl_form", "LVOLT"),
+        ("4", "ptbxl_rhythm", "SR"),
     }  # fmt: skip
     records = WaveformStore(made.waveforms).records
     assert list(records.select("record_id", "patient_id", "split").iter_rows()) == [
         ("1", "70", "train"),
         ("2", "71", "valid"),
+        ("4", "73", "test"),
     ]
+    # a code that is in no table counts nowhere, which is said
+    assert records["flags"].to_list() == [[], [], ["unknown_code"]]
+    assert "found or mended: unknown_code 1;" in str(summary)
     reasons = dict(read_table(made.rejected, REJECTED).select("record_id", "reason").iter_rows())
-    assert reasons == {"3": "no_header", "4": "unknown_code", "5": "bad_labels"}
+    assert reasons == {"3": "no_header", "5": "bad_labels"}
+
+
+def test_a_class_that_no_query_asks_for_is_one_clear_line(tmp_path):
+    ptb_xl_tables(tmp_path, [("1", "70.0", 3, "{'SR': 0.0}")])
+    table = tmp_path / "scp_statements.csv"
+    table.write_text(table.read_text().replace("STTC", "OTHER"))
+    with pytest.raises(UserError, match=r"scp_statements.csv: code NST_ belongs to class OTHER of ptbxl_super"):
+        list(open_archive("ptb_xl", tmp_path).records())
 
 
 def test_a_missing_column_is_named_with_its_file(tmp_path):

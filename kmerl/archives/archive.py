@@ -34,6 +34,7 @@ class RecordEntry:
         split: the archive's official split; None where it has none.
         statements: non-empty pieces of the report, in order.
         targets: (task, code) of every positive label.
+        flags: what the tables have amiss that does not stand against the record; kept beside those of the waveform.
     """
 
     record_id: str
@@ -42,6 +43,7 @@ class RecordEntry:
     split: Literal["train", "valid", "test"] | None = None
     statements: Sequence[str] = ()
     targets: Sequence[tuple[str, str]] = field(default=())
+    flags: Sequence[str] = field(default=())
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """PTB-XL 1.0.3 (physionet.org/content/ptb-xl/1.0.3): 21,799 records, four downstream tasks, ten official folds.
 
 Labels follow the data set's own rule (Wagner et al., Scientific Data 7:154, 2020): every code of ``scp_codes``
-counts, whatever its likelihood, and ``scp_statements.csv`` says which task or class it belongs to.
+counts, whatever its likelihood, and ``scp_statements.csv`` says which task or class it belongs to. A code that is not
+in that table counts nowhere; its record gets the flag ``unknown_code``.
 """
 
 import ast
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from kmerl.archives.archive import Archive, RecordEntry, Rejected, read_csv, refuse_duplicates
+from kmerl.archives.classes import TABLE, class_names
 from kmerl.errors import UserError
 
 TASKS: tuple[str, ...] = ("ptbxl_super", "ptbxl_sub", "ptbxl_form", "ptbxl_rhythm")
@@ -37,8 +39,6 @@ class PtbXl(Archive):
                 yield Rejected(record_id, "bad_labels", f"scp_codes {str(scp_codes)[:60]!r} is no table of codes")
             elif split is None or not filename:
                 yield Rejected(record_id, "bad_row", f"strat_fold {fold!r}, filename_hr {filename!r}")
-            elif unknown := [code for code in codes if code not in targets_of]:
-                yield Rejected(record_id, "unknown_code", f"{', '.join(unknown)[:80]} not in scp_statements.csv")
             else:
                 yield RecordEntry(
                     record_id=record_id,
@@ -46,14 +46,15 @@ class PtbXl(Archive):
                     header=self.folder / f"{filename}.hea",
                     split=split,
                     statements=[report.strip()] if report and report.strip() else [],
-                    targets=sorted({target for code in codes for target in targets_of[code]}),
+                    targets=sorted({target for code in codes for target in targets_of.get(code, ())}),
+                    flags=() if set(codes) <= set(targets_of) else ("unknown_code",),
                 )
 
     def code_targets(self) -> dict[str, list[tuple[str, str]]]:
         """The (task, class) pairs that each SCP code makes positive, in the published spelling.
 
         Raises:
-            UserError: ``scp_statements.csv`` is missing or has no code column.
+            UserError: ``scp_statements.csv`` is missing, has no code column, or has a class that no query asks for.
         """
         path = self.folder / "scp_statements.csv"
         flags = ["diagnostic", "form", "rhythm", "diagnostic_class", "diagnostic_subclass"]
@@ -67,6 +68,12 @@ class PtbXl(Archive):
                 ("ptbxl_rhythm", code if rhythm else None),
             ]
             result[code] = [(task, published(name)) for task, name in targets if name]
+            for task, name in result[code]:
+                if name not in class_names(task):
+                    raise UserError(
+                        f"{path}: code {code} belongs to class {name} of {task}, which {TABLE} does not name; "
+                        f"take the file from the archive's official release, or name the class in {TABLE}"
+                    )
         if not result:
             raise UserError(f"{path}: no codes; take the file from the archive's official release")
         return result
