@@ -11,11 +11,6 @@ from pydantic import Field
 from kmerl.errors import UserError
 from kmerl.section import Section
 
-STATEMENTS = pa.schema(
-    [pa.field("record_id", pa.string(), nullable=False), pa.field("statements", pa.list_(pa.string()), nullable=False)]
-)
-"""The raw pieces of each record's report, in order."""
-
 REPORTS = pa.schema(
     [
         pa.field("report_id", pa.string(), nullable=False),
@@ -60,7 +55,7 @@ def clean(statements: pl.DataFrame, params: ReportsParams) -> Reports:
     """Join, clean, de-duplicate.
 
     Args:
-        statements: columns of :data:`STATEMENTS`; empty and missing statements are skipped.
+        statements: columns of :data:`kmerl.archives.tables.STATEMENTS`; empty and missing statements are skipped.
         params: the rules.
 
     Returns:

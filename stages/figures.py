@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kmerl.archives.tables import STATEMENTS
 from kmerl.artifacts import read_metadata, read_table, whole
 from kmerl.evaluation.schemas import PREDICTIONS
 from kmerl.evaluation.tables import published
@@ -13,7 +14,7 @@ from kmerl.plots.examples import Example, example_figure
 from kmerl.plots.scores import zeroshot_figure
 from kmerl.plots.style import save
 from kmerl.plots.training import training_figure
-from kmerl.reports import REPORTS, STATEMENTS, STUDIES
+from kmerl.reports import REPORTS, STUDIES
 from kmerl.training.history import HISTORY
 from kmerl.waveforms import WaveformStore
 from stages.tables import read_scores

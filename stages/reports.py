@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from kmerl.archives.tables import STATEMENTS
 from kmerl.artifacts import read_metadata, read_table, write_table
-from kmerl.reports import REJECTED, REPORTS, STATEMENTS, STUDIES, clean
+from kmerl.reports import REJECTED, REPORTS, STUDIES, clean
 
 DATA = Path("data")
 

@@ -105,7 +105,7 @@ def r_peaks(leads):
 
 
 def heart(seed, keys):
-    person = hearts.patient(seed, "ptb_xl", seed)
+    person = hearts.patient(seed, "ptb_xl", seed, 0.08)
     strength = {key: hearts.draw_strength(generator(seed, "strength", key)) for key in keys}
     return replace(person, chronic=(), strength=strength)
 

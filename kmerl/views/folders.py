@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kmerl.archives.manifest import origin
+from kmerl.archives.manifest import MARKER, origin
 from kmerl.artifacts import read_json, read_jsonl, read_metadata, read_table
 from kmerl.errors import UserError
 from kmerl.leads import LEADS, from_bit_mask
@@ -210,5 +210,5 @@ FOLDERS = (  # files that tell a kind of folder; how it is called; how it is sho
     (("reports.parquet",), "reports", reports),
     (("record_list.csv",), "archive", archive),
     (("ptbxl_database.csv",), "archive", archive),
-    (("SIMULATED",), "archive", archive),
+    ((MARKER,), "archive", archive),
 )

@@ -61,15 +61,15 @@ class Recording:
     schedule: rhythm.Schedule = field(repr=False)
 
 
-def patient(seed: int, archive: str, number: int, forced: str | None = None, torso: float = 0.08) -> Patient:
+def patient(seed: int, archive: str, number: int, torso: float, forced: str | None = None) -> Patient:
     """Draw a person: traits, and chronic conditions by the archive's population.
 
     Args:
         seed: the pipeline's seed.
         archive: whose population.
         number: the person's number.
-        forced: a chronic condition that this person must have.
         torso: relative variation of the lead vectors between persons.
+        forced: a chronic condition that this person must have.
     """
     draw = named_generator(seed, archive, "patient", number)
     age = int(np.clip(draw.normal(61, 18), 18, 92))

@@ -20,9 +20,6 @@ TRUTH: pa.Schema = pa.schema(
 )
 """What was simulated, by record: keys of the condition table. For scoring only."""
 
-MARKER = "SIMULATED"
-"""Name of the file that tells a simulated archive from a recorded one."""
-
 MARKER_TEXT = (
     "This archive is simulated: waveforms, reports, codes and persons were computed by kmerl.archives.simulate\n"
     "in the layout of {archive}. It holds no recording of any person and no file of {archive}.\n"
@@ -77,7 +74,7 @@ def visits(seed: int, archive: str, part: str, records: int, params: PopulationP
         if int((number - first + 1) * params.enriched) > int((number - first) * params.enriched):
             forced, turn = rota[turn % len(rota)], turn + 1
         chronic = forced if forced and conditions.table()[forced].course == "chronic" else None
-        person = hearts.patient(seed, archive, number, chronic, params.torso)
+        person = hearts.patient(seed, archive, number, params.torso, chronic)
         count = int(generator(seed, archive, "count", number).integers(1, params.most_records_per_patient + 1))
         prior: list[str] | None = None
         for index in range(min(count, records - made)):

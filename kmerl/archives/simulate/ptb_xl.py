@@ -10,10 +10,10 @@ import numpy as np
 from pydantic import Field
 from tqdm import tqdm
 
+from kmerl.archives.manifest import MARKER
 from kmerl.archives.simulate import conditions, hearts, reports
 from kmerl.archives.simulate.dipole import NoiseParams
 from kmerl.archives.simulate.population import (
-    MARKER,
     MARKER_TEXT,
     FaultParams,
     PopulationParams,
@@ -22,7 +22,7 @@ from kmerl.archives.simulate.population import (
     faults,
     visits,
 )
-from kmerl.archives.simulate.wfdb_files import break_samples, quantise, write_record
+from kmerl.archives.simulate.wfdb_files import break_samples, digitise, write_record
 from kmerl.leads import positions
 from kmerl.randomness import generator
 from kmerl.section import Section
@@ -120,7 +120,7 @@ def _write_record(
     recording = hearts.record(visit.patient, visit.conditions, visit.draw, params.fs, samples, params.noise)
     draw = generator(seed, "ptb_xl", "fault", ecg_id)
     fault = next(iter(faults(params.faults, draw)), None)
-    stored = quantise(recording.leads[positions(LEAD_NAMES)], _GAIN)
+    stored = digitise(recording.leads[positions(LEAD_NAMES)], _GAIN)
     if fault:
         stored = break_samples(stored, fault, draw)
     path = folder / _file(ecg_id, "hr")

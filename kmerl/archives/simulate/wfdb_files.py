@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-MISSING = -32768
-"""How format 16 stores a missing sample."""
+from kmerl.archives.wfdb_format import MISSING
 
 
-def quantise(leads: NDArray[np.float64], gain: float) -> NDArray[np.int16]:
+def digitise(leads: NDArray[np.float64], gain: float) -> NDArray[np.int16]:
     """Leads (L, T) in mV to units of 1/gain mV; NaN becomes :data:`MISSING`."""
     scaled = np.clip(np.rint(leads * gain), -32767, 32767)
     return np.where(np.isnan(scaled), MISSING, scaled).astype("<i2")
