@@ -136,10 +136,6 @@ class WaveformStore:
         """
         return self._read(row, positions(leads))
 
-    def read_many(self, rows: Sequence[int], leads: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
-        """:meth:`read` for several records, each with leads of its own."""
-        return [self.read(row, names) for row, names in zip(rows, leads, strict=True)]
-
     def read_normalized(self, row: int, leads: Sequence[str], normalize: NormalizeParams) -> NDArray[np.float32]:
         """A record's signals as the model's input, (l, S) without unit; leads that are not in use are zeros.
 

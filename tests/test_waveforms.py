@@ -163,12 +163,6 @@ def test_a_store_gives_back_each_record_in_mv_in_the_order_asked(store, row, lea
     np.testing.assert_allclose(signal, expected_mv(row)[[LEADS.index(lead) for lead in leads]], atol=1e-5)
 
 
-def test_reading_many_equals_reading_each(store):
-    rows, leads = [9, 0, 4, 9], [["V1"], ["II", "I"], list(LEADS), ["aVF"]]
-    for signal, row, names in zip(store.read_many(rows, leads), rows, leads, strict=True):
-        np.testing.assert_array_equal(signal, store.read(row, names))
-
-
 def naive(row: int, leads: list[str], rule: NormalizeParams) -> NDArray[np.float64]:
     """Normalisation as its definition says, with every lead read."""
     signal = expected_mv(row)
