@@ -26,6 +26,7 @@ from dvc.scm import SCMError
 from snakemake.io import AnnotatedString, ancient, directory
 
 from kmerl.errors import UserError
+from workflow.leftovers import clear_away
 
 CODE = "code"  # the stage that fingerprints the code of all others
 MARK = Path(".dvc/tmp/stale")
@@ -63,6 +64,7 @@ class Pipeline:
         """The names of the stages that are stale or follow a stale one."""
         MARK.parent.mkdir(exist_ok=True)
         self.lock = hold(LOCK)
+        clear_away(self.made, [dep.def_path for stage in self.stages.values() for dep in stage.deps])
         # first the fingerprint, so that the stages' status tells whether their code changed
         if repo.status([CODE]):
             with redirect_stdout(None):
@@ -90,9 +92,7 @@ class Pipeline:
         for name in self.stages:
             for path in self.reads(name):
                 if path not in self.made and not Path(path).exists():
-                    raise UserError(
-                        f"{path}: no such file or folder, and {name} reads it; put it there, or mend params.yaml"
-                    )
+                    raise UserError(f"{path}: no such file or folder, but {name} reads it; add it or mend params.yaml")
 
     def inputs(self, rule: str) -> Callable[[Any], list[str | AnnotatedString]]:
         """The input function of a rule."""
