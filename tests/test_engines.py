@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,6 +103,36 @@ def test_t5_git_checkout_and_dvc_checkout_give_a_state_back_with_nothing_to_do(p
     project.run("git", "checkout", "-q", "--force", "HEAD")
     project.dvc("checkout")
     assert project.computed() == ["tables"]
+    assert project.agreed()
+
+
+def test_t5_what_a_removed_stage_or_a_killed_run_left_does_not_count(project, fresh, tmp_path):
+    project.replace("params.yaml", "simulated: [a, b]", "simulated: [a]")
+    project.replace("params.yaml", "  b:\n    watch: data/simulated/b\n", "")
+    clone = fresh.copy(tmp_path / "clone")
+    shutil.copy(project.folder / "params.yaml", clone.folder)
+    waveforms = project.folder / "data/waveforms"
+    (waveforms / ".a.99999999.partial").mkdir()
+    being_written = project.folder / f"data/rejected/.a.csv.{os.getpid()}.partial"
+    being_written.touch()
+    (project.folder / "data/raw/mine").mkdir(parents=True)
+
+    said = project.snakemake()
+    assert "data/waveforms/b: no stage makes it any more; moved to .scratch/removed/data/waveforms/b" in said
+    assert {path.name for path in waveforms.iterdir()} - {".snakemake_timestamp"} == {"a"}
+    assert being_written.exists()
+    assert (project.folder / ".scratch/removed/data/waveforms/b/shard.txt").exists()
+    assert (project.folder / "data/raw/mine").exists()
+    assert project.computed() == ["tables"]
+    assert project.agreed()
+    clone.snakemake()
+    records = [yaml.safe_load((one.folder / "dvc.lock").read_text())["stages"]["tables"] for one in (project, clone)]
+    assert records[0] == records[1]
+
+    project.run("git", "checkout", "-q", "--force", "HEAD")
+    project.snakemake()
+    assert project.computed() == []
+    assert (waveforms / "b/shard.txt").exists()
     assert project.agreed()
 
 
@@ -227,13 +258,15 @@ def code(tmp_path, monkeypatch):
     files = {
         "stages/one.py": "import typing\nfrom kmerl import a\nif typing.TYPE_CHECKING:\n    import kmerl.b\n",
         "kmerl/__init__.py": "",
-        "kmerl/a.py": '"""Doc."""\nfrom . import c\nTABLE = "tables"\nFILE = f"{TABLE}.json"\n',
+        "kmerl/a.py": '"""Doc."""\nfrom . import c\nTABLE = "tables/one.csv"\nFILE = f"{TABLE}.json"\n',
         "kmerl/b.py": "x = 1\n",
         "kmerl/c.py": 'x = "other.txt"\n',
         "kmerl/tables/one.csv": "1\n",
         "kmerl/other.txt": "1\n",
         "kmerl/some.json": "1\n",
         "kmerl/unread.csv": "1\n",
+        "kmerl/package/__init__.py": "",
+        "kmerl/package/other.txt": "1\n",
     }
     for name, text in files.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -249,8 +282,12 @@ def code(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("file", "text", "counts"),
     [
-        ("kmerl/a.py", '"""Other."""\nfrom . import c  # why\n\nTABLE = \'tables\'\nFILE = f"{TABLE}.json"\n', False),
-        ("kmerl/a.py", '"""Doc."""\nfrom . import c\nTABLE = "tables"\ny = 1\n', True),
+        (
+            "kmerl/a.py",
+            '"""Other."""\nfrom . import c  # why\n\nTABLE = \'tables/one.csv\'\nFILE = f"{TABLE}.json"\n',
+            False,
+        ),
+        ("kmerl/a.py", '"""Doc."""\nfrom . import c\nTABLE = "tables/one.csv"\ny = 1\n', True),
         ("kmerl/c.py", 'x = "other.txt", 2\n', True),
         ("kmerl/b.py", "x = 2\n", False),
         ("kmerl/__init__.py", "x = 1\n", True),
@@ -258,6 +295,7 @@ def code(tmp_path, monkeypatch):
         ("kmerl/other.txt", "2\n", True),
         ("kmerl/some.json", "2\n", True),
         ("kmerl/unread.csv", "2\n", False),
+        ("kmerl/package/other.txt", "2\n", False),
     ],
 )
 def test_a_fingerprint_changes_with_what_the_stage_uses_only(code, file, text, counts):

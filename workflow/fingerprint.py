@@ -5,18 +5,15 @@ comments, docstrings and layout. What is imported for type checkers only does no
 ``stages/__main__.py`` and ``kmerl/params.py``, which no stage imports: a new parameter of one stage leaves the others
 alone.
 
-A data file of the package (``kmerl/**/*.csv``, ``.txt``, ``.json``) counts for a module that names it in a string:
-the file or a folder around it, relative to the module's own folder (``Path(__file__).with_name("classes.csv")``; a
-field of an f-string, ``f"{task}.txt"``, stands for anything), or the package it lies in
-(``files("kmerl.archives")``). A file that ``dvc.yaml`` lists among a stage's dependencies is left out for that stage,
-as DVC compares it itself.
+A data file (``.csv``, ``.txt``, ``.json``) in a module's folder, or below it in a folder without modules, counts if the
+module's code holds the file's name or the end of an f-string with its suffix (``f"{task}.txt"``). A file that
+``dvc.yaml`` lists among a stage's dependencies is left out for that stage, as DVC compares it itself.
 """
 
 import ast
 import hashlib
 import sys
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -80,22 +77,11 @@ def imports(module: str, file: Path) -> Iterator[str]:
 
 
 def data_files(file: Path) -> set[Path]:
-    """The data files that a module names in its strings."""
-    nodes = list(ast.walk(parse(file)))
-    strings = {node.value for node in nodes if isinstance(node, ast.Constant)}
-    patterns = [
-        "".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in node.values)
-        for node in nodes
-        if isinstance(node, ast.JoinedStr)
-    ]
-    here = file.parent
-
-    def named(path: Path) -> bool:
-        names = [one.relative_to(here).as_posix() for one in (path, *path.parents) if here in one.parents]
-        filled = names and any(pattern.endswith(DATA) and fnmatchcase(names[0], pattern) for pattern in patterns)
-        return bool(filled) or not strings.isdisjoint([*names, ".".join(path.parent.parts)])
-
-    return {path for path in Path("kmerl").rglob("*") if path.suffix in DATA and named(path)}
+    """The data files near a module that it names, or may name with an f-string."""
+    code, here = ast.unparse(parse(file)), file.parent
+    folders = [here, *(path for path in here.rglob("*/") if path.is_dir() and not any(path.glob("*.py")))]
+    near = [path for folder in folders for path in folder.iterdir() if path.suffix in DATA]
+    return {path for path in near if path.name in code or f"}}{path.suffix}" in code}
 
 
 def files_of(module: str) -> set[Path]:
