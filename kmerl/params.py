@@ -14,6 +14,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from kmerl.archives.archive import ArchiveParams
+from kmerl.archives.registry import ARCHIVES
 from kmerl.archives.simulate.params import SimulateParams
 from kmerl.errors import UserError
 from kmerl.evaluation.params import ZeroshotParams
@@ -49,9 +50,19 @@ class Params(Section):
             raise ValueError(f"pretraining_archive {self.pretraining_archive!r} is not among archives")
         for name, changes in self.runs.items():
             try:
-                override(self.pretrain, changes)
+                run = override(self.pretrain, changes)
             except ValidationError as error:
                 raise ValueError(f"runs.{name}.{_first(error)}") from None
+            if run.model.tokens.length > self.preprocess.samples:
+                raise ValueError(
+                    f"run {name}: model.tokens.length {run.model.tokens.length} exceeds the "
+                    f"{self.preprocess.samples} samples of a record"
+                )
+        for name in {*self.archives, *self.simulated} - {*ARCHIVES}:
+            raise ValueError(f"archive {name!r} has no reader; the archives are {', '.join(ARCHIVES)}")
+        for name in self.simulated:
+            if name not in self.archives:
+                raise ValueError(f"simulated: {name!r} is not among archives; say there where it lies")
         for name in self.figures.compare:
             if name not in self.zeroshot.leads:
                 raise ValueError(f"figures.compare: {name!r} is no lead set of zeroshot.leads; name one of these")

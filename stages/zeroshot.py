@@ -8,7 +8,7 @@ import torch
 
 from kmerl.archives import classes
 from kmerl.artifacts import read_table, whole, write_table
-from kmerl.checkpoint import RunConfig, load_run
+from kmerl.checkpoint import RunConfig, check_store, load_run
 from kmerl.errors import UserError
 from kmerl.evaluation.schemas import AVERAGE, MACRO, PREDICTIONS, SCORES
 from kmerl.evaluation.zeroshot import predict, score
@@ -42,6 +42,7 @@ def main(params: Any, item: str) -> str:
         names = classes.class_names(task)
         queries[task] = dict(zip(names, vectors[list(names.values())], strict=True))
     store = WaveformStore(Path("data/waveforms") / ARCHIVE)
+    check_store(config, store)
     rows = np.flatnonzero(store.records["split"].is_in(params.zeroshot.splits).to_numpy()).tolist()
     if not rows:
         raise UserError(f"zeroshot.splits {params.zeroshot.splits}: {ARCHIVE} has no such record; name other splits")

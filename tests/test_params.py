@@ -43,6 +43,14 @@ def test_the_committed_parameters_are_complete_and_valid():
         ("pretraining_archive", "mimic", "pretraining_archive 'mimic' is not among archives"),
         ("figures.compare", ["II only"], "figures.compare: 'II only' is no lead set of zeroshot.leads"),
         ("preprocess.fs", 1, "preprocess.fs: .*50"),
+        ("pretrain.model.tokens.length", 6000, "run kmerl: model.tokens.length 6000 exceeds the 5000 samples"),
+        ("pretrain.loop.steps", 0, "pretrain.loop.steps: .*greater than or equal to 1"),
+        ("pretrain.optimizer.betas", [0.9, 1.0], "pretrain.optimizer.betas.1: .*less than 1"),
+        ("pretrain.optimizer.clip_norm", 0, "pretrain.optimizer.clip_norm: .*greater than 0"),
+        ("simulated", ["mimic"], "archive 'mimic' has no reader; the archives are mimic_iv_ecg"),
+        ("zeroshot.splits", ["test", "vlaid"], "zeroshot.splits.1: .*'train', 'valid' or 'test'.*'vlaid'"),
+        ("zeroshot.leads", {"none": []}, "zeroshot.leads: 'none' names no lead"),
+        ("zeroshot.leads", {"twice": ["I", "i"]}, "zeroshot.leads: lead I is asked twice"),
     ],
 )
 def test_a_wrong_parameter_is_named_in_one_line(values, dotted, value, message):

@@ -57,7 +57,7 @@ class TextEncoder(nn.Module):
             raise UserError(f"text.encoder: {params.encoder!r} cannot be loaded ({reason}); give a folder") from None
         self.encoder.requires_grad_(False)
         if trainable_layers:
-            layers = getattr(getattr(self.encoder, "encoder", None), "layer", ())
+            layers: Any = getattr(getattr(self.encoder, "encoder", None), "layer", ())
             if trainable_layers > len(layers):
                 raise UserError(f"pretrain.text_layers: {params.encoder!r} has {len(layers)} BERT layers; lower it")
             layers[-trainable_layers:].requires_grad_(True)
