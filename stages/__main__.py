@@ -24,6 +24,9 @@ PARAMS = Path("params.yaml")
 DAG = Path("dvc.yaml")
 ERROR = "error: "  # before a message, so that it is told from progress
 
+# threads that wait for one another soon let go of the core: on a busy machine they would else take turns at waiting
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
 
 def declared(stage: str, item: str | None, dag: dict[str, Any]) -> list[str]:
     """The dotted parameter names that ``dvc.yaml`` lists for a stage (its code fingerprint left out)."""

@@ -76,7 +76,7 @@ def test_an_encoder_that_is_not_there_is_named_in_one_line(source, message):
 
 
 def test_asking_more_layers_to_learn_than_there_are_is_refused():
-    with pytest.raises(UserError, match="pretrain.text_layers: .* has 6 BERT layers"):
+    with pytest.raises(UserError, match=r"pretrain.text_layers: .* has 6 BERT layers"):
         TextEncoder(text_params(), trainable_layers=7)
 
 
