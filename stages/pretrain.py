@@ -42,7 +42,6 @@ def train(params: Any, item: str, run: PretrainParams) -> str:
     """Train in this process (one of several, if torchrun started it) and write the run's folder from the first."""
     torch.set_num_threads(run.loop.threads)
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a safeguard for debugging that costs time
     seed = seed_of(params.seed, "pretrain", item)
     store = WaveformStore(Path("data/waveforms") / params.pretraining_archive)
     reports, queries = Embeddings.load(EMBEDDINGS / "reports"), Embeddings.load(EMBEDDINGS / "vocabulary")
