@@ -73,7 +73,8 @@ def _first(error: ValidationError) -> str:
     """The first problem of a validation, as `dotted.name: what is wrong`."""
     # a value given as a mapping was not meant as one of the names that would do as well
     problems = [p for p in error.errors() if not (p["type"] == "literal_error" and isinstance(p["input"], dict))]
-    problem = (problems or error.errors())[0]
+    # a misspelt parameter is also a missing one; its own spelling tells more
+    problem = min(problems or error.errors(), key=lambda p: p["type"] != "extra_forbidden")
     # of alternatives pydantic names the one it tried: literal[...] or a class
     name = ".".join(str(part) for part in problem["loc"] if not str(part).startswith(("literal[", "Shape")))
     message = problem["msg"].removeprefix("Value error, ")

@@ -52,7 +52,9 @@ class Project:
 
     def stale(self) -> set[str]:
         """The stages that DVC finds changed by themselves."""
-        return set(json.loads(self.run("dvc", "status", "--json", "--quiet").stdout or "{}"))
+        said = self.run("dvc", "status", "--json").stdout.splitlines()
+        (found,) = (line for line in said if line.startswith("{"))
+        return set(json.loads(found))
 
     def agreed(self) -> bool:
         """Whether both engines find nothing to do."""
