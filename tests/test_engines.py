@@ -1,5 +1,6 @@
 """The two engines agree: on a toy pipeline, run by the real bridge and rules, and on the real one."""
 
+import ctypes
 import os
 import re
 import shutil
@@ -136,7 +137,19 @@ def test_t5_what_a_removed_stage_or_a_killed_run_left_does_not_count(project, fr
     assert project.agreed()
 
 
-def test_t7_a_killed_run_needs_no_unlocking_and_keeps_finished_stages(project):
+@pytest.fixture
+def no_reaper():
+    """Nobody waits for orphans, as in a container without an init: killed processes stay as zombies."""
+    set_child_subreaper = 36
+    linux = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+    if linux is not None:
+        assert linux.prctl(set_child_subreaper, 1, 0, 0, 0) == 0
+    yield
+    if linux is not None:
+        linux.prctl(set_child_subreaper, 0, 0, 0, 0)
+
+
+def test_t7_a_killed_run_needs_no_unlocking_and_keeps_finished_stages(project, no_reaper):
     project.replace("params.yaml", "factor: 2", "factor: 4")
     project.replace("params.yaml", "pause: 0 ", "pause: 60 ")
     paths = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

@@ -4,14 +4,19 @@ Some stages read a whole folder of others' outputs, ``data/runs`` for one. The o
 ``params.yaml`` would still count for them there. They are moved, not deleted: DVC's cache may not have them.
 """
 
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 from kmerl.artifacts import remove
 
 ASIDE = Path(".scratch/removed")
+LOCKS = Path(".dvc/tmp/rwlock")
 
 
 def clear_away(made: Iterable[str], read: Iterable[str]) -> None:
@@ -31,6 +36,7 @@ def clear_away(made: Iterable[str], read: Iterable[str]) -> None:
     for path in unfinished(outputs):
         remove(path)
         print(f"{path}: left by a killed run; deleted", flush=True)
+    release_locks(LOCKS)
 
 
 def unmade(outputs: set[Path], read: set[Path]) -> Iterator[Path]:
@@ -50,12 +56,45 @@ def unfinished(outputs: set[Path]) -> Iterator[Path]:
                 yield path
 
 
-def running(process: int) -> bool:
-    """Whether there is a process of this number."""
+def release_locks(path: Path) -> None:
+    """Take killed processes out of DVC's list of who reads and writes what.
+
+    DVC does so only if no process has the number. In a container a killed process often stays as a zombie, because
+    nobody waits for it, and after a restart another program soon has the number.
+    """
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        locks: dict[str, dict[str, Any]] = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):  # no locks, or DVC is writing them at this moment
+        return
+    write, read = locks.get("write", {}), locks.get("read", {})
+    live = {file: [holder for holder in holders if _holds(holder)] for file, holders in read.items()}
+    kept = {
+        "write": {file: holder for file, holder in write.items() if _holds(holder)},
+        "read": {file: holders for file, holders in live.items() if holders},
+    }
+    if kept != {"write": write, "read": read}:
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        temporary.write_text(json.dumps(kept), "utf-8")
+        temporary.replace(path)
+
+
+def _holds(holder: dict[str, Any]) -> bool:
+    """Whether the process that DVC noted as the holder of a lock is there and is still one of an engine."""
+    number = int(holder["pid"])
+    try:
+        command = " ".join(psutil.Process(number).cmdline())
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:  # someone else's
+    except psutil.AccessDenied:  # someone else's
         return True
-    return True
+    return running(number) and ("dvc" in command or "snakemake" in command)
+
+
+def running(process: int) -> bool:
+    """Whether there is a process of this number that has not ended."""
+    try:
+        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:  # someone else's
+        return True
