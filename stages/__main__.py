@@ -12,6 +12,7 @@ import platform
 import resource
 import sys
 import time
+from functools import reduce
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -42,8 +43,8 @@ def check_item(stage: str, item: str | None, dag: dict[str, Any], params: Any) -
         UserError: it is not so; the message names the items.
     """
     items = dag["stages"][stage].get("foreach")
-    if isinstance(items, str):  # ${name} of a parameter
-        items = getattr(params, items.strip("${}"))
+    if isinstance(items, str):  # ${dotted.name} of a parameter
+        items = reduce(getattr, items.strip("${}").split("."), params)
     if items is None:
         if item is not None:
             raise UserError(f"{stage} is one stage, not one of several; leave {item!r} out")

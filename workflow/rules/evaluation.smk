@@ -1,4 +1,4 @@
-# Scores, tables and figures.
+# Scores: zero-shot, with partial leads, linear probes.
 
 
 rule zeroshot:
@@ -18,35 +18,69 @@ rule zeroshot:
         "python -m workflow.run zeroshot@{wildcards.item} {log}"
 
 
-rule tables:
+rule partial_leads:
     input:
-        pipeline.inputs("tables"),
+        pipeline.inputs("partial_leads"),
     output:
-        pipeline.outputs("tables"),
+        pipeline.outputs("partial_leads"),
     log:
-        "logs/tables.log",
+        "logs/partial_leads@{item}.log",
     benchmark:
-        "logs/tables.tsv"
-    threads: 1
+        "logs/partial_leads@{item}.tsv"
+    threads: 2
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=3500,
+        runtime=480,
     shell:
-        "python -m workflow.run tables {log}"
+        "python -m workflow.run partial_leads@{wildcards.item} {log}"
 
 
-rule figures:
+rule embed_ecg:
     input:
-        pipeline.inputs("figures"),
+        pipeline.inputs("embed_ecg"),
     output:
-        pipeline.outputs("figures"),
+        pipeline.outputs("embed_ecg"),
     log:
-        "logs/figures.log",
+        "logs/embed_ecg@{item}.log",
     benchmark:
-        "logs/figures.tsv"
-    threads: 1
+        "logs/embed_ecg@{item}.tsv"
+    threads: 2
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=3500,
+        runtime=480,
     shell:
-        "python -m workflow.run figures {log}"
+        "python -m workflow.run embed_ecg@{wildcards.item} {log}"
+
+
+rule random_convolutions:
+    input:
+        pipeline.inputs("random_convolutions"),
+    output:
+        pipeline.outputs("random_convolutions"),
+    log:
+        "logs/random_convolutions.log",
+    benchmark:
+        "logs/random_convolutions.tsv"
+    threads: 2
+    resources:
+        mem_mb=3500,
+        runtime=480,
+    shell:
+        "python -m workflow.run random_convolutions {log}"
+
+
+rule linear_probe:
+    input:
+        pipeline.inputs("linear_probe"),
+    output:
+        pipeline.outputs("linear_probe"),
+    log:
+        "logs/linear_probe@{item}.log",
+    benchmark:
+        "logs/linear_probe@{item}.tsv"
+    threads: 2
+    resources:
+        mem_mb=3000,
+        runtime=240,
+    shell:
+        "python -m workflow.run linear_probe@{wildcards.item} {log}"
