@@ -4,6 +4,7 @@ Leads are always selected by name: archives differ in order (MIMIC-IV-ECG stores
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache
 
@@ -19,8 +20,10 @@ PARTIAL_ORDER: tuple[str, ...] = ("I", "II", "III", "aVF", "aVR", "aVL", "V1", "
 """The order in which the paper adds leads (App. D.3)."""
 
 _CANONICAL = {name.lower(): name for name in LEADS}
-_PREFIX = re.compile(r"^(?:(?:mdc_ecg_lead|ecg|lead)[\s_.:]*)*")
-_INNER_BLANK = re.compile(r"^(a?[vc])[\s_.\-]+(?=[rlf1-6]$)")
+_PREFIX = re.compile(r"^(?:(?:mdc_ecg_lead|ecg|lead|ableitung)(?:-(?! )|[\s_.:]*))*")
+_SUFFIX = re.compile(r"[\s_-]+lead$")
+_NUMBERED = re.compile(r"^(?:ecg[\s_.:-]*)?lead[\s_.:-]?([123])$")  # a bare number may be a channel's
+_INNER_BLANK = re.compile(r"^(a?[vc])[\s_.\-]+(?=[rlf1-6]$)|^(d)[\s_.\-]+(?=i{1,3}$|[123]$)")
 _ALIASES = {
     **dict.fromkeys(("di", "d1", "l1"), "I"),
     **dict.fromkeys(("dii", "d2", "l2"), "II"),
@@ -32,15 +35,18 @@ _ALIASES = {
 
 @cache
 def canonical(name: str) -> str:
-    """The name of a lead as this project writes it, from any usual spelling (``AVR``, ``lead ii``, ``v1``).
+    """The name of a lead as this project writes it, from any usual spelling (``AVR``, ``lead ii``, ``DI``, ``v1``).
 
     Raises:
-        UserError: no such lead among the twelve, or an inverted one (``-aVR``).
+        UserError: no such lead among the twelve (a modified one such as ``MLII`` is another), or an inverted one
+            (``-aVR``).
     """
-    key = name.strip().lower()
+    key = unicodedata.normalize("NFKC", name).strip().lower()  # Roman numerals and subscripts have their own signs
     if key.startswith(("-", "\u2212")):
         raise UserError(f"lead {name!r} is inverted; change its sign and its name")
-    key = _INNER_BLANK.sub(r"\1", _PREFIX.sub("", key).strip(" _.:"))  # "ECG lead V 1"; "I II" is no lead
+    key = _NUMBERED.sub(r"d\1", key)
+    key = _SUFFIX.sub("", _PREFIX.sub("", key).strip(" _.:"))
+    key = _INNER_BLANK.sub(r"\1\2", key)  # "ECG lead V 1"; "I II" is no lead
     lead = _CANONICAL.get(key) or _ALIASES.get(key)
     if lead is None:
         raise UserError(f"lead {name!r} is not one of {', '.join(LEADS)}; rename it or leave it out")

@@ -104,9 +104,35 @@ class WaveformStore:
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder)
-        self.records: pl.DataFrame = read_table(self.folder / _INDEX, RECORDS)
-        metadata = read_metadata(self.folder / _INDEX)
+        index = Path(folder) / _INDEX
+        self._index(Path(folder), read_table(index, RECORDS), read_metadata(index))
+
+    @classmethod
+    def in_memory(cls, waveforms: Sequence[Waveform], fs: int, archive: str = "memory") -> "WaveformStore":
+        """A store of one shard that is on no disk, its records named "0", "1", ...: for records fresh from a file.
+
+        Args:
+            waveforms: at least one, all of one length.
+            fs: their sampling rate, Hz.
+            archive: what the store calls itself.
+        """
+        rows = [
+            {name: getattr(one, name) for name in RECORDS.names if hasattr(one, name)}
+            | {"record_id": str(row), "patient_id": None, "split": "test", "shard": 0, "row": row}
+            for row, one in enumerate(waveforms)
+        ]
+        records = pl.from_arrow(pa.Table.from_pylist(rows, schema=RECORDS))
+        assert isinstance(records, pl.DataFrame)
+        samples = np.stack([one.samples for one in waveforms])
+        store = cls.__new__(cls)
+        metadata = {"archive": archive, "origin": "recorded", "fs": fs, "samples": samples.shape[2]}
+        store._index(Path(archive), records, metadata)
+        store._shards[0] = samples
+        return store
+
+    def _index(self, folder: Path, records: pl.DataFrame, metadata: Mapping[str, Any]) -> None:
+        """Take over the index and what it says of the whole store."""
+        self.folder, self.records = folder, records
         self.archive: str = metadata["archive"]
         self.origin: str = metadata["origin"]
         self.fs: int = metadata["fs"]

@@ -11,7 +11,9 @@ some_leads = st.lists(st.sampled_from(LEADS), unique=True)
 
 @given(
     st.sampled_from(LEADS),
-    st.sampled_from(["{}", "lead {}", "ECG Lead {}", "MDC_ECG_LEAD_{}", " {} ", "lead_{}", "{}:"]),
+    st.sampled_from(
+        ["{}", "lead {}", "ECG Lead {}", "MDC_ECG_LEAD_{}", " {} ", "lead_{}", "{}:", "Lead-{}", "{} lead"]
+    ),
     st.sampled_from([str.lower, str.upper, str]),
 )
 def test_usual_spellings_name_the_same_lead(lead, pattern, case):
@@ -19,10 +21,43 @@ def test_usual_spellings_name_the_same_lead(lead, pattern, case):
 
 
 def test_a_blank_before_the_place_is_no_other_lead():
-    assert [canonical(name) for name in ("V 1", "aV-R", "C_3", "V5")] == ["V1", "aVR", "V3", "V5"]
+    assert [canonical(name) for name in ("V 1", "aV-R", "C_3", "V5", "D-II")] == ["V1", "aVR", "V3", "V5", "II"]
 
 
-@pytest.mark.parametrize("name", ["MLII", "V7", "", "X", "-aVR", "\u2212aVR", "I II", "I-II", "Resp", "aV"])
+@pytest.mark.parametrize(
+    ("name", "lead"),
+    [
+        ("DI", "I"), ("d2", "II"), ("DIII", "III"), ("Lead 1", "I"), ("lead3", "III"), ("ECG lead 2", "II"),
+        ("\u2160", "I"), ("\u2162", "III"), ("V\u2084", "V4"), ("avf", "aVF"), ("VF", "aVF"), ("C6", "V6"),
+        ("MDC_ECG_LEAD_AVL", "aVL"),
+    ],
+)  # fmt: skip
+def test_other_names_in_use_name_the_same_lead(name, lead):
+    assert canonical(name) == lead
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MLII",
+        "MCL1",
+        "CM5",
+        "V7",
+        "V4R",
+        "",
+        "X",
+        "1",
+        "ECG 1",
+        "ecg2",
+        "-aVR",
+        "\u2212aVR",
+        "lead -I",
+        "I II",
+        "I-II",
+        "Resp",
+        "aV",
+    ],
+)
 def test_other_signals_and_inverted_leads_are_refused(name):
     with pytest.raises(UserError):
         canonical(name)
