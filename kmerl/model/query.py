@@ -1,5 +1,8 @@
 """The cardiac query network F_CQ: class names as queries, ECG tokens as keys and values (section 2.5)."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 
 from kmerl.model.layers import Attention, FeedForward
@@ -19,10 +22,11 @@ class QueryLayer(nn.Module):
         self.norm_feed_forward = nn.LayerNorm(width)
         self.feed_forward = FeedForward(width, params.feed_forward, dropout)
 
-    def forward(self, queries: Tensor, tokens: Tensor) -> Tensor:
-        """Queries (B or 1, Q, W), tokens (B, n, W) -> (B, Q, W)."""
+    def forward(self, queries: Tensor, tokens: Tensor, sizes: Sequence[int]) -> Tensor:
+        """Queries (B or 1, Q, W), tokens (B, n, W) -> (B, Q, W); queries see those of their own list."""
         if self.self_attention is not None and self.norm_self is not None:
-            queries = queries + self.self_attention(self.norm_self(queries))
+            lists = self.norm_self(queries).split(list(sizes), dim=1)
+            queries = queries + torch.cat([self.self_attention(one) for one in lists], dim=1)
         queries = queries + self.cross_attention(self.norm_cross(queries), tokens)
         out: Tensor = queries + self.feed_forward(self.norm_feed_forward(queries))
         return out
@@ -46,11 +50,15 @@ class QueryNetwork(nn.Module):
         self.norm = nn.LayerNorm(params.width)
         self.classify = nn.Linear(params.width, 1)
 
-    def forward(self, tokens: Tensor, queries: Tensor) -> Tensor:
-        """Tokens (B, n, D), queries (Q, text width) -> logits (B, Q)."""
+    def forward(self, tokens: Tensor, queries: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
+        """Tokens (B, n, D), queries (Q, text width) -> logits (B, Q).
+
+        ``sizes`` divides the queries into lists of so many, which do not see one another: the answers are those to
+        each list alone, but the tokens are projected once for all of them.
+        """
         keys = self.norm_ecg(self.from_ecg(tokens))
         x = self.from_text(queries).unsqueeze(0)  # (1, Q, W): the same for the whole batch until it sees the ECG
         for layer in self.layers:
-            x = layer(x, keys)
+            x = layer(x, keys, sizes or [len(queries)])
         logits: Tensor = self.classify(self.norm(x)).squeeze(-1)
         return logits
