@@ -150,7 +150,7 @@ def read_recording(header_path: Path) -> Recording:
         samples=samples,
         gain=np.array([s.gain for s in signals]),
         baseline=np.array([s.baseline for s in signals], np.float64),
-        unit=np.array([_unit(s.unit) for s in signals]),
+        unit=np.array([millivolts_in(s.unit) for s in signals]),
     )
 
 
@@ -222,7 +222,7 @@ def _read_with_wfdb(header_path: Path, header: Header) -> Recording:
         samples=np.stack([samples for samples, _, _ in parts]),
         gain=np.array([gain for _, gain, _ in parts]),
         baseline=np.array([baseline for _, _, baseline in parts]),
-        unit=np.array([_unit(unit) for unit in units]),
+        unit=np.array([millivolts_in(unit) for unit in units]),
     )
 
 
@@ -261,7 +261,7 @@ def _count(text: str, what: str) -> int:
     return int(text)
 
 
-def _unit(name: str) -> float:
+def millivolts_in(name: str) -> float:
     """Millivolts in one unit."""
     try:
         return _UNITS[str(name).lower()]
