@@ -10,7 +10,7 @@ from kmerl.randomness import generator
 
 Floats = NDArray[np.float64]
 Weights = NDArray[np.uint16]
-_AT_ONCE = 1_000_000  # weights turned to floating point at a time: bounds memory on large test sets
+_AT_ONCE = 1_000_000  # weights at work on at a time: they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -41,27 +41,36 @@ def auc(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> Floats:
 
 
 def weighted_auc(scores: NDArray[np.floating], labels: NDArray[np.bool_], weights: Weights | Floats) -> Floats:
-    """AUC of one class under many weightings of its records.
+    """AUC of one class under many weightings of its records; ties count half.
 
     Args:
         scores: (n,).
         labels: (n,).
-        weights: (R, n), how often each record counts in each of R resamples.
+        weights: (R, n), how often each record counts in each of R resamples; whole numbers.
 
     Returns:
         (R,), NaN where a resample has only one kind.
     """
-    order = np.argsort(scores, kind="stable")
-    ordered = weights[:, order].astype(np.float64)
-    positive = np.where(labels[order], ordered, 0.0)
-    negative = ordered - positive
-    starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) > 0])  # first record of each run of ties
-    tied_positive = np.add.reduceat(positive, starts, axis=1)
-    tied_negative = np.add.reduceat(negative, starts, axis=1)
-    below = np.cumsum(tied_negative, axis=1) - tied_negative
-    wins = (tied_positive * (below + tied_negative / 2)).sum(1)
+    return _areas(scores, labels, _by_record(weights))
+
+
+def _by_record(weights: Weights | Floats) -> NDArray[np.float32]:
+    """(R, n) -> (n, R): a record's weights lie together. Whole numbers below 2**24 are exact in float32."""
+    return np.ascontiguousarray(weights.T, dtype=np.float32)
+
+
+def _areas(scores: NDArray[np.floating], labels: NDArray[np.bool_], weights: NDArray[np.float32]) -> Floats:
+    """(R,) AUC of one class for weights (n, R): the weight of the negatives below each positive, summed."""
+    positive, negative = np.flatnonzero(labels), np.flatnonzero(~labels)
+    negative = negative[np.argsort(scores[negative], kind="stable")]
+    below = np.zeros((len(negative) + 1, weights.shape[1]), np.float32)  # weight of the first k negatives
+    np.cumsum(weights[negative], axis=0, out=below[1:])
+    ordered, own = scores[negative], weights[positive]
+    won = below[np.searchsorted(ordered, scores[positive], "left")]
+    won += below[np.searchsorted(ordered, scores[positive], "right")]  # twice, so that ties stay whole numbers
+    won *= own
     with np.errstate(invalid="ignore", divide="ignore"):
-        area: Floats = wins / (positive.sum(1) * negative.sum(1))
+        area: Floats = won.sum(0, dtype=np.float64) / (2 * own.sum(0, dtype=np.float64) * below[-1])
     return area
 
 
@@ -84,12 +93,16 @@ def resample(groups: NDArray[np.str_], repeats: int, rng: np.random.Generator) -
 
 
 def bootstrap_auc(scores: NDArray[np.floating], labels: NDArray[np.bool_], weights: Weights) -> Floats:
-    """(R, C) AUC of every class in every resample; the resamples are the same for all classes."""
-    parts = np.array_split(weights, -(-weights.size // _AT_ONCE))
-    classes = range(scores.shape[1])
-    return np.concatenate(
-        [np.stack([weighted_auc(scores[:, c], labels[:, c], part) for c in classes], axis=1) for part in parts]
-    )
+    """(R, C) AUC of every class in every resample; the resamples are the same for all classes.
+
+    Args:
+        scores: (n, C).
+        labels: (n, C).
+        weights: (R, n) from :func:`resample`.
+    """
+    parts = [_by_record(part) for part in np.array_split(weights, max(1, -(-weights.size // _AT_ONCE)))]
+    areas = [[_areas(scores[:, c], labels[:, c], part) for part in parts] for c in range(scores.shape[1])]
+    return np.stack([np.concatenate(area) for area in areas], axis=1)
 
 
 def interval(value: float, resampled: Floats, confidence: float) -> Estimate:
