@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 from tqdm import tqdm
 
-from kmerl.archives.archive import Archive, RecordEntry, Rejected
+from kmerl.archives.archive import Archive, RecordEntry, Rejected, SplitParams
+from kmerl.archives.recordings import read_file
 from kmerl.archives.tables import REJECTED, STATEMENTS, TARGETS
-from kmerl.archives.wfdb_format import RecordError, read_recording
+from kmerl.archives.wfdb_format import RecordError
 from kmerl.artifacts import table_writer
 from kmerl.errors import UserError
 from kmerl.randomness import seed_of
@@ -24,27 +25,10 @@ from kmerl.section import Section
 from kmerl.waveforms import StoreWriter, store_writer
 
 
-class SplitParams(Section):
-    """How an archive without an official split is divided."""
-
-    unit: Literal["patient", "record"] = Field(
-        description="what is drawn: a patient with all records, or a record (as in MERL, which leaks patients)"
-    )
-    valid_share: float = Field(ge=0, lt=1, description="share of the units in valid")
-    test_share: float = Field(ge=0, lt=1, description="share of the units in test")
-
-    @model_validator(mode="after")
-    def _leave_some_to_train(self) -> "SplitParams":
-        if self.valid_share + self.test_share >= 1:
-            raise ValueError("valid_share + test_share leaves nothing to train")
-        return self
-
-
 class PreprocessParams(WaveformParams):
     """The section ``preprocess``."""
 
     shard_records: int = Field(ge=1, le=65536, description="records per shard, and in memory while writing")
-    split: SplitParams
 
 
 @dataclass(frozen=True)
@@ -73,8 +57,18 @@ class Summary:
         )
 
 
+Split = Literal["train", "valid", "test"]
+SplitRule = Literal["official"] | SplitParams
+
+
 def preprocess(
-    archive: Archive, name: str, origin: str, params: PreprocessParams, seed: int, outputs: Outputs
+    archive: Archive,
+    name: str,
+    origin: str,
+    params: PreprocessParams,
+    split: SplitRule,
+    seed: int,
+    outputs: Outputs,
 ) -> Summary:
     """Write an archive's waveform store, statements, targets and rejected records.
 
@@ -83,14 +77,24 @@ def preprocess(
         name: of the archive.
         origin: ``simulated`` or ``recorded``.
         params: the section ``preprocess``.
-        seed: of the split.
+        split: the parameter ``archives.NAME.split``.
+        seed: of a drawn split.
         outputs: files to write.
 
     Raises:
-        UserError: a table of the archive is unusable, or no record at all could be used.
+        UserError: the archive has no official split although that is wanted, a table of the archive is unusable, or no record at all could be used.
     """
+    if split == "official" and not archive.official_split:
+        raise UserError(
+            f"archives.{name}.split: {name} has no official split; "
+            "write {unit: patient, valid_share: 0.1, test_share: 0.2}, or other shares"
+        )
     metadata = {"archive": name, "origin": origin}
     summary = Summary()
+
+    def choose(entry: RecordEntry) -> Split:
+        return split_of(entry, name, split, seed)
+
     with ExitStack() as stack:
         store = stack.enter_context(
             store_writer(outputs.waveforms, name, origin, params.fs, params.samples, params.shard_records)
@@ -100,7 +104,7 @@ def preprocess(
         rejected = stack.enter_context(table_writer(outputs.rejected, REJECTED, metadata))
         failure = "its tables are empty"
         for entry in tqdm(archive.records(), desc=f"preprocess {name}", unit="record", disable=None):
-            result = entry if isinstance(entry, Rejected) else _keep(entry, store, params, seed, name, summary)
+            result = entry if isinstance(entry, Rejected) else _keep(entry, store, params, choose, summary)
             if isinstance(result, Rejected):
                 rejected({"record_id": result.record_id, "reason": result.reason, "detail": result.detail})
                 summary.rejected[result.reason] += 1
@@ -112,7 +116,18 @@ def preprocess(
     return summary
 
 
-def draw_split(seed: int, archive: str, unit: str, params: SplitParams) -> Literal["train", "valid", "test"]:
+def split_of(entry: RecordEntry, archive: str, rule: SplitRule, seed: int) -> Split:
+    """The official split of a record, or the drawn one of its patient (or of itself)."""
+    if isinstance(rule, SplitParams):
+        by_patient = rule.unit == "patient" and entry.patient_id is not None
+        unit = f"patient {entry.patient_id}" if by_patient else f"record {entry.record_id}"
+        return draw_split(seed, archive, unit, rule)
+    if entry.split is None:
+        raise ValueError(f"record {entry.record_id} of {archive} has no official split")  # the reader's mistake
+    return entry.split
+
+
+def draw_split(seed: int, archive: str, unit: str, params: SplitParams) -> Split:
     """The split of a patient (or record), which depends on nothing but the seed and its name."""
     share = seed_of(seed, "split", archive, unit) / 2**63
     if share < params.test_share:
@@ -121,16 +136,18 @@ def draw_split(seed: int, archive: str, unit: str, params: SplitParams) -> Liter
 
 
 def _keep(
-    entry: RecordEntry, store: StoreWriter, params: PreprocessParams, seed: int, name: str, summary: Summary
+    entry: RecordEntry,
+    store: StoreWriter,
+    params: PreprocessParams,
+    choose: Callable[[RecordEntry], Split],
+    summary: Summary,
 ) -> Rejected | None:
     """Put one record into the store; what stands against it, if anything does."""
     try:
-        waveform = prepare(read_recording(entry.header), params)
+        waveform = prepare(read_file(entry.file), params)
     except RecordError as error:
         return Rejected(entry.record_id, error.reason, str(error))
-    by_patient = params.split.unit == "patient" and entry.patient_id is not None
-    unit = f"patient {entry.patient_id}" if by_patient else f"record {entry.record_id}"
-    split = entry.split or draw_split(seed, name, unit, params.split)
+    split = choose(entry)
     waveform = replace(waveform, flags=tuple(sorted({*waveform.flags, *entry.flags})))
     store.append(waveform, entry.record_id, entry.patient_id, split)
     summary.kept[split] += 1

@@ -11,11 +11,12 @@ from kmerl.preprocessing import Outputs, preprocess
 def main(params: Any, item: str) -> str:
     """Write ``data/{waveforms,statements,targets,rejected}`` of ITEM."""
     origin = read_metadata(f"data/manifests/{item}.parquet")["origin"]
-    archive = open_archive(item, Path(getattr(params.archives, item).folder))
+    given = getattr(params.archives, item)
+    archive = open_archive(item, Path(given.folder))
     outputs = Outputs(
         waveforms=Path(f"data/waveforms/{item}"),
         statements=Path(f"data/statements/{item}.parquet"),
         targets=Path(f"data/targets/{item}.parquet"),
         rejected=Path(f"data/rejected/{item}.parquet"),
     )
-    return str(preprocess(archive, item, origin, params.preprocess, params.seed, outputs))
+    return str(preprocess(archive, item, origin, params.preprocess, given.split, params.seed, outputs))

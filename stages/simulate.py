@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from kmerl.archives.simulate import mimic_iv_ecg, ptb_xl
+from kmerl.archives.simulate import cpsc2018, csn, mimic_iv_ecg, ptb_xl
 from kmerl.archives.simulate.population import TRUTH
 from kmerl.artifacts import whole, write_table
 from kmerl.errors import UserError
@@ -14,6 +14,8 @@ from kmerl.errors import UserError
 WRITERS: dict[str, Callable[..., tuple[list[dict[str, Any]], dict[str, int]]]] = {
     "mimic_iv_ecg": mimic_iv_ecg.write,
     "ptb_xl": ptb_xl.write,
+    "cpsc2018": cpsc2018.write,
+    "csn": csn.write,
 }
 
 

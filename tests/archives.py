@@ -7,17 +7,21 @@ from pathlib import Path
 import numpy as np
 import wfdb
 from numpy.typing import NDArray
+from scipy.io import savemat
 
+from kmerl.archives.archive import SplitParams
+from kmerl.archives.classes import class_names
 from kmerl.leads import LEADS
 from kmerl.preprocessing import Outputs, PreprocessParams
 
+SPLIT = SplitParams(unit="patient", valid_share=0.3, test_share=0.2)
 MIMIC_ORDER = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 
 
 def params(**changes: object) -> PreprocessParams:
     values = {
         "fs": 500, "seconds": 10, "min_seconds": 5, "min_leads": 6, "max_nan_share": 0.1, "derive_limb_leads": False,
-        "shard_records": 3, "split": {"unit": "patient", "valid_share": 0.3, "test_share": 0.2},
+        "shard_records": 3,
     }  # fmt: skip
     return PreprocessParams.model_validate({**values, **changes})
 
@@ -112,3 +116,37 @@ def ptb_xl_tables(folder: Path, rows: Sequence[tuple[str, str, int, str]]) -> No
         for ecg_id, patient, fold, codes in rows
     ]  # fmt: skip
     write_csv(folder / "ptbxl_database.csv", database)
+
+
+def write_cpsc2018(folder: Path, labels: Mapping[str, str], **signals: NDArray[np.float64]) -> None:
+    """CPSC2018's original layout for record -> labels ("5,7"); a record may have its own signals (12, n) in mV."""
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = ("First_label", "Second_label", "Third_label")
+    rows = []
+    for record, given in labels.items():
+        cells = [*given.split(","), "", ""][:3]
+        rows.append({"Recording": record, **dict(zip(columns, cells, strict=True))})
+        data = signals.get(record, noise(len(record)).T / 1000)
+        savemat(folder / f"{record}.mat", {"ECG": {"sex": "Male", "age": 50, "data": data}}, do_compression=True)
+    write_csv(folder / "REFERENCE.csv", rows)
+
+
+def csn_codes() -> dict[str, str]:
+    """Acronym -> a made-up SNOMED CT code, for each class of CSN, and for SB, which is none."""
+    return {acronym: str(1000 + i) for i, acronym in enumerate([*class_names("csn"), "SB"])}
+
+
+def write_csn(folder: Path, dx: Mapping[str, str | None], header: str = "Acronym Name,Full Name,Snomed_CT") -> None:
+    """CSN's layout for record -> codes ("1,2"; None: no such line), all in one folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [header, *(f"{acronym},some name,{code}" for acronym, code in csn_codes().items())]
+    (folder / "ConditionNames_SNOMED-CT.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    for number, (record, codes) in enumerate(dx.items()):
+        path = folder / "WFDBRecords/01/010" / record
+        write_record(path, noise(number), gain=1000.0)
+        data = path.with_suffix(".dat")
+        path.with_suffix(".mat").write_bytes(b"\0" * 24 + data.read_bytes())
+        data.unlink()
+        text = path.with_suffix(".hea").read_text().replace(f"{record}.dat 16 ", f"{record}.mat 16x1+24 ")
+        text += "#Age: 59\n" + ("" if codes is None else f"#Dx: {codes}\n")
+        path.with_suffix(".hea").write_text(text)

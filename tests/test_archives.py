@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from kmerl.archives.archive import ArchiveParams, RecordEntry, Rejected
-from kmerl.archives.classes import class_names, tasks
+from kmerl.archives.classes import archive_of, class_names, tasks
 from kmerl.archives.manifest import MANIFEST, list_files
 from kmerl.archives.ptb_xl import PtbXl
 from kmerl.archives.registry import open_archive
@@ -18,7 +18,7 @@ from kmerl.preprocessing import draw_split, preprocess
 from kmerl.waveforms import WaveformStore
 from stages import preprocess as preprocess_stage
 from stages import register as register_stage
-from tests.archives import noise, outputs, params, ptb_xl_tables, write_mimic, write_record
+from tests.archives import SPLIT, noise, outputs, params, ptb_xl_tables, write_mimic, write_record
 
 STUDIES = {
     "11": ("7", ["Sinus rhythm", "", "  Normal ECG "]),
@@ -28,9 +28,9 @@ STUDIES = {
 }
 
 
-def run(archive, folder, out, seed=1, **changes):
+def run(archive, folder, out, seed=1, split=SPLIT, **changes):
     made = outputs(out)
-    return preprocess(open_archive(archive, folder), archive, "recorded", params(**changes), seed, made), made
+    return preprocess(open_archive(archive, folder), archive, "recorded", params(**changes), split, seed, made), made
 
 
 def test_mimic_statements_are_joined_by_study_and_not_by_row(tmp_path):
@@ -102,11 +102,10 @@ def test_patients_are_never_divided_between_splits(tmp_path):
 
 
 def test_a_split_has_about_its_share_and_depends_on_the_seed():
-    split = params().split
-    drawn = [draw_split(1, "a", f"patient {i}", split) for i in range(4000)]
+    drawn = [draw_split(1, "a", f"patient {i}", SPLIT) for i in range(4000)]
     assert drawn.count("valid") / 4000 == pytest.approx(0.3, abs=0.03)
     assert drawn.count("test") / 4000 == pytest.approx(0.2, abs=0.03)
-    assert drawn != [draw_split(2, "a", f"patient {i}", split) for i in range(4000)]
+    assert drawn != [draw_split(2, "a", f"patient {i}", SPLIT) for i in range(4000)]
 
 
 def test_ptb_xl_labels_follow_the_official_rule(tmp_path):
@@ -123,7 +122,7 @@ def test_ptb_xl_labels_follow_the_official_rule(tmp_path):
     )
     for i in (1, 2, 4):
         write_record(raw / f"records500/{i}_hr", noise(i))
-    summary, made = run("ptb_xl", raw, tmp_path)
+    summary, made = run("ptb_xl", raw, tmp_path, split="official")
     assert set(read_table(made.targets, TARGETS).iter_rows()) == {
         ("1", "ptbxl_super", "STTC"), ("1", "ptbxl_sub", "NST"), ("1", "ptbxl_form", "NST"),
         ("1", "ptbxl_rhythm", "SR"),
@@ -219,7 +218,7 @@ def test_a_manifest_lists_every_file_in_the_order_of_paths(tmp_path):
 def test_register_and_preprocess_carry_the_origin_along(tmp_path, monkeypatch):
     write_mimic(tmp_path / "raw", STUDIES)
     monkeypatch.chdir(tmp_path)
-    archive = ArchiveParams(folder="raw", watch="raw", checksum="mtime")
+    archive = ArchiveParams(folder="raw", watch="raw", checksum="mtime", split=SPLIT)
     given = SimpleNamespace(seed=1, archives=SimpleNamespace(mimic_iv_ecg=archive), preprocess=params())
     assert "recorded" in register_stage.main(given, "mimic_iv_ecg")
     (tmp_path / "raw/SIMULATED").touch()
@@ -238,14 +237,38 @@ def test_register_and_preprocess_carry_the_origin_along(tmp_path, monkeypatch):
 
 def test_every_class_has_a_name_of_its_own_within_its_task():
     assert {task: len(class_names(task)) for task in tasks()} == {
-        "ptbxl_super": 5, "ptbxl_sub": 23, "ptbxl_form": 19, "ptbxl_rhythm": 12,
+        "ptbxl_super": 5, "ptbxl_sub": 23, "ptbxl_form": 19, "ptbxl_rhythm": 12, "cpsc2018": 9, "csn": 38,
     }  # fmt: skip
     for task in tasks():
-        names = list(class_names(task).values())
-        assert len(set(names)) == len(names)
-        assert all(name == name.strip() and "_" not in name and "/" not in name for name in names)
+        names, others = class_names(task), class_names(task, "other_name")
+        # no name of one class is a name of another
+        assert len({*names.values(), *others.values()}) == 2 * len(names)
+        assert list(names) == list(others)
+        assert all(n == n.strip() and not set("_/") & set(n) for n in [*names.values(), *others.values()])
+        # another name, not the same words in another order
+        assert all(set(names[code].lower().split()) != set(others[code].lower().split()) for code in names)
     with pytest.raises(UserError, match="ptbxl_super, ptbxl_sub"):
         class_names("ptbxl")
+
+
+def test_every_task_belongs_to_an_archive_that_has_a_reader():
+    assert [archive_of(task) for task in tasks()] == ["ptb_xl"] * 4 + ["cpsc2018", "csn"]
+    assert tasks("ptb_xl") == [task for task in tasks() if task.startswith("ptbxl_")]
+    assert tasks("csn") == ["csn"]
+    assert tasks("mimic_iv_ecg") == []
+    with pytest.raises(UserError, match="'icbeb' has no classes; the tasks are ptbxl_super"):
+        archive_of("icbeb")
+
+
+def test_an_official_split_can_be_drawn_anew_and_one_that_is_not_there_is_refused(tmp_path):
+    ptb_xl_tables(tmp_path / "raw", [(str(i), f"{i}.0", 3, "{'SR': 0.0}") for i in range(12)])
+    for i in range(12):
+        write_record(tmp_path / f"raw/records500/{i}_hr", noise(i))
+    _, made = run("ptb_xl", tmp_path / "raw", tmp_path)
+    assert set(WaveformStore(made.waveforms).records["split"]) == {"train", "valid", "test"}
+    write_mimic(tmp_path / "mimic", STUDIES)
+    with pytest.raises(UserError, match=r"archives.mimic_iv_ecg.split: .* no official split; write \{unit: patient"):
+        run("mimic_iv_ecg", tmp_path / "mimic", tmp_path, split="official")
 
 
 PUBLISHED = {"ptbxl_super": "super_class", "ptbxl_sub": "sub_class", "ptbxl_form": "form", "ptbxl_rhythm": "rhythm"}
@@ -274,4 +297,4 @@ def test_real_mimic_rows_are_read(samples):
     assert (entry.record_id, entry.patient_id) == ("40689238", "10000032")
     assert list(entry.statements) == ["Sinus rhythm", "Possible right atrial abnormality", "Borderline ECG"]
     expected = samples / "mimic-iv-ecg/files/p1000/p10000032/s40689238/40689238.hea"
-    assert entry.header == expected
+    assert entry.file == expected

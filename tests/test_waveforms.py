@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from kmerl.archives.archive import SplitParams
 from kmerl.archives.ptb_xl import PtbXl
 from kmerl.archives.wfdb_format import RecordError, Recording, read_recording
 from kmerl.errors import UserError
@@ -250,12 +251,12 @@ def test_parameters_refuse_what_makes_no_sense():
         with pytest.raises(ValueError, match=next(iter(wrong))):
             params(**wrong)
     with pytest.raises(ValueError, match="nothing to train"):
-        params(split={"unit": "patient", "valid_share": 0.6, "test_share": 0.5})
+        SplitParams(unit="patient", valid_share=0.6, test_share=0.5)
 
 
 def test_real_records_are_stored_without_loss(samples, tmp_path):
     entries = list(PtbXl(samples / "ptb-xl").records())[::25]
-    found = [read_recording(entry.header) for entry in entries]
+    found = [read_recording(entry.file) for entry in entries]
     store = write_store(tmp_path / "w", [prepare(r, params(min_leads=12)) for r in found])
     for row, original in enumerate(found):
         np.testing.assert_allclose(store.read(row, original.leads), original.millivolts(), rtol=1e-6, atol=1e-7)

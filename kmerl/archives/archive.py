@@ -4,22 +4,41 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import polars as pl
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kmerl.errors import UserError
 from kmerl.section import Section
 
 
+class SplitParams(Section):
+    """How an archive is divided by drawing."""
+
+    unit: Literal["patient", "record"] = Field(
+        description="what is drawn: a patient with all records, or a record (as in MERL, which leaks patients)"
+    )
+    valid_share: float = Field(ge=0, lt=1, description="share of the units in valid")
+    test_share: float = Field(ge=0, lt=1, description="share of the units in test")
+
+    @model_validator(mode="after")
+    def _leave_some_to_train(self) -> "SplitParams":
+        if self.valid_share + self.test_share >= 1:
+            raise ValueError("valid_share + test_share leaves nothing to train")
+        return self
+
+
 class ArchiveParams(Section):
-    """Where an archive lies and how its files are told apart."""
+    """Where an archive lies, how its files are told apart, and how its records are divided."""
 
     folder: str = Field(min_length=1, description="folder that holds the archive in its official layout")
     watch: str = Field(min_length=1, description="file or folder that DVC compares to see whether the archive changed")
     checksum: Literal["size", "mtime", "sha256"] = Field(
         description="what the manifest records of every file: its size, also its modification time, or also its hash"
+    )
+    split: Literal["official"] | SplitParams = Field(
+        description="official, or how to draw it; a record whose archive names no patient is drawn by itself"
     )
 
 
@@ -30,7 +49,7 @@ class RecordEntry:
     Attributes:
         record_id: the archive's own identifier.
         patient_id: None where the archive names no patient.
-        header: WFDB header file of the record.
+        file: what :func:`kmerl.archives.recordings.read_file` reads: a WFDB header or a MATLAB struct.
         split: the archive's official split; None where it has none.
         statements: non-empty pieces of the report, in order.
         targets: (task, code) of every positive label.
@@ -39,7 +58,7 @@ class RecordEntry:
 
     record_id: str
     patient_id: str | None
-    header: Path
+    file: Path
     split: Literal["train", "valid", "test"] | None = None
     statements: Sequence[str] = ()
     targets: Sequence[tuple[str, str]] = field(default=())
@@ -61,6 +80,8 @@ class Archive(ABC):
     Args:
         folder: the archive's root folder.
     """
+
+    official_split: ClassVar[bool] = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -87,21 +108,29 @@ def existing_folder(name: str, folder: Path) -> Path:
     return folder
 
 
-def read_csv(path: Path, columns: Sequence[str]) -> pl.DataFrame:
+def read_csv(path: Path, columns: Sequence[str], loosely: bool = False) -> pl.DataFrame:
     """The named columns of a CSV file, as text; empty cells are null.
+
+    Args:
+        path: of the file.
+        columns: names of the columns wanted.
+        loosely: a column's name may also be written with blanks that ``columns`` does not have.
 
     Raises:
         UserError: the file is missing, is not UTF-8 or not a table, or lacks a column.
     """
     try:
         present = pl.read_csv(path, n_rows=0, infer_schema=False).columns
-        missing = ", ".join(name or "(the unnamed first)" for name in columns if name not in present)
+        spelt = {(name.replace(" ", "") if loosely else name): name for name in present}
+        missing = ", ".join(name or "(the unnamed first)" for name in columns if name not in spelt)
         if missing:
             found = ", ".join(present)[:200]
             raise UserError(
                 f"{path}: no column {missing} (it has {found}); take it from the archive's official release"
             )
-        return pl.read_csv(path, columns=list(columns), infer_schema=False).select(columns)
+        wanted = [spelt[name] for name in columns]
+        table = pl.read_csv(path, columns=wanted, infer_schema=False).select(wanted)
+        return table.rename(dict(zip(wanted, columns, strict=True)))
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{path}: no such file; copy it there from the archive's official release") from None
     except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:

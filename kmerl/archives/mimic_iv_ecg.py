@@ -31,7 +31,7 @@ class MimicIvEcg(Archive):
             yield RecordEntry(
                 record_id=study_id,
                 patient_id=subject_id,
-                header=self.folder / f"{path}.hea",
+                file=self.folder / f"{path}.hea",
                 statements=[text.strip() for text in reports if text is not None and text.strip()],
             )
         unlisted = statements.select("study_id").join(listed, on="study_id", how="anti", maintain_order="left")

@@ -24,6 +24,8 @@ _SPLITS: dict[int, Literal["train", "valid", "test"]] = {
 class PtbXl(Archive):
     """The 500 Hz records, with the official folds 1-8, 9 and 10 as train, valid and test."""
 
+    official_split = True
+
     def records(self) -> Iterator[RecordEntry | Rejected]:
         """See :meth:`Archive.records`."""
         columns = ["ecg_id", "patient_id", "report", "scp_codes", "strat_fold", "filename_hr"]
@@ -43,7 +45,7 @@ class PtbXl(Archive):
                 yield RecordEntry(
                     record_id=record_id,
                     patient_id=_integer(patient_id) if patient_id else None,
-                    header=self.folder / f"{filename}.hea",
+                    file=self.folder / f"{filename}.hea",
                     split=split,
                     statements=[report.strip()] if report and report.strip() else [],
                     targets=sorted({target for code in codes for target in targets_of.get(code, ())}),

@@ -3,11 +3,18 @@
 from pathlib import Path
 
 from kmerl.archives.archive import Archive, existing_folder
+from kmerl.archives.cpsc2018 import Cpsc2018
+from kmerl.archives.csn import Csn
 from kmerl.archives.mimic_iv_ecg import MimicIvEcg
 from kmerl.archives.ptb_xl import PtbXl
 from kmerl.errors import UserError
 
-ARCHIVES: dict[str, type[Archive]] = {"mimic_iv_ecg": MimicIvEcg, "ptb_xl": PtbXl}
+ARCHIVES: dict[str, type[Archive]] = {
+    "mimic_iv_ecg": MimicIvEcg,
+    "ptb_xl": PtbXl,
+    "cpsc2018": Cpsc2018,
+    "csn": Csn,
+}
 
 
 def open_archive(name: str, folder: Path) -> Archive:

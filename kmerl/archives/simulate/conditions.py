@@ -7,13 +7,16 @@ from importlib import resources
 
 import numpy as np
 
+_ARCHIVES = {"mimic_iv_ecg": "mimic", "ptb_xl": "ptbxl", "cpsc2018": "cpsc2018", "csn": "csn"}
+"""The column of weights of each archive."""
+
 BENIGN_RHYTHMS = frozenset({"sinus_rhythm", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia"})
 """Rhythms in which an ECG without further findings is called normal; AV blocks are built on them too."""
 
 
 @dataclass(frozen=True)
 class Code:
-    """Alternatives of one SCP statement: (code, likelihood, probability given that none before it was chosen)."""
+    """Alternatives of one code: (code, SCP likelihood, probability given that none before it was chosen)."""
 
     alternatives: tuple[tuple[str, float, float], ...]
 
@@ -29,11 +32,11 @@ class Condition:
     excludes: frozenset[str]  # keys and groups
     weights: dict[str, float]  # archive -> relative frequency, among rhythms or among further findings
     scp: tuple[Code, ...]
-    snomed: dict[str, str]  # archive -> SNOMED CT code, where that archive has one
+    snomed: dict[str, tuple[Code, ...]]  # archive -> SNOMED CT codes; none where that archive has none
     signs: str
 
 
-def _codes(text: str) -> tuple[Code, ...]:
+def _scp(text: str) -> tuple[Code, ...]:
     """``A:100@0.7|0;B:0@0.3``: A with likelihood 100 (70%) or else 0; and B with likelihood 0 in 30%."""
     result = []
     for statement in filter(None, text.split(";")):
@@ -47,6 +50,19 @@ def _codes(text: str) -> tuple[Code, ...]:
     return tuple(result)
 
 
+def _snomed(text: str) -> tuple[Code, ...]:
+    """``1@0.7|2;3@0.2``: code 1 (70%) or else 2; and code 3 in 20%."""
+    return tuple(
+        Code(
+            tuple(
+                (code, 0.0, float(probability or 1))
+                for code, _, probability in (choice.partition("@") for choice in statement.split("|"))
+            )
+        )
+        for statement in filter(None, text.split(";"))
+    )
+
+
 @cache
 def table() -> dict[str, Condition]:
     """All conditions by key, in the order of the file."""
@@ -58,9 +74,9 @@ def table() -> dict[str, Condition]:
             group=row["group"],
             course=row["course"],
             excludes=frozenset(row["excludes"].split()),
-            weights={"mimic_iv_ecg": float(row["mimic"]), "ptb_xl": float(row["ptbxl"])},
-            scp=_codes(row["scp"]),
-            snomed={name: row[name] for name in ("cpsc2018", "csn") if row[name]},
+            weights={archive: float(row[column]) for archive, column in _ARCHIVES.items()},
+            scp=_scp(row["scp"]),
+            snomed={name: _snomed(row[f"{name}_codes"]) for name in ("cpsc2018", "csn")},
             signs=row["signs"],
         )
         for row in csv.DictReader(text.splitlines())
@@ -104,8 +120,21 @@ def scp_codes(keys: list[str], generator: np.random.Generator) -> dict[str, floa
         result["NORM"] = 80.0
     for key in keys:
         for code in table()[key].scp:
-            for name, likelihood, probability in code.alternatives:
-                if generator.random() < probability:
-                    result[name] = max(likelihood, result.get(name, 0.0))
-                    break
+            name, likelihood = _choose(code, generator)
+            if name:
+                result[name] = max(likelihood, result.get(name, 0.0))
     return dict(sorted(result.items(), key=lambda item: -item[1]))
+
+
+def snomed_codes(keys: list[str], archive: str, generator: np.random.Generator) -> list[str]:
+    """SNOMED CT codes as an annotator of an archive would give them, in the order of ``keys``, each once."""
+    chosen = [_choose(code, generator)[0] for key in keys for code in table()[key].snomed[archive]]
+    return list(dict.fromkeys(filter(None, chosen)))
+
+
+def _choose(code: Code, generator: np.random.Generator) -> tuple[str, float]:
+    """One alternative with its likelihood; an empty name if none was chosen."""
+    for name, likelihood, probability in code.alternatives:
+        if generator.random() < probability:
+            return name, likelihood
+    return "", 0.0

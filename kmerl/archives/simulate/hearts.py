@@ -9,11 +9,12 @@ from kmerl.archives.simulate import conditions, dipole, rhythm
 from kmerl.archives.simulate.dipole import Bump, Floats, NoiseParams
 from kmerl.archives.simulate.injury import INJURY
 from kmerl.archives.simulate.morphology import STRUCTURE, HeartChange, Shape, axis_degrees, healthy, vec
+from kmerl.archives.simulate.rotation import ROTATION
 from kmerl.randomness import generator as named_generator
 
 Generator = np.random.Generator
 
-CHANGES: dict[str, HeartChange] = STRUCTURE | INJURY
+CHANGES: dict[str, HeartChange] = STRUCTURE | INJURY | ROTATION
 """Every condition that changes a beat's shape; the others change the schedule."""
 
 _LAST = ("low_voltage",)  # scales whatever the others have made

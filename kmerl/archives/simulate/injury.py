@@ -228,6 +228,18 @@ def _low_potassium(shape: Shape, strength: float, generator: Generator) -> None:
     shape.st = shape.st + k * vec(-0.05, -0.03, -0.02)
 
 
+def _u_wave(shape: Shape, strength: float, generator: Generator) -> None:
+    """U of 0.1 mV or more in V2 and V3 behind an ordinary T."""
+    shape.u = between(0.75, 1.3, strength, generator) * vec(0.06, 0.05, 0.1)
+
+
+def _long_st(shape: Shape, strength: float, generator: Generator) -> None:
+    """As in low calcium: ST level and long, so that an ordinary T comes late."""
+    shape.qtc_ms = between(525, 600, strength, generator)
+    shape.t_width = 0.6  # of a longer whole
+    shape.st = shape.st * 0.3
+
+
 INJURY: dict[str, HeartChange] = {
     "inferior_infarct_old": _inferior_old,
     "anteroseptal_infarct_old": _anteroseptal_old,
@@ -256,5 +268,7 @@ INJURY: dict[str, HeartChange] = {
     "early_repolarisation": _early_repolarisation,
     "hyperkalaemia": _high_potassium,
     "hypokalaemia": _low_potassium,
+    "prominent_u_wave": _u_wave,
+    "long_st": _long_st,
 }
 """What infarction, ischaemia, drugs and electrolytes do to the shape, by condition key."""

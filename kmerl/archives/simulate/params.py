@@ -1,5 +1,7 @@
 """The parameters' section ``simulate``."""
 
+from kmerl.archives.simulate.cpsc2018 import SimulateCpsc2018Params
+from kmerl.archives.simulate.csn import SimulateCsnParams
 from kmerl.archives.simulate.mimic_iv_ecg import SimulateMimicParams
 from kmerl.archives.simulate.ptb_xl import SimulatePtbXlParams
 from kmerl.section import Section
@@ -10,3 +12,5 @@ class SimulateParams(Section):
 
     mimic_iv_ecg: SimulateMimicParams
     ptb_xl: SimulatePtbXlParams
+    cpsc2018: SimulateCpsc2018Params
+    csn: SimulateCsnParams

@@ -1,4 +1,4 @@
-"""Who is recorded how often, with what: the part of a simulated archive that both archives share."""
+"""Who is recorded how often, with what: the part of a simulated archive that all archives share."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class PopulationParams(Section):
 
     most_records_per_patient: int = Field(description="recordings per patient: uniform from 1 to this", ge=1, le=50)
     enriched: float = Field(
-        description="share of patients who get one condition by rota over the whole table, so that rare ones occur",
+        description="share of patients who get one condition by rota over all that the archive has, so that rare ones occur",
         ge=0, le=1)  # fmt: skip
     torso: float = Field(description="relative variation of lead vectors between patients", ge=0, le=0.3)
 
@@ -66,7 +66,7 @@ def visits(seed: int, archive: str, part: str, records: int, params: PopulationP
         params: of the population.
         first: number of the first patient.
     """
-    rota = [key for key in conditions.table() if key != "normal"]
+    rota = [c.key for c in conditions.table().values() if c.weights[archive] > 0]
     generator(seed, archive, part, "rota").shuffle(rota)
     made, turn, number = 0, 0, first
     while made < records:

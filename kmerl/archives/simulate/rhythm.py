@@ -67,7 +67,9 @@ def schedule(rhythm: str, ectopy: str | None, av: str | None, timing: Timing, ge
     if av in _AV_BLOCKS:
         return _AV_BLOCKS[av](_sinus_times(timing, generator), timing, generator)
     made = _RHYTHMS.get(rhythm, _sinus)(timing, generator)
-    if ectopy:
+    if ectopy in _ESCAPES:
+        made = _with_escapes(made, _ESCAPES[ectopy], timing, generator)
+    elif ectopy:
         made = _with_ectopy(made, ectopy, timing, generator)
     return made
 
@@ -101,6 +103,14 @@ def _ectopic_atrial(timing: Timing, generator: Generator) -> Schedule:
     return Schedule(_beats([t + min(timing.pr, 0.14) for t in times]), [Atrial(t, "ectopic") for t in times])
 
 
+def _atrial_tachycardia(timing: Timing, generator: Generator) -> Schedule:
+    """115 to 165/min, regular, an ectopic P before each QRS."""
+    rr = 60 / generator.uniform(115, 165)
+    times = _steady(rr, 0.006, timing, generator)
+    pr = min(timing.pr, 0.13, 0.36 * rr)
+    return Schedule(_beats([t + pr for t in times]), [Atrial(t, "ectopic") for t in times])
+
+
 def _junctional(timing: Timing, generator: Generator) -> Schedule:
     """40 to 60/min, narrow, P absent or inverted and just after the QRS."""
     rr = 60 / generator.uniform(42, 60)
@@ -120,7 +130,7 @@ def _fibrillation(timing: Timing, generator: Generator) -> Schedule:
     """Irregularly irregular: gaps of a refractory part and an exponential-like rest; no P."""
     mean = 60 / timing.rate
     refractory = 0.5 * mean
-    gaps = refractory + generator.gamma(3.0, (mean - refractory) / 3.0, size=200)
+    gaps = refractory + generator.gamma(3.0, (mean - refractory) / 3.0, size=max(200, int(5 * timing.seconds)))
     gaps = np.clip(gaps, 0.26, 2.5)
     times = -_BEFORE + np.cumsum(gaps)
     onsets = [float(t) for t in times[times < timing.seconds + _AFTER]]
@@ -216,7 +226,9 @@ def _with_ectopy(made: Schedule, ectopy: str, timing: Timing, generator: Generat
     if every:
         chosen = set(range(1, len(made.beats), every))
     else:
-        count = max(1, min(int(generator.integers(1, 4)), len(inside) // 3))
+        # one to three in ten seconds, or a long recording would show them nowhere in its first part
+        often = int(generator.integers(1, 4)) * max(1, round(timing.seconds / 10))
+        count = max(1, min(often, len(inside) // 3))
         # neighbours are never both premature, or a couplet would be drawn unasked
         slots = inside[int(generator.integers(2)) :: 2]
         chosen = {int(i) for i in generator.choice(slots, size=min(count, len(slots)), replace=False)}
@@ -244,12 +256,40 @@ def _with_ectopy(made: Schedule, ectopy: str, timing: Timing, generator: Generat
     return Schedule(beats, atria, made.spikes, made.fibrillation_hz, made.flutter_hz)
 
 
+def _with_escapes(made: Schedule, kind: str, timing: Timing, generator: Generator) -> Schedule:
+    """Sinus pauses in a sinus rhythm, each ended by one late beat without a P wave."""
+    pairs = list(zip(made.beats, made.atria, strict=True))
+    span = timing.seconds - min(4.0, timing.seconds / 2)  # what follows a pause moves backward
+    inside = [i for i, (beat, _) in enumerate(pairs) if i and 0.3 < beat.onset < span] or [len(pairs) // 2]
+    slots = inside[int(generator.integers(2)) % len(inside) :: 3]
+    often = int(generator.integers(1, 3)) * max(1, round(timing.seconds / 10))
+    chosen = {int(i) for i in generator.choice(slots, size=min(often, len(slots)), replace=False)}
+    slowest = (1.2, 1.5) if kind == "normal" else (1.5, 1.9)  # 40 to 50 and 32 to 40/min
+    beats: list[Beat] = []
+    atria: list[Atrial] = []
+    shift = 0.0
+    for i, (beat, atrial) in enumerate(pairs):
+        if i in chosen:
+            previous, rr = beats[-1].onset, beat.rr
+            escape = previous + max(1.3 * rr, generator.uniform(*slowest))
+            beats.append(Beat(escape, escape - previous, kind))
+            shift = escape + rr * generator.uniform(0.85, 1.0) - beat.onset
+        onset = beat.onset + shift
+        beats.append(Beat(onset, onset - beats[-1].onset if beats else beat.rr, beat.kind))
+        atria.append(Atrial(atrial.onset + shift, atrial.kind))
+    return Schedule(beats, atria)
+
+
+_ESCAPES = {"junctional_escape": "normal", "ventricular_escape": "escape"}
+"""The kind of beat that ends a pause."""
+
 _RHYTHMS: dict[str, Callable[[Timing, Generator], Schedule]] = {
     "atrial_fibrillation": _fibrillation,
     "atrial_flutter": _flutter,
     "supraventricular_tachycardia": _svt,
     "paroxysmal_supraventricular_tachycardia": _paroxysmal_svt,
     "ectopic_atrial_rhythm": _ectopic_atrial,
+    "atrial_tachycardia": _atrial_tachycardia,
     "junctional_rhythm": _junctional,
     "paced_rhythm": _paced,
 }

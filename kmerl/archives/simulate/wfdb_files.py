@@ -1,5 +1,6 @@
-"""WFDB records of format 16: a header and interleaved 16-bit samples."""
+"""WFDB records of format 16: a header and interleaved 16-bit samples, in a plain or a MATLAB file."""
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,12 +54,39 @@ def write_record(
         comments: lines after ``#``.
         keep: share of the signal file that is written, for a truncated one.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     sums = samples.sum(axis=1, dtype=np.int64) % 65536
     lines = [f"{name} {len(leads)} {fs} {samples.shape[1]}" + (f" {start}" if start else "")]
     for lead, total, first in zip(leads, sums, samples[:, 0], strict=True):
         lines.append(f"{name}.dat 16 {gain} 16 0 {first} {total} 0 {lead}")
     lines += [f"# {comment}" for comment in comments]
-    (folder / f"{name}.hea").write_text("\n".join(lines) + "\n", "ascii")
-    content = np.ascontiguousarray(samples.T).tobytes()
-    (folder / f"{name}.dat").write_bytes(content[: int(len(content) * keep)])
+    _write(folder, name, lines, ".dat", np.ascontiguousarray(samples.T).tobytes(), keep)
+
+
+def write_matlab_record(
+    folder: Path,
+    name: str,
+    samples: NDArray[np.int16],
+    leads: Sequence[str],
+    fs: int,
+    gain: str,
+    comments: Sequence[str] = (),
+    keep: float = 1.0,
+) -> None:
+    """Like :func:`write_record`, with the samples in a MATLAB v4 file ``name.mat``.
+
+    It holds one int16 matrix ``val`` (leads x samples) by columns, so that its samples lie as in a ``.dat`` file behind
+    24 bytes: WFDB's format ``16x1+24``. Checksums are signed, as PhysioNet's files of this kind have them.
+    """
+    preamble = struct.pack("<5i", 30, *samples.shape, 0, 4) + b"val\0"  # 30: little-endian full int16 matrix
+    sums = samples.sum(axis=1, dtype=np.int64).astype(np.int16)
+    lines = [f"{name} {len(leads)} {fs} {samples.shape[1]}"]
+    for lead, total, first in zip(leads, sums, samples[:, 0], strict=True):
+        lines.append(f"{name}.mat 16x1+24 {gain} 16 0 {first} {total} 0 {lead}")
+    lines += [f"# {comment}" for comment in comments]
+    _write(folder, name, lines, ".mat", preamble + np.ascontiguousarray(samples.T).tobytes(), keep)
+
+
+def _write(folder: Path, name: str, header: Sequence[str], suffix: str, content: bytes, keep: float) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.hea").write_text("\n".join(header) + "\n", "ascii")
+    (folder / f"{name}{suffix}").write_bytes(content[: int(len(content) * keep)])
