@@ -5,7 +5,7 @@ comments, docstrings and layout. What is imported for type checkers only does no
 ``stages/__main__.py`` and ``kmerl/params.py``, which no stage imports: a new parameter of one stage leaves the others
 alone.
 
-A data file (``.csv``, ``.txt``, ``.json``) in a module's folder, or below it in a folder without modules, counts if the
+A data file (a suffix of ``DATA``) in a module's folder, or below it in a folder without modules, counts if the
 module's code holds the file's name or the end of an f-string with its suffix (``f"{task}.txt"``). A file that
 ``dvc.yaml`` lists among a stage's dependencies is left out for that stage, as DVC compares it itself.
 """
@@ -24,7 +24,7 @@ from kmerl.artifacts import write_json
 from kmerl.errors import UserError
 
 PACKAGES = ("stages", "kmerl")
-DATA = (".csv", ".txt", ".json")
+DATA = (".csv", ".txt", ".json", ".html", ".css", ".js")
 OUT = Path("data/code.json")
 
 

@@ -1,0 +1,171 @@
+"""What was run: archives, runs, parameters."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from safetensors import SafetensorError, safe_open
+
+from kmerl.artifacts import read_json, read_table
+from kmerl.errors import UserError
+from kmerl.leads import LEADS
+from kmerl.report.grid import Grid, count, flat, plain, value
+from kmerl.report.headline import METHODS
+from kmerl.report.texts import explain
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One archive as it lies in its waveform store.
+
+    Attributes:
+        name, origin: the latter ``simulated`` or ``recorded``.
+        use: pretraining, evaluation, or both.
+        records: columns patient_id, leads (bit mask), flags, split, fs.
+        rejected: number of records that could not be used.
+    """
+
+    name: str
+    origin: str
+    use: str
+    records: pl.DataFrame
+    rejected: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One pretrained run as its folder tells it; values that a run does not have are None."""
+
+    name: str
+    config: Mapping[str, Any]
+    weights: int
+    digest: str
+    loss: float | None
+    valid_auc: float | None
+
+
+def read_run(folder: Path, name: str) -> Run:
+    """What a run's folder says of it.
+
+    Raises:
+        UserError: a file is missing or cut short.
+    """
+    history = read_table(folder / "history.parquet")
+    last = {}
+    for column in ("loss", "valid_auc"):
+        values = history[column].drop_nulls().to_list() if column in history.columns else []
+        last[column] = float(values[-1]) if values else None
+    weights = folder / "model.safetensors"
+    try:
+        with safe_open(weights, "numpy") as file:
+            number = sum(prod(file.get_slice(key).get_shape()) for key in list(file.keys()))
+        with weights.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{weights}: not readable ({error}); run pretrain@{name} again") from None
+    return Run(name, read_json(folder / "config.json"), number, digest, last["loss"], last["valid_auc"])
+
+
+def archive_grid(archives: Sequence[Archive]) -> Grid:
+    """Records per split, patients, leads."""
+    header = ["Archive", "Data", "Used for", *SPLITS, "Rejected", "Patients", "With all 12 leads", "Recorded at"]
+    rows = []
+    for one in archives:
+        splits = Counter(one.records["split"].to_list())
+        patients = one.records["patient_id"].drop_nulls().n_unique()
+        whole = int((one.records["leads"] == (1 << len(LEADS)) - 1).sum())
+        rates = ", ".join(f"{rate:g}" for rate in sorted(one.records["fs"].unique().to_list()))
+        rows.append(
+            [
+                one.name,
+                one.origin.upper() if one.origin == "simulated" else one.origin,
+                one.use,
+                *(count(splits[split]) for split in SPLITS),
+                count(one.rejected),
+                count(patients) if patients else "not named",
+                count(whole),
+                f"{rates} Hz" if rates else "–",
+            ]
+        )
+    return Grid(header, rows, frozenset(range(3, 9)))
+
+
+def flag_grid(archives: Sequence[Archive]) -> Grid:
+    """What was found or mended, and in how many records of each archive."""
+    counts = {one.name: Counter(one.records["flags"].explode().drop_nulls().to_list()) for one in archives}
+    flags = sorted({flag for of_one in counts.values() for flag in of_one})
+    rows = [[flag, explain("flags", flag), *(count(counts[one.name][flag]) for one in archives)] for flag in flags]
+    header = ["Flag", "Meaning", *(one.name for one in archives)]
+    return Grid(header, rows, frozenset(range(2, len(header))))
+
+
+def run_grid(runs: Sequence[Run], batch: Mapping[str, Any]) -> Grid:
+    """Each run's method, size, training and weights; ``batch``: run -> records per step."""
+    header = [
+        "Run", "Method", "Encoder", "Weights", "Steps", "Batch", "Pretrained on", "Last loss", "Validation AUC",
+    ]  # fmt: skip
+    rows = []
+    for run in runs:
+        config, trained = run.config, run.config.get("trained_on") or {}
+        encoder = (config.get("model") or {}).get("encoder") or {}
+        shape = encoder.get("shape") or {}
+        size = f", {shape['width']} wide" if isinstance(shape, Mapping) and "width" in shape else ""
+        on = f"{trained.get('archive')} ({trained.get('origin')}), {count(trained.get('records') or 0)} records"
+        rows.append(
+            [
+                run.name,
+                METHODS.get(str(config.get("method")), str(config.get("method"))),
+                f"{encoder.get('kind', '')}{size}".removeprefix(", "),
+                count(run.weights),
+                count(config.get("steps") or 0),
+                value(batch.get(run.name)),
+                on if config.get("steps") else "nothing: as initialised",
+                "–" if run.loss is None else f"{run.loss:.3f}",
+                "–" if run.valid_auc is None else f"{run.valid_auc:.3f}",
+            ]
+        )
+    return Grid(header, rows, frozenset([3, 4, 5, 7, 8]))
+
+
+def differences(pretrain: Any, runs: Mapping[str, Mapping[str, Any]]) -> Grid:
+    """One row per parameter that a run changes: its value in ``pretrain`` and what each run makes of it."""
+    tree = plain(pretrain)
+    base = flat(tree)
+    changes = {
+        run: {name: one for name, one in flat(changed).items() if name and one != _find(tree, name)}
+        for run, changed in runs.items()
+    }
+    changed = {name for of_run in changes.values() for name in of_run}
+    # a whole section may be replaced, e.g. `query: null`
+    names = [*(name for name in base if name in changed), *sorted(changed - {*base})]
+    rows = [
+        [
+            name,
+            value(_find(tree, name)),
+            *(value(of_run[name]) if name in of_run else "" for of_run in changes.values()),
+        ]
+        for name in names
+    ]
+    return Grid(["Parameter", "All others", *runs], rows)
+
+
+def _find(tree: Any, name: str) -> Any:
+    """The part of a tree with a dotted name; None if there is none."""
+    for key in name.split("."):
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def parameter_grid(sections: Mapping[str, Any]) -> Grid:
+    """Every parameter by its dotted name."""
+    rows = [
+        [name, value(one)] for section, inner in sections.items() for name, one in flat(inner, f"{section}.").items()
+    ]
+    return Grid(["Parameter", "Value"], rows)

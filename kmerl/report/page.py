@@ -1,0 +1,95 @@
+"""The page itself: one HTML file that fetches nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+
+from kmerl.report.facts import Archive
+from kmerl.report.grid import Grid, count
+from kmerl.report.headline import Headline
+from kmerl.report.knowledge import Hierarchy
+from kmerl.report.results import LONGEST, Figure, Table
+from kmerl.report.texts import sections
+
+_TEMPLATES = ("page.html", "grid.html", "style.css", "script.js")
+
+SIMULATED = "simulated"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Tables about what was run, each made by ``kmerl.report.facts`` or ``kmerl.report.knowledge``."""
+
+    archives: Grid
+    flags: Grid
+    runs: Grid
+    differences: Grid
+    parameters: Grid
+    steps: Grid
+    left_out: Grid
+    identity: Grid
+    metrics: Grid
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the page shows.
+
+    Attributes:
+        archives: with their origins, which tell what the numbers can mean.
+        headlines: one per lead set; may be empty.
+        facts: tables about what was run.
+        hierarchy: superclasses, entities, names.
+        figures, tables: of the results, in the order shown.
+        confidence: of the intervals.
+    """
+
+    archives: Sequence[Archive]
+    headlines: Sequence[Headline]
+    facts: Facts
+    hierarchy: Hierarchy
+    figures: Sequence[Figure]
+    tables: Sequence[Table]
+    confidence: float
+
+
+def notice(archives: Sequence[Archive]) -> str:
+    """What the data are and what the numbers can therefore mean; empty where all records are recorded ones."""
+    simulated = [one.name for one in archives if one.origin == SIMULATED]
+    recorded = [one.name for one in archives if one.origin != SIMULATED]
+    if not simulated:
+        return ""
+    if not recorded:
+        return (
+            "Every ECG and every report on this page was simulated. The numbers say that the pipeline works, "
+            "not how good a method is."
+        )
+    return (
+        f"Simulated: {', '.join(simulated)}. Recorded: {', '.join(recorded)}. Whatever was learnt from simulated "
+        "records or scored on them says that the pipeline works, not how good a method is."
+    )
+
+
+def groups(page: Page) -> list[Mapping[str, object]]:
+    """The sections of results that have something to show, each with its figures and tables."""
+    found: list[Mapping[str, object]] = []
+    for section in sections():
+        figures = [one for one in page.figures if one.caption.section == section["id"]]
+        tables = [one for one in page.tables if one.caption.section == section["id"]]
+        if figures or tables:
+            found.append({**section, "figures": figures, "tables": tables})
+    return found
+
+
+def render(page: Page) -> str:
+    """The HTML; equal pages give equal text. Whatever comes from data is escaped."""
+    folder = files("kmerl.report").joinpath("templates")
+    sources = {name: folder.joinpath(name).read_text("utf-8") for name in _TEMPLATES}
+    environment = Environment(
+        loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["count"] = count
+    context = {"page": page, "notice": notice(page.archives), "groups": groups(page), "longest": LONGEST}
+    return environment.get_template("page.html").render(context)

@@ -1,0 +1,108 @@
+"""Write one page with everything that was run, found and left out."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from kmerl.artifacts import read_json, read_metadata, read_table, whole
+from kmerl.knowledge.labels import REJECTED as LABELS_REJECTED
+from kmerl.knowledge.labels import TRACE, load_vocabulary
+from kmerl.report import facts, knowledge, rejected, results
+from kmerl.report.facts import Archive, Run, read_run
+from kmerl.report.grid import Grid, count, flat, value
+from kmerl.report.headline import headlines
+from kmerl.report.page import Facts, Page, render
+from kmerl.reports import REJECTED as REPORTS_REJECTED
+from kmerl.reports import STUDIES
+from kmerl.waveforms import RECORDS
+
+OUT = Path("results/report.html")
+DATA, TABLES, FIGURES = Path("data"), Path("results/tables"), Path("results/figures")
+REPORTS, LABELS, KNOWLEDGE = DATA / "reports", DATA / "labels", DATA / "knowledge"
+
+
+def archives(params: Any) -> Iterator[Archive]:
+    """The pretraining archive, then those that are evaluated; others were not used and are left out."""
+    evaluated = list(params.evaluation.archives)
+    for name in dict.fromkeys([params.pretraining_archive, *evaluated]):
+        index = DATA / "waveforms" / name / "records.parquet"
+        records = read_table(index, RECORDS).select("patient_id", "leads", "flags", "split", "fs")
+        use = ["pretraining"] * (name == params.pretraining_archive) + ["evaluation"] * (name in evaluated)
+        refused = read_table(DATA / "rejected" / f"{name}.parquet").height
+        yield Archive(name, read_metadata(index)["origin"], ", ".join(use), records, refused)
+
+
+def left_out(params: Any, names: list[str]) -> Grid:
+    """Everything that some stage could not use."""
+    tables = [
+        rejected.left_out(f"Records of {name}", read_table(DATA / "rejected" / f"{name}.parquet"), "reason",
+                          "record_id", "detail")
+        for name in names
+    ]  # fmt: skip
+    extracted, verified = (read_table(KNOWLEDGE / step / "unusable.parquet") for step in ("extract", "verify"))
+    denied = read_table(KNOWLEDGE / "verify/verified.parquet").filter(answer="no").with_columns(reason=pl.lit("denied"))
+    unlabelled = read_table(LABELS / "rejected.parquet", LABELS_REJECTED)
+    return rejected.grid(
+        [
+            *tables,
+            rejected.left_out("Reports", read_table(REPORTS / "rejected.parquet", REPORTS_REJECTED), "reason",
+                              "record_id", "text"),
+            rejected.left_out("Answers to extract", extracted, "reason", "report_id", "answer"),
+            rejected.left_out("Answers to verify", verified, "reason", "request", "answer"),
+            rejected.left_out("Entities not confirmed", denied, "reason", "report_id", "entity"),
+            rejected.checks("Answer to merge, mended", read_json(KNOWLEDGE / "merge/checks.json")),
+            rejected.checks("Answer to superclass, mended", read_json(KNOWLEDGE / "superclass/checks.json")),
+            rejected.left_out("Label vectors", unlabelled, "reason", "record_id"),
+        ]
+    )  # fmt: skip
+
+
+def identity(params: Any, vocabulary_hash: str, runs: list[Run]) -> Grid:
+    """What tells these results from others."""
+    rows = [("Seed", str(params.seed)), ("Vocabulary, hash of its queries", vocabulary_hash)]
+    rows += [(f"Weights of {one.name}, SHA-256", one.digest) for one in runs]
+    return Grid(["What", "Value"], rows)
+
+
+def batch(params: Any, run: str) -> int:
+    """Records per step of a run, over all its processes."""
+    loop = params.pretrain.loop.model_dump() | ((params.runs[run] or {}).get("loop") or {})
+    return int(loop["batch"] * loop["processes"])
+
+
+def main(params: Any) -> str:
+    """Write ``results/report.html``."""
+    stores, runs = list(archives(params)), [read_run(DATA / "runs" / name, name) for name in params.runs]
+    vocabulary, summary = load_vocabulary(LABELS), read_json(LABELS / "summary.json")
+    studies, trace = read_table(REPORTS / "studies.parquet", STUDIES), read_table(LABELS / "trace.parquet", TRACE)
+    verified, merged = (
+        read_table(KNOWLEDGE / "verify/verified.parquet"), read_json(KNOWLEDGE / "merge/merged.json")
+    )  # fmt: skip
+    metrics = flat(read_json("results/metrics.json"))
+    methods = {one.name: str(one.config.get("method")) for one in runs if one.config.get("steps")}
+    page = Page(
+        archives=stores,
+        headlines=headlines(TABLES, methods, list(params.zeroshot.leads)),
+        facts=Facts(
+            archives=facts.archive_grid(stores),
+            flags=facts.flag_grid(stores),
+            runs=facts.run_grid(runs, {name: batch(params, name) for name in params.runs}),
+            differences=facts.differences(params.pretrain, params.runs),
+            parameters=facts.parameter_grid(vars(params)),
+            steps=knowledge.steps(studies["report_id"].n_unique(), verified, merged, summary),
+            left_out=left_out(params, [one.name for one in stores]),
+            identity=identity(params, vocabulary.hash, runs),
+            metrics=Grid(["Metric", "Value"], [(name, value(one)) for name, one in metrics.items()], frozenset([1])),
+        ),
+        hierarchy=knowledge.hierarchy(vocabulary, trace, studies),
+        figures=results.read_figures(FIGURES),
+        tables=results.read_tables(TABLES),
+        confidence=params.evaluation.confidence,
+    )
+    text = render(page)
+    with whole(OUT) as temporary:
+        temporary.write_text(text, "utf-8")
+    size = len(text.encode()) / 1e6
+    return f"{len(page.tables)} tables, {len(page.figures)} figures, {count(len(trace))} traced bits; {size:.1f} MB"
