@@ -1,8 +1,11 @@
 """Writing and reading artifacts: whole or not at all, and always with the schema they promise."""
 
+import errno
 import json
 import os
+import re
 import shutil
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +17,23 @@ import pyarrow.parquet as pq
 
 from kmerl.errors import UserError
 
-_METADATA = b"kmerl"
+_METADATA, _CHECKSUM = b"kmerl", b"kmerl.crc32"
+_DAMAGED = (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError)  # what a bad Parquet file raises
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full; free space there",
+    errno.EDQUOT: "your quota of disk space is used up; free space there",
+    errno.EFBIG: "the file would be larger than allowed; raise the limit (ulimit -f)",
+    errno.EROFS: "this place is read-only; make it writable",
+    errno.EACCES: "permission denied; get the right to read and write there",
+    errno.EPERM: "not permitted; get the right to read and write there",
+    errno.ENOTDIR: "a file stands where a folder belongs; move it away",
+    errno.EISDIR: "a folder stands where a file belongs; move it away",
+    errno.EMFILE: "too many open files; raise the limit (ulimit -n)",
+    errno.ENFILE: "too many open files; end other programs",
+    errno.EIO: "the disk fails; check it",
+    errno.ENOMEM: "not enough memory; end other programs",
+    errno.ENAMETOOLONG: "the path is too long; work in a folder nearer to the root",
+}
 
 
 @contextmanager
@@ -22,18 +41,52 @@ def whole(path: Path | str) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its name only when the block succeeds.
 
     The block may make a file or a folder there. Whatever stood at ``path`` is replaced.
+
+    Raises:
+        UserError: it cannot be written: no space, no permission.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    remove(temporary)
     try:
-        yield temporary
-        if temporary.is_dir():
-            remove(path)
-        temporary.replace(path)
-    finally:
+        path.parent.mkdir(parents=True, exist_ok=True)
         remove(temporary)
+        try:
+            yield temporary
+            if temporary.is_dir():
+                remove(path)
+            temporary.replace(path)
+        finally:
+            remove(temporary)
+    except UserError:
+        raise
+    except Exception as error:
+        reason = remedy(error)
+        if reason is None or not _concerns(error, path, temporary):
+            raise
+        shown = re.sub(r"\.([^/]+)\.\d+\.partial\b", r"\1", str(path))  # a file in a folder that is being written
+        raise UserError(f"{shown}: cannot be written, {reason} and run again") from error
+
+
+def remedy(error: BaseException) -> str | None:
+    """What failed and what the user can do, if an error tells of the machine and not of a mistake of ours.
+
+    Many libraries keep of the operating system's error no more than its text, numpy not even that.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    text = str(error)
+    if number is None:
+        number = next((known for known in _REMEDIES if os.strerror(known) in text), None)
+    if number is None and re.search(r"\d+ requested and \d+ written", text):
+        number = errno.ENOSPC
+    return None if number is None else _REMEDIES.get(number)
+
+
+def _concerns(error: Exception, path: Path, temporary: Path) -> bool:
+    """Whether an error is about writing ``path``; one that names no file is."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return True
+    named = Path(os.fsdecode(error.filename))
+    return named in path.parents or any(own in (named, *named.parents) for own in (path, temporary))
 
 
 def remove(path: Path) -> None:
@@ -60,7 +113,7 @@ def read_json(path: Path | str) -> Any:
         return json.loads(Path(path).read_text("utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that makes it") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not readable as JSON ({error}); delete it and run its stage again") from None
 
 
@@ -116,10 +169,9 @@ def write_table(
     for field in schema:
         if not field.nullable and rows.column(field.name).null_count:
             raise ValueError(f"{path}: column {field.name} holds nulls")
-    if metadata is not None:
-        rows = rows.replace_schema_metadata({_METADATA: json.dumps(metadata, sort_keys=True).encode()})
+    rows = rows.replace_schema_metadata(_stored(metadata))
     with whole(path) as temporary:
-        pq.write_table(rows, temporary, compression="zstd")
+        pq.write_table(rows, temporary, compression="zstd", write_page_checksum=True)
 
 
 @contextmanager
@@ -127,10 +179,12 @@ def table_writer(
     path: Path | str, schema: pa.Schema, metadata: Mapping[str, Any] | None = None, batch: int = 50_000
 ) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """Like :func:`write_table`, row by row: the block gets a function that appends one; ``batch`` rows in memory."""
-    stored = {} if metadata is None else {_METADATA: json.dumps(metadata, sort_keys=True).encode()}
-    schema = schema.with_metadata(stored)
+    schema = schema.with_metadata(_stored(metadata))
     rows: list[Mapping[str, Any]] = []
-    with whole(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with (
+        whole(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
 
         def flush() -> None:
             writer.write_table(pa.Table.from_pylist(rows, schema=schema))
@@ -149,11 +203,14 @@ def read_table(path: Path | str, schema: pa.Schema | None = None) -> pl.DataFram
     """A Parquet file of ours as a polars frame, its columns checked against ``schema``.
 
     Raises:
-        UserError: the file is missing, cut short, or has other columns.
+        UserError: the file is missing, damaged (each page has a checksum), or has other columns.
     """
-    with _readable(path):
-        table = pq.read_table(path)
-    if schema is not None and table.column_names != schema.names:
+    # not pq.read_table, which takes half a second to import what nobody needs here
+    with _readable(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        table = file.read().replace_schema_metadata(None)
+        if table.num_rows != file.metadata.num_rows:
+            raise ValueError(f"{table.num_rows} rows of {file.metadata.num_rows}")
+    if schema is not None and (table.column_names, table.schema.types) != (schema.names, schema.types):
         raise UserError(f"{path}: columns {table.column_names} where {schema.names} were expected; run its stage again")
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)
@@ -164,12 +221,21 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
     """The metadata that :func:`write_table` stored with a table; empty if there is none.
 
     Raises:
-        UserError: the file is missing or cut short.
+        UserError: the file is missing or damaged.
     """
     with _readable(path):
         stored = pq.read_schema(path).metadata or {}
-    value: dict[str, Any] = json.loads(stored.get(_METADATA, b"{}"))
+        text = stored.get(_METADATA, b"{}")
+        if _CHECKSUM in stored and int(stored[_CHECKSUM]) != zlib.crc32(text):
+            raise ValueError("its metadata are damaged")
+        value: dict[str, Any] = json.loads(text)
     return value
+
+
+def _stored(metadata: Mapping[str, Any] | None) -> dict[bytes, bytes]:
+    """Metadata as they stand in a Parquet file, whose own checksums leave them out."""
+    text = b"{}" if metadata is None else json.dumps(metadata, sort_keys=True).encode()
+    return {_METADATA: text, _CHECKSUM: str(zlib.crc32(text)).encode()}
 
 
 @contextmanager
@@ -179,6 +245,8 @@ def _readable(path: Path | str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that makes it") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        first_line = str(error).splitlines()[0]
+    except _DAMAGED as error:
+        if reason := remedy(error):
+            raise UserError(f"{path}: cannot be read, {reason} and run again") from None
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: not a readable Parquet file ({first_line}); run its stage again") from None
