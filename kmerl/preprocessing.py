@@ -21,7 +21,6 @@ from kmerl.artifacts import table_writer
 from kmerl.errors import UserError
 from kmerl.randomness import seed_of
 from kmerl.repair import WaveformParams, prepare
-from kmerl.section import Section
 from kmerl.waveforms import StoreWriter, store_writer
 
 
@@ -82,7 +81,8 @@ def preprocess(
         outputs: files to write.
 
     Raises:
-        UserError: the archive has no official split although that is wanted, a table of the archive is unusable, or no record at all could be used.
+        UserError: the archive has no official split although that is wanted, a table of the archive is unusable, or
+            no record at all could be used.
     """
     if split == "official" and not archive.official_split:
         raise UserError(

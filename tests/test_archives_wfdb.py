@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import wfdb
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kmerl.archives.wfdb_format import (
@@ -104,6 +104,7 @@ def test_the_first_line_may_carry_an_extension(tmp_path):
     np.testing.assert_array_equal(read_recording(header_path).millivolts(), expected)
 
 
+@settings(deadline=None)  # files are written
 @given(seed=st.integers(0, 10**6), leads=st.integers(1, 12), samples=st.integers(1, 60), gain=st.floats(1, 1e4))
 def test_format_16_gives_what_the_wfdb_package_gives(tmp_path_factory, seed, leads, samples, gain):
     rng = np.random.default_rng(seed)

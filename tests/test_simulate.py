@@ -250,5 +250,5 @@ def test_the_stage_writes_archive_marker_and_truth(tmp_path, monkeypatch):
     assert "simulated" in Path("data/simulated/mimic_iv_ecg/SIMULATED").read_text()
     truth = pq.read_table("data/truth/mimic_iv_ecg.parquet")
     assert truth.column_names == ["record_id", "patient_id", "conditions"]
-    with pytest.raises(UserError, match="no simulator for 'georgia'; .* ptb_xl, cpsc2018, csn"):
+    with pytest.raises(UserError, match=r"no simulator for 'georgia'; .* ptb_xl, cpsc2018, csn"):
         simulate.main(made, "georgia")

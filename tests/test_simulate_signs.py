@@ -128,6 +128,20 @@ def average(made):
     return Average(dict(zip(LEADS, mean, strict=True)), rr, dict(zip(LEADS, made.leads, strict=True)))
 
 
+def u_wave(beat, lead):
+    """Height of a second peak behind T, before the next P, over the trough between them."""
+    wave = beat.cut(lead, beat.qrs_ms + 90, min(590, 1000 * beat.rr.mean() - 190))
+    peak = int(np.argmax(wave))
+    trough = peak + int(np.argmin(wave[peak : peak + FS // 8]))
+    return float(wave[trough:].max() - wave[trough])
+
+
+def level_ms(beat, lead):
+    """How long the waveform stays within a fifth of T's height after QRS."""
+    wave = np.abs(beat.cut(lead, beat.qrs_ms + 15, 590))
+    return int(np.argmax(wave > 0.2 * wave.max())) * 1000 / FS
+
+
 SIGNS = {
     "sinus_bradycardia": lambda b: b.rate < 60,
     "sinus_tachycardia": lambda b: b.rate > 100 and b.p("II") > 0.04,
@@ -135,6 +149,7 @@ SIGNS = {
     "atrial_fibrillation": lambda b: b.rr.std() / b.rr.mean() > 0.12 and np.ptp(b.cut("I", -150, -20)) < 0.05,
     "supraventricular_tachycardia": lambda b: b.rate > 145 and b.rr.std() < 0.02 and b.qrs_ms < 120,
     "ectopic_atrial_rhythm": lambda b: b.p("II") < -0.02 and b.p("aVF") < -0.02,
+    "atrial_tachycardia": lambda b: b.rate > 110 and b.rr.std() < 0.02 and b.cut("aVF", -150, -30).min() < -0.02,
     "junctional_rhythm": lambda b: b.rate < 62 and abs(b.p("II")) < 0.03,
     "paced_rhythm": lambda b: b.qrs_ms >= 120 and max(np.abs(np.diff(b.raw[x])).max() for x in ("II", "aVF")) > 0.3,
     "av_block_1": lambda b: b.pr_ms > 200,
@@ -166,6 +181,8 @@ SIGNS = {
     "left_axis_deviation": lambda b: -90 < b.axis < -30,
     "right_axis_deviation": lambda b: 90 < b.axis < 180,
     "poor_r_wave_progression": lambda b: b.r("V3") <= 0.32,
+    "clockwise_rotation": lambda b: all(b.r(x) < b.s(x) for x in ("V1", "V2", "V3", "V4")) and b.r("V6") > b.s("V6"),
+    "counterclockwise_rotation": lambda b: b.r("V2") >= 1.3 * b.s("V2"),
     "inferior_infarct_old": lambda b: sum(b.q_ms(x) >= 25 for x in ("II", "III", "aVF")) >= 2,
     "anteroseptal_infarct_old": lambda b: sum(b.q_ms(x) >= 25 for x in ("V1", "V2", "V3")) >= 2,
     "anterior_infarct_old": lambda b: b.q_ms("V3") >= 25 or b.q_ms("V4") >= 25,
@@ -193,6 +210,8 @@ SIGNS = {
     "early_repolarisation": lambda b: b.st("V4") > 0.1 and b.st("II") > 0.03 and b.t("V4") > 0.5,
     "hyperkalaemia": lambda b: b.t("V4") > 0.75,
     "hypokalaemia": lambda b: b.cut("V4", 380, 560).max() > b.cut("V4", 200, 340).max(),
+    "prominent_u_wave": lambda b: max(u_wave(b, "V2"), u_wave(b, "V3")) > 0.08 and b.t("V4") > 0.1,
+    "long_st": lambda b: b.qtc > 460 and level_ms(b, "V5") > 110 and b.t("V5") > 0.1,
 }  # fmt: skip
 
 
@@ -265,6 +284,32 @@ def test_atrial_premature_beats_are_early_narrow_and_not_compensated():
         assert early
         assert {made.beats[i].kind for i in early} == {"normal"}
         assert all(onsets[i + 1] - onsets[i - 1] < 1.97 * normal for i in early)
+
+
+@pytest.mark.parametrize(("key", "kind"), [("junctional_escape", "normal"), ("ventricular_escape", "escape")])
+def test_escape_beats_are_late_and_without_p_and_end_a_pause_of_the_sinus_node(key, kind):
+    for seed in range(8):
+        made = recording(seed, key).schedule
+        onsets = np.array([b.onset for b in made.beats])
+        gaps = np.diff(onsets)
+        late = [i + 1 for i in np.flatnonzero(gaps > 1.2 * np.median(gaps))]
+        assert late
+        assert any(0.3 < onsets[i] < 9.7 for i in late)
+        for i in late:
+            assert made.beats[i].kind == kind
+            assert gaps[i - 1] >= (1.2 if kind == "normal" else 1.5)
+            assert not [a for a in made.atria if -0.3 < a.onset - onsets[i] < 0.15]
+        assert {b.kind for i, b in enumerate(made.beats) if i not in late} == {"normal"}
+
+
+@pytest.mark.parametrize("key", ["pac", "pvc", "junctional_escape", "ventricular_escape"])
+def test_a_long_recording_has_more_such_beats_than_a_short_one(key):
+    def count(seconds):
+        made = hearts.record(heart(3, [key]), ["sinus_rhythm", key], generator(3, key), FS, seconds * FS, None).schedule
+        gaps = np.diff([b.onset for b in made.beats if 0 < b.onset < seconds])
+        return int((np.abs(gaps / np.median(gaps) - 1) > 0.2).sum())
+
+    assert count(60) >= 3 * count(10) > 0
 
 
 def conducted(made):

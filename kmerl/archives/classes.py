@@ -12,7 +12,7 @@ TABLE = "classes.csv"
 
 @cache
 def _rows() -> list[dict[str, str]]:
-    with files("kmerl.archives").joinpath(TABLE).open(encoding="utf-8", newline="") as file:
+    with files("kmerl.archives").joinpath(TABLE).open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 

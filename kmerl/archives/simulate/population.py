@@ -31,7 +31,7 @@ class PopulationParams(Section):
 
     most_records_per_patient: int = Field(description="recordings per patient: uniform from 1 to this", ge=1, le=50)
     enriched: float = Field(
-        description="share of patients who get one condition by rota over all that the archive has, so that rare ones occur",
+        description="share of patients who get one condition by rota, so that rare ones occur",
         ge=0, le=1)  # fmt: skip
     torso: float = Field(description="relative variation of lead vectors between patients", ge=0, le=0.3)
 

@@ -30,9 +30,9 @@ def _clockwise(shape: Shape, strength: float, generator: Generator) -> None:
 
 
 def _counterclockwise(shape: Shape, strength: float, generator: Generator) -> None:
-    """R already as large as S in V2: the loop turned to the front."""
+    """R well above S in V2 already: the loop turned to the front."""
     scale(shape, "basal", 0.7)
-    _turn_about_long_axis(shape, between(24, 42, strength, generator))
+    _turn_about_long_axis(shape, between(15, 32, strength, generator))
 
 
 ROTATION: dict[str, HeartChange] = {
