@@ -4,9 +4,13 @@
 #   snakemake --cores all              make whatever is not up to date
 #   snakemake -n                       say what that is
 #   snakemake --cores all data/labels  make one thing and what it needs
+#   snakemake --report report.zip      Snakemake's own report of what ran; it needs no network
 from snakemake.utils import min_version
 
 min_version("9.27")
+
+
+report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"

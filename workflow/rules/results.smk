@@ -1,11 +1,23 @@
-# What people look at: tables, figures, the report page.
+# What people look at: tables, figures, the report page. `snakemake --report FILE.zip` shows them, too.
+
+
+def shown(rule, path, **how):
+    """The outputs of a rule, one of which `snakemake --report` shows."""
+    return [report(one, **how) if one == path else one for one in pipeline.outputs(rule)]
 
 
 rule tables:
     input:
         pipeline.inputs("tables"),
     output:
-        pipeline.outputs("tables"),
+        shown(
+            "tables",
+            "results/tables",
+            patterns=["{name}.csv"],
+            caption="../report/tables.rst",
+            category="Tables",
+            labels={"table": "{name}"},
+        ),
     log:
         "logs/tables.log",
     benchmark:
@@ -22,7 +34,14 @@ rule figures:
     input:
         pipeline.inputs("figures"),
     output:
-        pipeline.outputs("figures"),
+        shown(
+            "figures",
+            "results/figures",
+            patterns=["{name}.png"],
+            caption="../report/figures.rst",
+            category="Figures",
+            labels={"figure": "{name}"},
+        ),
     log:
         "logs/figures.log",
     benchmark:
@@ -39,7 +58,13 @@ rule report:
     input:
         pipeline.inputs("report"),
     output:
-        pipeline.outputs("report"),
+        shown(
+            "report",
+            "results/report.html",
+            caption="../report/page.rst",
+            category="Page",
+            labels={"page": "everything on one page"},
+        ),
     log:
         "logs/report.log",
     benchmark:
