@@ -44,7 +44,8 @@ REJECTED = pa.schema(
     [pa.field("record_id", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)]
 )
 
-_VOCABULARY, _LABELS, _TRACE, _REJECTED = "vocabulary.json", "labels.parquet", "trace.parquet", "rejected.parquet"
+_VOCABULARY, _NAMES, _LABELS = "vocabulary.json", "names.json", "labels.parquet"
+_TRACE, _REJECTED = "trace.parquet", "rejected.parquet"
 
 
 class LabelsParams(Section):
@@ -77,6 +78,18 @@ def make_vocabulary(entities: Sequence[str], superclasses: Mapping[str, Sequence
 
 def _hash(queries: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(list(queries), ensure_ascii=False).encode()).hexdigest()[:32]
+
+
+def names_of(queries: Sequence[str], merged: Mapping[str, str]) -> dict[str, list[str]]:
+    """Query -> every name it may be asked by: its own, then the others merged into it, sorted.
+
+    A name that is another query asks for that one only; a superclass has no other names.
+    """
+    names: dict[str, list[str]] = {query: [query] for query in queries}
+    for original, query in sorted(merged.items()):
+        if query in names and original not in names:
+            names[query].append(original)
+    return names
 
 
 def ancestors(entity: str, superclasses: Mapping[str, Sequence[str]]) -> list[str]:
@@ -148,7 +161,7 @@ def make_labels(
         merged: original -> merged name.
         superclasses: superclass -> members.
         params: which queries and records are kept.
-        folder: gets vocabulary.json, labels.parquet, trace.parquet, rejected.parquet, summary.json.
+        folder: gets vocabulary.json, names.json, labels.parquet, trace.parquet, rejected.parquet, summary.json.
         metadata: stored with the labels, beside the vocabulary's hash.
 
     Returns:
@@ -182,6 +195,7 @@ def make_labels(
         labels = labels.filter(~empty)
         rejected.append(without.select("record_id", reason=pl.lit("no positive entity")))
     write_json(folder / _VOCABULARY, asdict(vocabulary))
+    write_json(folder / _NAMES, names_of(vocabulary.queries, merged))
     write_table(folder / _LABELS, labels, LABELS, {**metadata, "vocabulary": vocabulary.hash})
     write_table(folder / _TRACE, trace.filter(pl.col("query").is_in(list(vocabulary.queries))), TRACE)
     write_table(folder / _REJECTED, pl.concat(rejected), REJECTED)
@@ -213,6 +227,19 @@ def load_vocabulary(folder: Path | str) -> Vocabulary:
         raise UserError(f"{path}: the queries were changed by hand; run the labels stage again")
     groups = {name: tuple(members) for name, members in stored["superclasses"].items()}
     return Vocabulary(queries, tuple(stored["entities"]), groups, stored["hash"])
+
+
+def load_names(folder: Path | str, vocabulary: Vocabulary) -> dict[str, list[str]]:
+    """The names of every query of the vocabulary in a labels folder, as :func:`names_of` gives them.
+
+    Raises:
+        UserError: the file is missing, or belongs to another vocabulary.
+    """
+    path = Path(folder) / _NAMES
+    names: dict[str, list[str]] = read_json(path)
+    if set(names) != set(vocabulary.queries):
+        raise UserError(f"{path}: made with another vocabulary than the one beside it; run the labels stage again")
+    return names
 
 
 def load_labels(folder: Path | str) -> tuple[Vocabulary, pl.DataFrame]:
