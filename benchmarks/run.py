@@ -71,8 +71,11 @@ def encoding() -> Pair:
     masking = MaskParams(masked_leads=[9, 10, 11], draw="per_sample", segment_share=0.25, segments="per_lead")
     shape = {"width": 128, "depth": 4, "heads": 4}
     params = EncoderParams.model_validate(
-        {"shape": shape, "feed_forward_ratio": 4, "dropout": 0, "lead_embedding": True, "time_embedding": True}
-    )
+        {
+            "kind": "vit", "shape": shape, "resnet_width": 64, "feed_forward_ratio": 4, "dropout": 0,
+            "lead_embedding": True, "time_embedding": True,
+        }
+    )  # fmt: skip
     torch.manual_seed(0)
     encoder = EcgEncoder(params, 100, 50)
     shown, full, masks = [], [], []
@@ -92,7 +95,7 @@ def encoding() -> Pair:
 
     def ours() -> torch.Tensor:
         encoder.zero_grad()
-        pooled = torch.cat([encoder(*group).mean(1) for group in groups])
+        pooled = torch.cat([features.mean(1) for features in encoder(groups)])
         pooled.square().sum().backward()
         return pooled.detach()
 
@@ -106,8 +109,8 @@ def encoding() -> Pair:
         bias = torch.zeros(16, 1, 1, 600).masked_fill(~mask[:, None, None, :], float("-inf"))
         for block in encoder.blocks:
             attention, normed = block.attention, block.norm_attention(x)
-            key, value = map(attention._split, attention.to_key_value(normed).chunk(2, -1))
-            query = attention._split(attention.to_query(normed))
+            parts = (attention.to_query(normed), *attention.to_key_value(normed).chunk(2, -1))
+            query, key, value = (part.unflatten(-1, (attention.heads, -1)).transpose(-2, -3) for part in parts)
             mixed = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
             x = x + attention.to_out(mixed.transpose(-2, -3).flatten(-2))
             x = x + block.feed_forward(block.norm_feed_forward(x))

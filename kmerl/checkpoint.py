@@ -4,6 +4,7 @@ Loading one runs no foreign code: weights are safetensors, the rest is JSON and 
 """
 
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 from pydantic import ValidationError
@@ -33,10 +34,15 @@ class TrainedOn(Section):
 
 
 class RunConfig(Section):
-    """What is needed to use a run's weights."""
+    """What is needed to use a run's weights.
 
-    method: str
+    ``method`` tells whether it has a query network (kmerl) or not (merl); ``temperature`` is that of its contrast;
+    ``vocabulary`` are the queries it learnt, by their own names.
+    """
+
+    method: Literal["kmerl", "merl"]
     model: ModelParams
+    temperature: float
     normalize: NormalizeParams
     text: TextParams
     text_layers: int

@@ -22,7 +22,7 @@ class Features:
 
     Attributes:
         records: (b,) which of the rows asked for.
-        tokens: (b, n, D).
+        tokens: (b, n, D); of a ResNet18 the n positions of its last feature map.
     """
 
     records: NDArray[np.int64]
@@ -76,8 +76,11 @@ def ask_records(
     normalize: NormalizeParams,
     queries: Sequence[NDArray[np.float32]],
     batch: int,
+    temperature: float = 1.0,
 ) -> list[NDArray[np.float32]]:
     """Probabilities of each list of queries; each record is encoded once for all lists.
+
+    The query network answers, or in a model without one the sigmoid of the contrastive head's cosine over temperature.
 
     Args:
         model: in eval mode.
@@ -87,6 +90,7 @@ def ask_records(
         normalize: the rule of the model's run.
         queries: lists of query vectors, each (Q, text width); queries of one list see one another.
         batch: records encoded at a time.
+        temperature: of the contrast the model learnt by; only a model without a query network needs it.
 
     Returns:
         For each list (n, Q); NaN where a record has none of the leads.
@@ -99,7 +103,11 @@ def ask_records(
     answers = [np.full((len(rows), len(q)), np.nan, dtype=np.float32) for q in queries]
     for features in encode_records(model, store, rows, leads, normalize, batch):
         for answer, vector in zip(answers, vectors, strict=True):
-            probabilities = model.ask(features.tokens, vector).sigmoid().cpu().numpy()
+            if model.query is None:
+                logits = model.compare(features.tokens, vector) / temperature
+            else:
+                logits = model.ask(features.tokens, vector)
+            probabilities = logits.sigmoid().cpu().numpy()
             if not np.isfinite(probabilities).all():
                 raise UserError("the model answers with NaN: its weights are damaged; pretrain it again")
             answer[features.records] = probabilities

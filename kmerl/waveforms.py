@@ -89,6 +89,11 @@ class NormalizeParams(Section):
         description="leads whose extremes or moments count: all of the record (as in MERL), or only those that are read"
     )
 
+    @property
+    def depends_on_scope(self) -> bool:
+        """Whether the scope makes a difference: not if every lead is scaled alike in every record."""
+        return self.rule != "millivolt"
+
 
 class WaveformStore:
     """A folder of shards, read record by record and lead by lead. It can be pickled, and shards open when first read.

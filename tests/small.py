@@ -8,8 +8,8 @@ from kmerl.model.kmerl import KMERL
 from kmerl.randomness import generator
 from kmerl.repair import Waveform
 from kmerl.training.batches import Examples
-from kmerl.training.loop import Texts
-from kmerl.training.params import PretrainParams
+from kmerl.training.params import PretrainParams, override
+from kmerl.training.texts import Texts
 from kmerl.waveforms import WaveformStore, store_writer
 
 SAMPLES, QUERIES, REPORTS, TEXT_WIDTH = 200, 3, 7, 6
@@ -72,19 +72,20 @@ def params(**loop):
             "model": {
                 "tokens": {"length": 20, "per": "lead", "padding": "tokens"},
                 "encoder": {
-                    "shape": {"width": 8, "depth": 2, "heads": 2}, "feed_forward_ratio": 2.0, "dropout": 0.1,
-                    "lead_embedding": True, "time_embedding": True,
+                    "kind": "vit", "shape": {"width": 8, "depth": 2, "heads": 2}, "resnet_width": 2,
+                    "feed_forward_ratio": 2.0, "dropout": 0.1, "lead_embedding": True, "time_embedding": True,
                 },
                 "query": {
                     "width": 8, "depth": 2, "heads": 2, "head_dim": 4, "feed_forward": 16, "dropout": 0.1,
                     "self_attention": True,
                 },
-                "projector": {"hidden": 8, "width": 4, "normalization": "none"},
+                "projector": {"hidden": 8, "width": 4, "normalization": "none", "dropout": 0.0},
             },
             "loss": {
                 "contrastive": "symmetric", "temperature": 0.07, "duplicates": "negative", "contrastive_weight": 1.0,
-                "query_weight": 1.0,
+                "query_weight": 1.0, "unimodal_weight": 0.0,
             },
+            "queries": "canonical",
             "text_layers": 0,
             "optimizer": {
                 "learning_rate": 0.003, "weight_decay": 1e-5, "betas": [0.9, 0.999], "warmup_steps": 2,
@@ -97,6 +98,25 @@ def params(**loop):
             | loop,
         }
     )  # fmt: skip
+
+
+KINDS = ("kmerl", "merl_vit", "merl_resnet18")
+
+
+def method(kind, dropout=0.1, **loop):
+    """Parameters of one of ``KINDS``; ``dropout`` is that of MERL's uni-modal loss."""
+    if kind == "kmerl":
+        return params(**loop)
+    encoder = {"kind": "resnet18", "time_embedding": False} if kind == "merl_resnet18" else {}
+    changes = {
+        "masking": {"masked_leads": [0], "segment_share": 0.0},
+        "model": {
+            "tokens": {"per": "segment"}, "encoder": {"lead_embedding": False, "dropout": 0.0} | encoder,
+            "query": None, "projector": {"normalization": "batch", "dropout": dropout},
+        },
+        "loss": {"query_weight": 0.0, "unimodal_weight": 1.0},
+    }  # fmt: skip
+    return override(params(**loop), changes)
 
 
 def model(run):

@@ -2,8 +2,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kmerl.knowledge.labels import Vocabulary, make_vocabulary
+from kmerl.artifacts import write_json
+from kmerl.errors import UserError
+from kmerl.knowledge.labels import Vocabulary, load_names, make_vocabulary, names_of
+from kmerl.randomness import generator
 from kmerl.training.examples import digest, examples, sample
+from kmerl.training.texts import Names
 
 RECORDS = pl.DataFrame(
     {"record_id": ["r3", "r1", "r2", "r4", "r5"], "split": ["train", "train", "valid", "train", "train"]}
@@ -60,3 +64,35 @@ def test_a_checkpoint_belongs_to_its_values_and_to_the_bytes_of_its_inputs(tmp_p
     assert len(names) == 4
     file.write_bytes(b"x")
     assert digest(["a", 1], [file]) in names
+
+
+MERGED = {"afib": "atrial fibrillation", "atrial fibrillation": "atrial fibrillation", "a fib": "atrial fibrillation",
+          "lvh": "lvh", "arrhythmia": "atrial fibrillation", "rare": "left out"}  # fmt: skip
+
+
+def test_a_query_is_asked_by_its_own_name_and_by_what_was_merged_into_it():
+    names = names_of(["atrial fibrillation", "lvh", "arrhythmia"], MERGED)
+    assert names == {
+        "atrial fibrillation": ["atrial fibrillation", "a fib", "afib"],
+        "lvh": ["lvh"],
+        "arrhythmia": ["arrhythmia"],  # a superclass of this name is not asked by it as atrial fibrillation
+    }
+
+
+def test_drawn_names_belong_to_their_query_and_follow_from_the_generator():
+    queries = ["lvh", "atrial fibrillation"]
+    names = Names.of(queries, names_of(queries, MERGED), lambda texts: np.arange(len(texts), dtype=np.float32)[:, None])
+    draws = [names.draw(generator(1, "query names", step)) for step in range(40)]
+    assert {names.texts[lvh] for lvh, _ in draws} == {"lvh"}
+    assert {names.texts[af] for _, af in draws} == {"atrial fibrillation", "a fib", "afib", "arrhythmia"}
+    assert all(names.vectors[row, 0] == row for draw in draws for row in draw)
+    assert np.array_equal(draws[7], names.draw(generator(1, "query names", 7)))
+
+
+def test_names_of_another_vocabulary_are_refused(vocabulary, tmp_path):
+    names = names_of(vocabulary.queries, {})
+    write_json(tmp_path / "names.json", names)
+    assert load_names(tmp_path, vocabulary) == names
+    write_json(tmp_path / "names.json", names | {"lvh": ["lvh"]})
+    with pytest.raises(UserError, match="run the labels stage again"):
+        load_names(tmp_path, vocabulary)

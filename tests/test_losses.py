@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
 
-from kmerl.model.losses import contrastive_loss, query_loss
+from kmerl.model.losses import contrastive_loss, query_loss, unimodal_loss
 from kmerl.model.params import LossParams
 
 TEMPERATURE = 0.07
@@ -18,6 +18,7 @@ def loss_params(**changes):
         "duplicates": "negative",
         "contrastive_weight": 1.0,
         "query_weight": 1.0,
+        "unimodal_weight": 0.0,
     }
     return LossParams(**(values | changes))
 
@@ -90,3 +91,17 @@ def test_the_query_loss_is_averaged_over_records_and_queries():
 def test_a_run_without_any_loss_is_refused():
     with pytest.raises(ValidationError, match="nothing would be learnt"):
         loss_params(contrastive_weight=0.0, query_weight=0.0)
+
+
+def test_the_unimodal_loss_of_two_ecgs_by_hand():
+    """Views at right angles but for the first pair, which is alike: cosines 1, 0, 0, 0."""
+    one, other = torch.eye(4)[[0, 1]], torch.eye(4)[[0, 2]]
+    first = math.log(1 + math.exp(-1 / 0.5))  # -log of e^2 / (e^2 + e^0), both ways
+    second = math.log(2)
+    assert float(unimodal_loss(one, other, 0.5)) == pytest.approx((first + second) / 2)
+
+
+def test_the_unimodal_loss_is_the_contrast_of_distinct_reports():
+    one, other = pairs()
+    expected = contrastive_loss(one, other, torch.arange(6), loss_params())
+    assert float(unimodal_loss(one, other, TEMPERATURE)) == pytest.approx(float(expected))

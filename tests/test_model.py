@@ -8,12 +8,15 @@ from kmerl.model.encoder import EcgEncoder
 from kmerl.model.kmerl import KMERL
 from kmerl.model.params import SIZES, EncoderParams, ModelParams, QueryParams, Shape
 from kmerl.model.query import QueryNetwork
+from kmerl.model.resnet import ResNet18, untokenize
 from kmerl.model.tokens import tokenize
 from kmerl.training.batches import group_tokens
 
 SMALL = {
     "tokens": {"length": 20, "per": "lead", "padding": "tokens"},
     "encoder": {
+        "kind": "vit",
+        "resnet_width": 2,
         "shape": {"width": 8, "depth": 2, "heads": 2},
         "feed_forward_ratio": 2.0,
         "dropout": 0.0,
@@ -23,12 +26,13 @@ SMALL = {
     "query": {
         "width": 8, "depth": 2, "heads": 2, "head_dim": 3, "feed_forward": 16, "dropout": 0.0, "self_attention": True
     },
-    "projector": {"hidden": 8, "width": 4, "normalization": "none"},
+    "projector": {"hidden": 8, "width": 4, "normalization": "none", "dropout": 0.0},
 }  # fmt: skip
 
 
 def small_model(**changes):
-    params = {part: SMALL[part] | changes.get(part, {}) for part in SMALL}
+    params = {part: SMALL[part] | changes[part] if changes.get(part) else SMALL[part] for part in SMALL}
+    params |= {part: None for part in changes if changes[part] is None}
     torch.manual_seed(0)
     return KMERL(ModelParams.model_validate(params), text_width=6, samples=100).eval()
 
@@ -79,7 +83,7 @@ def test_a_batch_of_mixed_lead_counts_equals_its_records_one_by_one():
     groups, order = group_tokens([tokenize(s, np.array(le), model.params.tokens) for s, le in records])
     queries = torch.randn(3, 6)
     with torch.inference_mode():
-        ecg, _, logits = model(groups, torch.randn(4, 6), queries)
+        ecg, _, logits, _ = model(groups, torch.randn(4, 6), queries)
     for place, i in enumerate(order):
         assert torch.allclose(torch.cat([ecg[place], logits[place]]), answers(model, *records[i], queries), atol=1e-5)
 
@@ -137,3 +141,88 @@ def test_heads_need_not_divide_the_width_of_the_query_network(heads, head_dim):
 def test_heads_that_do_not_divide_the_encoders_width_are_refused():
     with pytest.raises(ValidationError, match="not a multiple"):
         Shape(width=10, depth=1, heads=3)
+
+
+def test_lists_asked_together_get_the_answers_they_get_alone():
+    model, features, queries = small_model(), torch.randn(2, 7, 8), torch.randn(5, 6)
+    with torch.inference_mode():
+        together = model.query(features, queries, [2, 3])
+        alone = torch.cat([model.ask(features, queries[:2]), model.ask(features, queries[2:])], dim=1)
+        one_list = model.ask(features, queries)
+    assert torch.allclose(together, alone, atol=1e-6) and not torch.allclose(together, one_list, atol=1e-4)
+
+
+RESNET = {
+    "tokens": {"per": "segment"},
+    "encoder": {"kind": "resnet18", "lead_embedding": False, "time_embedding": False},
+    "query": None,
+}
+VIT = {"tokens": {"per": "segment"}, "encoder": {"lead_embedding": False}, "query": None}
+
+
+def test_tokens_over_all_leads_put_together_are_the_waveform():
+    whole = signal(12)
+    tokens = tokenize(whole, np.arange(12), small_model(**RESNET).params.tokens)
+    assert torch.equal(untokenize(torch.from_numpy(tokens.segments)[None])[0], torch.from_numpy(whole))
+
+
+def test_leads_keep_their_channel_whatever_is_missing_before_them():
+    two = signal(2)
+    tokens = tokenize(two, np.array([1, 9]), small_model(**RESNET).params.tokens)
+    back = untokenize(torch.from_numpy(tokens.segments)[None])[0].numpy()
+    assert np.array_equal(back[[1, 9]], two) and not back[[0, 2, 3, 4, 5, 6, 7, 8, 10, 11]].any()
+
+
+def test_a_resnet18_has_eighteen_layers_and_merls_width_gives_512():
+    with torch.device("meta"):
+        network = ResNet18(64)
+    weighted = [m for m in network.modules() if isinstance(m, torch.nn.Conv1d) and m.kernel_size != (1,)]
+    assert len(weighted) + 1 == 18  # and a classifier that is not needed here
+    assert EncoderParams.model_validate(SMALL["encoder"] | {"kind": "resnet18", "resnet_width": 64}).width == 512
+    (features,) = ResNet18(2)([(torch.randn(3, 50, 12 * 100), torch.empty(0), torch.empty(0))])
+    assert features.shape == (3, 313, 16)
+
+
+@pytest.mark.parametrize("changes", [VIT, RESNET], ids=["vit", "resnet18"])
+def test_merl_gives_a_missing_lead_the_place_of_a_silent_one(changes):
+    model, whole = small_model(**changes), signal(12)
+    shown, silent = [0, 1, 8], whole.copy()
+    silent[[lead for lead in range(12) if lead not in shown]] = 0
+    with torch.inference_mode():
+        one, other = (
+            model.embed_ecg(model.encode(*batch(model, record)[0]))
+            for record in ((whole[shown], shown), (silent, np.arange(12)))
+        )
+        every = model.embed_ecg(model.encode(*batch(model, (whole, np.arange(12)))[0]))
+    assert torch.equal(one, other) and not torch.allclose(one, every, atol=1e-4)
+
+
+def test_every_weight_of_a_resnet18_learns():
+    model = small_model(**RESNET).train()
+    groups = batch(model, *[(signal(12, seed), np.arange(12)) for seed in range(3)])
+    ecg, _, logits, _ = model(groups, torch.randn(3, 6), torch.empty(0, 6))
+    ecg[:, 0].sum().backward()
+    assert logits is None
+    assert all(weight.grad.abs().sum() > 0 for weight in model.encoder.parameters())
+
+
+def test_a_model_without_a_query_network_compares_and_says_that_it_cannot_be_asked():
+    model, features = small_model(**VIT), torch.randn(2, 5, 8)
+    with torch.inference_mode():
+        cosine = model.compare(features, torch.randn(3, 6))
+    assert cosine.shape == (2, 3) and cosine.abs().max() <= 1 + 1e-6
+    with pytest.raises(UserError, match="no query network"):
+        model.ask(features, torch.randn(3, 6))
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("tokens", {"per": "lead"}, "set tokens.per to segment"),
+        ("tokens", {"padding": "dropped", "per": "segment"}, "set tokens.padding to tokens"),
+        ("encoder", RESNET["encoder"] | {"time_embedding": True}, "set encoder.time_embedding to false"),
+    ],
+)
+def test_what_a_resnet18_cannot_read_is_refused(part, change, message):
+    with pytest.raises(ValidationError, match=message):
+        small_model(**(RESNET | {part: change}))

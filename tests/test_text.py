@@ -80,21 +80,27 @@ def test_asking_more_layers_to_learn_than_there_are_is_refused():
         TextEncoder(text_params(), trainable_layers=7)
 
 
-def test_a_text_encoder_that_learns_changes_with_the_model(tmp_path):
+@pytest.mark.parametrize("queries", ["canonical", "drawn"])
+def test_a_text_encoder_that_learns_changes_with_the_model(tmp_path, queries):
     """The whole training step with text_layers: 1, on the packaged encoder."""
     import small
 
     from kmerl.training.batches import Batches
-    from kmerl.training.loop import Learner, Texts
+    from kmerl.training.loop import Learner
     from kmerl.training.params import override
+    from kmerl.training.texts import Names, Texts
 
-    run = override(small.params(), {"text_layers": 1})
+    run = override(small.params(), {"text_layers": 1, "queries": queries})
+    names = Names.of(
+        TEXTS, {text: [text, f"{text} again"] for text in TEXTS}, lambda texts: np.empty((len(texts), 384))
+    )
     store, examples = small.store(tmp_path / "store", n=8), small.examples(range(8))
     live = TextEncoder(text_params(), 1)
     texts = Texts(np.empty((0, 384)), np.empty((0, 384)), [f"report {i}." for i in range(small.REPORTS)], TEXTS, live)
+    texts.names = names if queries == "drawn" else None
     torch.manual_seed(0)
     model = small.KMERL(run.model, 384, small.SAMPLES)
-    batch = Batches(store, examples, run.model.tokens, run.masking, run.normalize, 4, seed=1)[0]
+    batch = Batches(store, examples, run.model.tokens, run.masking, run.normalize, 4, seed=1, names=texts.names)[0]
     learner = Learner(model, texts, run)
     before = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
     optimizer = torch.optim.SGD([weight for weight in learner.parameters() if weight.requires_grad], 0.1)

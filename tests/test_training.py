@@ -9,14 +9,20 @@ import torch.multiprocessing as mp
 from pydantic import ValidationError
 from torch.nn.parallel import DistributedDataParallel
 
+from kmerl.artifacts import read_json, read_table, write_json
 from kmerl.checkpoint import RunConfig, TrainedOn, check_store, load_run, save_run
 from kmerl.errors import UserError
 from kmerl.inference import ask_records, visible_tokens
 from kmerl.leads import LEADS
+from kmerl.randomness import generator
 from kmerl.text.params import TextParams
 from kmerl.training.batches import Batches
-from kmerl.training.loop import Learner, distributed, fit, learning_rate
+from kmerl.training.history import HISTORY
+from kmerl.training.loop import Learner, fit, learning_rate
 from kmerl.training.params import override
+from kmerl.training.processes import distributed
+from kmerl.training.run import summary
+from kmerl.training.texts import Names
 from kmerl.waveforms import WaveformStore
 
 DUPLICATES = ("negative", "masked", "positive")
@@ -27,12 +33,21 @@ def store(tmp_path_factory):
     return small.store(tmp_path_factory.mktemp("store") / "toy")
 
 
+def names():
+    """Each query's own vector, and for the first two of them another name."""
+    texts = {"a": ["a", "ay"], "b": ["b", "bee"], "c": ["c"]}
+    own = small.texts().queries
+    others = generator(0, "other names").normal(size=(2, small.TEXT_WIDTH)).astype(np.float32)
+    return Names.of("abc", texts, lambda _: np.stack([own[0], others[0], own[1], others[1], own[2]]))
+
+
 def train(store, scratch, run=None, **fit_options):
     run = run or small.params()
-    model = small.model(run)
+    model, texts = small.model(run), small.texts()
+    texts.names = names() if run.queries == "drawn" else None
     history, steps = fit(
         model,
-        small.texts(),
+        texts,
         store,
         small.examples(range(16)),
         small.examples(range(16, 24)),
@@ -102,15 +117,42 @@ def test_training_learns(store, tmp_path):
     assert history["valid_auc"].drop_nulls().len() == 1
 
 
+@pytest.mark.parametrize("kind", small.KINDS[1:])
+def test_merl_learns_and_is_validated_by_comparing_with_names(store, tmp_path, kind):
+    _, history, _ = train(store, tmp_path, small.method(kind, steps=100, validate_every=100))
+    loss = history["loss"].to_numpy()
+    assert loss[-20:].mean() < 0.8 * loss[:5].mean()
+    assert (history["loss"] > history["contrastive"]).all()  # the uni-modal loss is part of it
+    assert history["query"].is_nan().all()
+    last = history.row(-1, named=True)
+    assert np.isnan(last["valid_query"]) and 0 <= last["valid_auc"] <= 1
+
+
+@pytest.mark.parametrize("kind", small.KINDS)
+def test_a_run_of_no_steps_is_saved_as_initialised(store, tmp_path, kind):
+    run = small.method(kind, steps=0)
+    model, history, steps = train(store, tmp_path / "scratch", run)
+    assert steps == 0 and torch.equal(weights(model), weights(small.model(run)))
+    made = config(model, run).model_copy(update={"steps": 0})
+    save_run(tmp_path / "run", model, made, history)
+    assert read_table(tmp_path / "run/history.parquet", HISTORY).is_empty()
+    assert torch.equal(weights(load_run(tmp_path / "run")[0]), weights(model))
+    assert summary(model, made, history).startswith("saved as initialised, without a step; 3 queries")
+
+
 def test_the_same_seed_gives_the_same_weights_and_history(store, tmp_path):
     one, two = train(store, tmp_path / "a"), train(store, tmp_path / "b")
     assert torch.equal(weights(one[0]), weights(two[0])) and one[1].equals(two[1])
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(store, tmp_path):
-    whole, history, _ = train(store, tmp_path / "whole")
-    train(store, tmp_path / "killed", stop_after=5)
-    resumed, history_resumed, _ = train(store, tmp_path / "killed")
+RUNS = [*map(small.method, small.KINDS), override(small.params(), {"queries": "drawn"})]
+
+
+@pytest.mark.parametrize("run", RUNS, ids=[*small.KINDS, "drawn"])
+def test_a_resumed_run_equals_an_uninterrupted_one(store, tmp_path, run):
+    whole, history, _ = train(store, tmp_path / "whole", run)
+    train(store, tmp_path / "killed", run, stop_after=5)
+    resumed, history_resumed, _ = train(store, tmp_path / "killed", run)
     assert (tmp_path / "killed/checkpoint.pt").exists()
     assert torch.equal(weights(whole), weights(resumed)) and history.equals(history_resumed)
 
@@ -119,6 +161,40 @@ def test_reading_in_worker_processes_changes_nothing(store, tmp_path):
     alone = train(store, tmp_path / "alone")[0]
     helped = train(store, tmp_path / "helped", small.params(workers=2))[0]
     assert torch.equal(weights(alone), weights(helped))
+
+
+def test_every_step_asks_each_query_by_one_of_its_names_alike_in_all_processes(store):
+    run = small.params(batch=2)
+    made = [
+        Batches(
+            store, small.examples(range(16)), run.model.tokens, run.masking, run.normalize, 2, 1, rank, 2, names()
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    drawn = [[int(row) for row in made[0][step].names] for step in range(20)]
+    assert drawn == [[int(row) for row in made[1][step].names] for step in range(20)]
+    assert {tuple(row) for row in drawn} == {(a, b, 4) for a in (0, 1) for b in (2, 3)}
+    assert batches(store, small.params())[0].names is None
+
+
+def test_a_query_is_read_by_the_name_drawn_and_validated_by_its_own():
+    texts, cpu, drawn = small.texts(), torch.device("cpu"), torch.tensor([1, 2, 4])
+    texts.names = names()
+    read = texts.of_queries(drawn, cpu).numpy()
+    assert np.array_equal(read, texts.names.vectors[[1, 2, 4]])
+    assert np.array_equal(read[1:], texts.queries[1:]) and not np.array_equal(read[0], texts.queries[0])
+    assert np.array_equal(texts.canonical(), texts.queries)
+    asked = []
+    texts.query_texts, texts.live = "abc", lambda these: asked.append(list(these))
+    texts.of_queries(drawn, cpu)
+    texts.of_queries(None, cpu)
+    assert asked == [["ay", "b", "c"], ["a", "b", "c"]]
+
+
+def test_drawn_names_change_what_is_learnt(store, tmp_path):
+    drawn = override(small.params(), {"queries": "drawn"})
+    one, two = train(store, tmp_path / "a")[0], train(store, tmp_path / "b", drawn)[0]
+    assert not torch.equal(weights(one), weights(two))
 
 
 def gradient(store, run, rank=0, size=1):
@@ -134,6 +210,11 @@ def without_dropout(duplicates, **loop):
     return override(small.params(**loop), {"model": plain, "loss": {"duplicates": duplicates}})
 
 
+def merl_without_chance(**loop):
+    """MERL with views that drop nothing, and without BatchNorm, which is synchronised over GPUs only."""
+    return override(small.method("merl_vit", 1e-12, **loop), {"model": {"projector": {"normalization": "none"}}})
+
+
 def _rank(rank, folder, path, port):
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
@@ -147,6 +228,9 @@ def _rank(rank, folder, path, port):
             if rank == 0:
                 torch.save(found, path / f"{duplicates}.pt")
                 history.write_parquet(path / f"{duplicates}.parquet")
+        found = gradient(store, merl_without_chance(batch=2), rank, 2)
+        if rank == 0:
+            torch.save(found, path / "merl.pt")
 
     distributed(work)
 
@@ -161,6 +245,8 @@ def test_two_processes_learn_what_one_learns(store, tmp_path):
             pl.read_parquet(tmp_path / f"{duplicates}.parquet"),
         )
         assert np.allclose(alone["loss"], together["loss"], atol=1e-3)
+    together, alone = torch.load(tmp_path / "merl.pt"), gradient(store, merl_without_chance())
+    assert torch.allclose(together, alone, atol=1e-6 * float(alone.abs().max()))
 
 
 @pytest.mark.parametrize("duplicates", DUPLICATES)
@@ -181,15 +267,17 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
 def config(model, run):
     text = TextParams(encoder="folder", pooling="mean", max_tokens=8, batch=1, threads=1)
     return RunConfig(
-        method="kmerl", model=run.model, normalize=run.normalize, text=text, text_layers=0, text_width=6, fs=100,
-        samples=small.SAMPLES, vocabulary=["a", "b", "c"], vocabulary_hash="x", seed=1, steps=8,
+        method="merl" if model.query is None else "kmerl", model=run.model, temperature=run.loss.temperature,
+        normalize=run.normalize, text=text, text_layers=0, text_width=6, fs=100, samples=small.SAMPLES,
+        vocabulary=["a", "b", "c"], vocabulary_hash="x", seed=1, steps=8,
         trained_on=TrainedOn(archive="toy", origin="simulated", records=16, reports=7),
     )  # fmt: skip
 
 
-def test_a_saved_run_answers_as_before(store, tmp_path):
-    run = small.params()
-    model, history, _ = train(store, tmp_path / "scratch")
+@pytest.mark.parametrize("kind", small.KINDS)
+def test_a_saved_run_answers_as_before(store, tmp_path, kind):
+    run = small.method(kind)
+    model, history, _ = train(store, tmp_path / "scratch", run)
     save_run(tmp_path / "run", model, config(model, run), history)
     loaded, read, _ = load_run(tmp_path / "run")
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
@@ -197,6 +285,7 @@ def test_a_saved_run_answers_as_before(store, tmp_path):
         "history.parquet",
         "model.safetensors",
     ]
+    assert read.method == kind.split("_")[0] and read.temperature == 0.07
     assert read.vocabulary == ["a", "b", "c"] and read.trained_on.origin == "simulated"
     queries = [small.texts().queries, small.texts().queries[:1]]
     before, after = (
@@ -204,6 +293,17 @@ def test_a_saved_run_answers_as_before(store, tmp_path):
     )
     assert [a.shape for a in after] == [(3, 3), (3, 1)]
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_a_run_of_another_version_is_refused_in_one_line(store, tmp_path):
+    run = small.params()
+    model = small.model(run)
+    save_run(tmp_path / "run", model, config(model, run), train(store, tmp_path / "scratch")[1])
+    path = tmp_path / "run/config.json"
+    write_json(path, {name: value for name, value in read_json(path).items() if name != "temperature"})
+    with pytest.raises(UserError, match=r"temperature: .*; this is not a run of this version$") as error:
+        load_run(tmp_path / "run")
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("damage", ["config.json", "model.safetensors"])
@@ -231,11 +331,12 @@ def test_records_without_any_asked_lead_get_no_answer(tmp_path):
     assert np.isnan(chest).all() and not np.isnan(limb).any()
 
 
+@pytest.mark.parametrize("kind", small.KINDS)
 @pytest.mark.parametrize("rule", ["millivolt", "minmax", "zscore"])
-def test_leads_that_are_not_shown_do_not_reach_the_answer(tmp_path, rule):
+def test_leads_that_are_not_shown_do_not_reach_the_answer(tmp_path, rule, kind):
     """Two records alike in lead II only, seen through lead II."""
     quiet, loud = small.store(tmp_path / "quiet", n=2), small.store(tmp_path / "loud", n=2, louder_but=["II"])
-    run = override(small.params(), {"normalize": {"rule": rule, "scope": "visible_leads"}})
+    run = override(small.method(kind), {"normalize": {"rule": rule, "scope": "visible_leads"}})
     model = small.model(run).eval()
     one, other = (
         ask_records(model, store, [0, 1], ["II"], run.normalize, [small.texts().queries], 2)[0]
@@ -290,3 +391,24 @@ def test_a_runs_changes_are_checked_as_the_parameters_they_change():
     for wrong in ({"loss": {"temprature": 0.1}}, {"loss": {"temperature": -1}}, {"loop": {"epochs": 3}}):
         with pytest.raises(ValidationError):
             override(small.params(), wrong)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "message"),
+    [
+        ("merl_resnet18", {"masking": {"segment_share": 0.25}}, "set masking.segment_share to 0"),
+        ("merl_vit", {"loss": {"query_weight": 1.0}}, "give model.query"),
+        ("kmerl", {"loss": {"query_weight": 0.0}}, "set model.query to null"),
+        ("kmerl", {"loss": {"unimodal_weight": 1.0}}, "set model.projector.dropout above 0"),
+        ("merl_vit", {"loss": {"unimodal_weight": 0.0}}, "or neither"),
+        ("kmerl", {"loop": {"steps": -1}}, "greater than or equal to 0"),
+    ],
+)
+def test_impossible_combinations_are_refused_with_what_to_do(kind, changes, message):
+    with pytest.raises(ValidationError, match=message):
+        override(small.method(kind), changes)
+
+
+def test_only_millivolts_do_not_depend_on_the_scope():
+    rules = {rule: small.params().normalize.model_copy(update={"rule": rule}) for rule in ("millivolt", "minmax")}
+    assert not rules["millivolt"].depends_on_scope and rules["minmax"].depends_on_scope

@@ -1,10 +1,16 @@
 """The lead-aware ECG encoder F_E: a ViT over visible tokens with lead and temporal embeddings (section 2.2)."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 
 from kmerl.leads import LEADS
-from kmerl.model.layers import Block
+from kmerl.model.layers import Block, pack, unpack
 from kmerl.model.params import EncoderParams
+
+Group = tuple[Tensor, Tensor, Tensor]
+"""Records that show equally many tokens: segments (b, n, p), positions of their leads (b, n), their times (b, n)."""
 
 
 class EcgEncoder(nn.Module):
@@ -19,7 +25,6 @@ class EcgEncoder(nn.Module):
     def __init__(self, params: EncoderParams, token_width: int, n_times: int):
         super().__init__()
         shape = params.resolve()
-        self.width = shape.width
         self.project = nn.Linear(token_width, shape.width)
         self.lead_embedding = nn.Embedding(len(LEADS), shape.width) if params.lead_embedding else None
         self.time_embedding = nn.Embedding(n_times, shape.width) if params.time_embedding else None
@@ -30,23 +35,14 @@ class EcgEncoder(nn.Module):
             if table is not None:
                 nn.init.normal_(table.weight, std=0.02)
 
-    def forward(self, segments: Tensor, leads: Tensor, times: Tensor) -> Tensor:
-        """Visible tokens -> features.
-
-        Args:
-            segments: (B, n, p).
-            leads: (B, n) positions in ``LEADS``.
-            times: (B, n) positions of segments.
-
-        Returns:
-            (B, n, D).
-        """
+    def forward(self, groups: Sequence[Group]) -> list[Tensor]:
+        """Visible tokens of each group -> their features (b, n, D)."""
+        segments, sizes = pack([group[0] for group in groups])
         x: Tensor = self.project(segments)
         if self.lead_embedding is not None:
-            x = x + self.lead_embedding(leads)
+            x = x + self.lead_embedding(torch.cat([leads.flatten() for _, leads, _ in groups]))
         if self.time_embedding is not None:
-            x = x + self.time_embedding(times)
+            x = x + self.time_embedding(torch.cat([times.flatten() for _, _, times in groups]))
         for block in self.blocks:
-            x = block(x)
-        normed: Tensor = self.norm(x)
-        return normed
+            x = block(x, sizes)
+        return unpack(self.norm(x), sizes)

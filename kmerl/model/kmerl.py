@@ -1,8 +1,11 @@
 """K-MERL: an ECG encoder, two projectors and the cardiac query network over a frozen text encoder.
 
 Knowledge-enhanced Multimodal ECG Representation Learning with Arbitrary-Lead Inputs, section 2. The text encoder is
-not part of it: texts come in as vectors.
+not part of it: texts come in as vectors. Without a query network, and with tokens over all leads, it is MERL.
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,9 +13,10 @@ from torch import Tensor, nn
 
 from kmerl.errors import UserError
 from kmerl.leads import LEADS
-from kmerl.model.encoder import EcgEncoder
+from kmerl.model.encoder import EcgEncoder, Group
 from kmerl.model.params import ModelParams, ProjectorParams
 from kmerl.model.query import QueryNetwork
+from kmerl.model.resnet import ResNet18
 
 
 class Projector(nn.Sequential):
@@ -29,6 +33,28 @@ class Projector(nn.Sequential):
             nn.Linear(params.hidden, params.width),
             norm(params.width, False),
         )
+
+
+class View(nn.Sequential):
+    """A linear map and dropout, (B, D) -> (B, P): one of the two that MERL's uni-modal loss compares."""
+
+    def __init__(self, params: ProjectorParams, in_width: int):
+        super().__init__(nn.Linear(in_width, params.width, bias=False), nn.Dropout(params.dropout))
+
+
+class Outputs(NamedTuple):
+    """What a training step compares, its rows in the order of the groups.
+
+    Attributes:
+        ecg, text: (B, P) unit vectors.
+        logits: (B, Q), or None without a query network.
+        views: two (B, P) unit vectors of each ECG, or None without projector dropout.
+    """
+
+    ecg: Tensor
+    text: Tensor
+    logits: Tensor | None
+    views: tuple[Tensor, Tensor] | None
 
 
 class KMERL(nn.Module):
@@ -50,33 +76,53 @@ class KMERL(nn.Module):
                 f"model.tokens.length: {params.tokens.length} samples, but records have {samples}; shorten it"
             )
         self.params, self.text_width, self.samples = params, text_width, samples
-        token_width = params.tokens.length * (len(LEADS) if params.tokens.per == "segment" else 1)
-        self.encoder = EcgEncoder(params.encoder, token_width, samples // params.tokens.length)
-        self.project_ecg = Projector(params.projector, self.encoder.width)
+        width = params.encoder.width
+        self.encoder = self._make_encoder()
+        self.project_ecg = Projector(params.projector, width)
         self.project_text = Projector(params.projector, text_width)
-        self.query = QueryNetwork(params.query, text_width, self.encoder.width)
+        self.query = None if params.query is None else QueryNetwork(params.query, text_width, width)
+        two = 2 if params.projector.dropout else 0
+        self.views = nn.ModuleList(View(params.projector, width) for _ in range(two))
+
+    def _make_encoder(self) -> EcgEncoder | ResNet18:
+        tokens, encoder = self.params.tokens, self.params.encoder
+        if encoder.kind == "resnet18":
+            return ResNet18(encoder.resnet_width)
+        token_width = tokens.length * (len(LEADS) if tokens.per == "segment" else 1)
+        return EcgEncoder(encoder, token_width, self.samples // tokens.length)
 
     def encode(self, segments: Tensor, leads: Tensor, times: Tensor) -> Tensor:
-        """Visible tokens (B, n, p) with their leads and times (B, n) -> features z_e (B, n, D)."""
-        features: Tensor = self.encoder(segments, leads, times)
+        """Visible tokens (B, n, p) with their leads and times (B, n) -> features z_e (B, n, D).
+
+        A ResNet18 makes fewer positions n of its own.
+        """
+        features: Tensor = self.encoder([(segments, leads, times)])[0]
         return features
 
     def embed_ecg(self, features: Tensor) -> Tensor:
         """z_e (B, n, D) -> unit vectors (B, P): AvgPool, then P_e."""
-        return F.normalize(self.project_ecg(features.mean(1)).float(), dim=-1)
+        return _unit(self.project_ecg(features.mean(1)))
 
     def embed_text(self, texts: Tensor) -> Tensor:
         """z_t (B, text width) -> unit vectors (B, P) by P_t."""
-        return F.normalize(self.project_text(texts).float(), dim=-1)
+        return _unit(self.project_text(texts))
 
     def ask(self, features: Tensor, queries: Tensor) -> Tensor:
-        """z_e (B, n, D) and query vectors (Q, text width) -> logits (B, Q) of F_CQ."""
+        """z_e (B, n, D) and query vectors (Q, text width) -> logits (B, Q) of F_CQ.
+
+        Raises:
+            UserError: the model has no query network.
+        """
+        if self.query is None:
+            raise UserError("the run has no query network (model.query is null); ask it in the way contrastive")
         logits: Tensor = self.query(features, queries)
         return logits.float()
 
-    def forward(
-        self, groups: list[tuple[Tensor, Tensor, Tensor]], texts: Tensor, queries: Tensor
-    ) -> tuple[Tensor, ...]:
+    def compare(self, features: Tensor, queries: Tensor) -> Tensor:
+        """z_e (B, n, D) and query vectors (Q, text width) -> cosines (B, Q) in the contrastive head's space."""
+        return self.embed_ecg(features) @ self.embed_text(queries).T
+
+    def forward(self, groups: Sequence[Group], texts: Tensor, queries: Tensor) -> Outputs:
         """One training step's forward pass.
 
         Records that show equally many tokens form a group, so that nothing is padded and no mask is needed.
@@ -84,14 +130,15 @@ class KMERL(nn.Module):
         Args:
             groups: segments (b, n, p), leads (b, n), times (b, n) of each group; the b add up to B.
             texts: (B, text width) report vectors, in the order of the groups.
-            queries: (Q, text width).
-
-        Returns:
-            ECG unit vectors (B, P), text unit vectors (B, P), logits (B, Q), all in the order of the groups.
+            queries: (Q, text width); not looked at without a query network.
         """
-        features = [self.encode(*group) for group in groups]
+        features = self.encoder(groups)
         # pooled by group, projected at once: BatchNorm must see the whole batch
         pooled = torch.cat([z.mean(1) for z in features])
-        ecg = F.normalize(self.project_ecg(pooled).float(), dim=-1)
-        logits = torch.cat([self.ask(z, queries) for z in features])
-        return ecg, self.embed_text(texts), logits
+        logits = None if self.query is None else self.query.of_groups(features, queries).float()
+        views = (_unit(self.views[0](pooled)), _unit(self.views[1](pooled))) if len(self.views) else None
+        return Outputs(_unit(self.project_ecg(pooled)), self.embed_text(texts), logits, views)
+
+
+def _unit(x: Tensor) -> Tensor:
+    return F.normalize(x.float(), dim=-1)

@@ -1,4 +1,4 @@
-"""The two losses of K-MERL: ECG-report contrast (Eq. 4) and ECG-entity queries (section 2.5)."""
+"""The losses of K-MERL, ECG-report contrast (Eq. 4) and ECG-entity queries (section 2.5), and MERL's uni-modal one."""
 
 from typing import Any
 
@@ -53,15 +53,36 @@ def contrastive_loss(ecg: Tensor, text: Tensor, reports: Tensor, params: LossPar
         The mean over this rank's rows. Averaged over ranks, as distributed training does with gradients, it is
         the loss of the whole batch.
     """
-    rank, _ = world()
     everyone_ecg, everyone_text, everyone_reports = gather(ecg), gather(text), gather(reports)
-    rows = torch.arange(len(ecg), device=ecg.device) + rank * len(ecg)
-    own = F.one_hot(rows, len(everyone_ecg)).bool()  # (B, all B)
+    own = _own(ecg, everyone_ecg)
     same = reports[:, None] == everyone_reports[None, :]
     loss = _direction(ecg @ everyone_text.T, own, same, params)
     if params.contrastive == "symmetric":
         loss = (loss + _direction(text @ everyone_ecg.T, own, same, params)) / 2
     return loss
+
+
+def unimodal_loss(one: Tensor, other: Tensor, temperature: float) -> Tensor:
+    """MERL's second loss: symmetric InfoNCE between two views of each ECG, over the batch of all ranks.
+
+    Args:
+        one: (B, P) unit vectors of this rank.
+        other: (B, P), row by row of the same ECGs; those of other ECGs are negatives, whatever their report.
+        temperature: as of the contrast with reports.
+
+    Returns:
+        The mean over this rank's rows, as :func:`contrastive_loss`.
+    """
+    everyone, everyone_other = gather(one), gather(other)
+    target = _own(one, everyone).float()
+    there = F.cross_entropy(one @ everyone_other.T / temperature, target)
+    return (there + F.cross_entropy(other @ everyone.T / temperature, target)) / 2
+
+
+def _own(rows: Tensor, everyone: Tensor) -> Tensor:
+    """(B, N) True where a row of all ranks' N is this rank's own."""
+    first = world()[0] * len(rows)
+    return F.one_hot(torch.arange(first, first + len(rows), device=rows.device), len(everyone)).bool()
 
 
 def _direction(similarity: Tensor, own: Tensor, same: Tensor, params: LossParams) -> Tensor:

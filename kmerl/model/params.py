@@ -34,6 +34,8 @@ SIZES = {
 class EncoderParams(Section):
     """F_E."""
 
+    kind: Literal["vit", "resnet18"] = Field(description="vit (paper), or the ResNet18 over 12 leads that MERL has too")
+    resnet_width: int = Field(ge=1, description="channels of a ResNet18's first stage; D is 8 times that (MERL: 64)")
     shape: Literal["tiny", "small", "middle", "base"] | Shape = Field(
         description="a size of the paper by name (paper: tiny), or width, depth and heads"
     )
@@ -47,6 +49,11 @@ class EncoderParams(Section):
     def resolve(self) -> Shape:
         """The shape, looked up if it was given by name."""
         return SIZES[self.shape] if isinstance(self.shape, str) else self.shape
+
+    @property
+    def width(self) -> int:
+        """D, the width of a feature."""
+        return 8 * self.resnet_width if self.kind == "resnet18" else self.resolve().width
 
 
 class QueryParams(Section):
@@ -69,6 +76,9 @@ class ProjectorParams(Section):
     hidden: int = Field(ge=1, description="hidden width")
     width: int = Field(ge=1, description="width of the shared space")
     normalization: Literal["none", "batch"] = Field(description="none, or BatchNorm as in MERL's projector")
+    dropout: float = Field(
+        ge=0, lt=1, description="of the two linear maps of an ECG that the uni-modal loss compares (MERL: 0.1)"
+    )
 
 
 class ModelParams(Section):
@@ -76,13 +86,20 @@ class ModelParams(Section):
 
     tokens: TokenParams
     encoder: EncoderParams
-    query: QueryParams
+    query: QueryParams | None = Field(description="null: no query network (MERL)")
     projector: ProjectorParams
 
     @model_validator(mode="after")
-    def _no_lead_to_embed(self) -> "ModelParams":
+    def _consistent(self) -> "ModelParams":
         if self.tokens.per == "segment" and self.encoder.lead_embedding:
             raise ValueError("a token over all leads has no lead to embed: set encoder.lead_embedding to false")
+        if self.encoder.kind == "resnet18":
+            if self.tokens.per != "segment":
+                raise ValueError("encoder.kind resnet18 convolves all leads together: set tokens.per to segment")
+            if self.tokens.padding != "tokens":
+                raise ValueError("encoder.kind resnet18 reads whole records: set tokens.padding to tokens")
+            if self.encoder.time_embedding:
+                raise ValueError("encoder.kind resnet18 embeds no time: set encoder.time_embedding to false")
         return self
 
 
@@ -99,9 +116,12 @@ class LossParams(Section):
     )
     contrastive_weight: float = Field(ge=0, description="weight of L_contrast (paper: 1; 0: ablation, Tab. 2a)")
     query_weight: float = Field(ge=0, description="weight of L_CQ (paper: 1; 0: ablation, Tab. 2a)")
+    unimodal_weight: float = Field(
+        ge=0, description="weight of MERL's uni-modal loss, between two dropouts of each ECG (MERL: 1)"
+    )
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> "LossParams":
-        if self.contrastive_weight == 0 and self.query_weight == 0:
-            raise ValueError("contrastive_weight and query_weight are both 0: nothing would be learnt")
+        if self.contrastive_weight == self.query_weight == self.unimodal_weight == 0:
+            raise ValueError("contrastive_weight, query_weight and unimodal_weight are 0: nothing would be learnt")
         return self

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from kmerl.model.layers import Attention, FeedForward
+from kmerl.model.layers import Attention, FeedForward, Sizes, pack
 from kmerl.model.params import QueryParams
 
 
@@ -15,21 +15,28 @@ class QueryLayer(nn.Module):
     def __init__(self, params: QueryParams):
         super().__init__()
         width, heads, head_dim, dropout = params.width, params.heads, params.head_dim, params.dropout
-        self.self_attention = Attention(width, heads, head_dim, dropout=dropout) if params.self_attention else None
+        self.self_attention = Attention(width, heads, head_dim, dropout) if params.self_attention else None
         self.norm_self = nn.LayerNorm(width) if params.self_attention else None
         self.norm_cross = nn.LayerNorm(width)
-        self.cross_attention = Attention(width, heads, head_dim, dropout=dropout)
+        self.cross_attention = Attention(width, heads, head_dim, dropout)
         self.norm_feed_forward = nn.LayerNorm(width)
         self.feed_forward = FeedForward(width, params.feed_forward, dropout)
 
-    def forward(self, queries: Tensor, tokens: Tensor, sizes: Sequence[int]) -> Tensor:
-        """Queries (B or 1, Q, W), tokens (B, n, W) -> (B, Q, W); queries see those of their own list."""
-        if self.self_attention is not None and self.norm_self is not None:
-            lists = self.norm_self(queries).split(list(sizes), dim=1)
-            queries = queries + torch.cat([self.self_attention(one) for one in lists], dim=1)
-        queries = queries + self.cross_attention(self.norm_cross(queries), tokens)
-        out: Tensor = queries + self.feed_forward(self.norm_feed_forward(queries))
-        return out
+    def forward(self, queries: Tensor, lists: Sequence[int], tokens: Tensor, sizes: Sizes) -> Tensor:
+        """Queries (B or 1, Q, W) and the tokens (T, W) of B records -> (B, Q, W); queries see those of their list."""
+        queries = self._see_one_another(queries, lists)
+        records, asked = sum(b for b, _ in sizes), queries.shape[1]
+        x = queries.expand(records, -1, -1).flatten(0, 1)
+        x = x + self.cross_attention(self.norm_cross(x), [(b, asked) for b, _ in sizes], tokens, sizes)
+        x = x + self.feed_forward(self.norm_feed_forward(x))
+        return x.view(records, asked, -1)
+
+    def _see_one_another(self, queries: Tensor, lists: Sequence[int]) -> Tensor:
+        if self.self_attention is None or self.norm_self is None:
+            return queries
+        parts = self.norm_self(queries).split(list(lists), dim=1)
+        mixed = [self.self_attention(p.flatten(0, 1), [(p.shape[0], p.shape[1])]).view_as(p) for p in parts]
+        return queries + torch.cat(mixed, dim=1)
 
 
 class QueryNetwork(nn.Module):
@@ -50,15 +57,20 @@ class QueryNetwork(nn.Module):
         self.norm = nn.LayerNorm(params.width)
         self.classify = nn.Linear(params.width, 1)
 
-    def forward(self, tokens: Tensor, queries: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
-        """Tokens (B, n, D), queries (Q, text width) -> logits (B, Q).
+    def forward(self, tokens: Tensor, queries: Tensor, lists: Sequence[int] | None = None) -> Tensor:
+        """Features (B, n, D) and queries (Q, text width) -> logits (B, Q).
 
-        ``sizes`` divides the queries into lists of so many, which do not see one another: the answers are those to
+        ``lists`` divides the queries into lists of so many, which do not see one another: the answers are those to
         each list alone, but the tokens are projected once for all of them.
         """
+        return self.of_groups([tokens], queries, lists)
+
+    def of_groups(self, groups: Sequence[Tensor], queries: Tensor, lists: Sequence[int] | None = None) -> Tensor:
+        """As :meth:`forward`, of groups of features (b, n, D) whose b add up to B; rows in their order."""
+        tokens, sizes = pack(groups)
         keys = self.norm_ecg(self.from_ecg(tokens))
         x = self.from_text(queries).unsqueeze(0)  # (1, Q, W): the same for the whole batch until it sees the ECG
         for layer in self.layers:
-            x = layer(x, keys, sizes or [len(queries)])
+            x = layer(x, lists or [len(queries)], keys, sizes)
         logits: Tensor = self.classify(self.norm(x)).squeeze(-1)
         return logits

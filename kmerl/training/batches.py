@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from kmerl.leads import LEADS, from_bit_mask, positions
+from kmerl.model.encoder import Group
 from kmerl.model.tokens import MaskParams, TokenParams, Tokens, draw_leads, draw_segments, tokenize, trim
 from kmerl.randomness import generator
+from kmerl.training.texts import Names
 from kmerl.waveforms import NormalizeParams, WaveformStore
-
-Group = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,13 @@ class Batch:
         groups: segments (b, n, p), leads (b, n), times (b, n) of records that show equally many tokens.
         reports: (B,) rows among the distinct reports.
         labels: (B, Q).
+        names: (Q,) the name by which each query is asked, a place among all names; None for their own names.
     """
 
     groups: list[Group]
     reports: Tensor
     labels: Tensor
+    names: Tensor | None
 
 
 def group_tokens(records: Sequence[Tokens]) -> tuple[list[Group], list[int]]:
@@ -73,8 +75,9 @@ class Batches(Dataset[Batch]):
         examples: the training records.
         tokens, masking, normalize: how they are shown.
         batch: records per process and step.
-        seed: of the order and of the masks.
+        seed: of the order, of the masks and of the names.
         rank, size: this process and how many there are; each sees its own part of every global batch.
+        names: from which every step draws how queries are asked, the same in every process.
     """
 
     def __init__(
@@ -88,10 +91,12 @@ class Batches(Dataset[Batch]):
         seed: int,
         rank: int = 0,
         size: int = 1,
+        names: Names | None = None,
     ):
         self.store, self.examples = store, examples
         self.tokens, self.masking, self.normalize = tokens, masking, normalize
         self.batch, self.seed, self.rank, self.size = batch, seed, rank, size
+        self.names = names
         self.steps_per_epoch = len(examples) // (batch * size)
         self._length = store.records["length"].to_numpy()
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
@@ -110,9 +115,14 @@ class Batches(Dataset[Batch]):
         records = [self._show(int(member), step // self.steps_per_epoch, shared) for member in members]
         groups, order = group_tokens(records)
         members = members[order]
-        return Batch(
-            groups, torch.from_numpy(self.examples.reports[members]), torch.from_numpy(self.examples.labels[members])
-        )
+        reports, labels = (torch.from_numpy(part[members]) for part in (self.examples.reports, self.examples.labels))
+        return Batch(groups, reports, labels, self.draw_names(step))
+
+    def draw_names(self, step: int) -> Tensor | None:
+        """(Q,) the name by which each query is asked at a step, in every process; None if by its own."""
+        if self.names is None:
+            return None
+        return torch.from_numpy(self.names.draw(generator(self.seed, "query names", step)))
 
     def _show(self, member: int, epoch: int, shared_count: int) -> Tokens:
         """The visible tokens of one record in one epoch."""

@@ -4,10 +4,8 @@ On one GPU or CPU it runs as it is; on several, start it with torchrun (``pretra
 """
 
 import math
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ import numpy as np
 import polars as pl
 import torch
 import torch.distributed as dist
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
@@ -27,38 +24,14 @@ from kmerl.evaluation.metrics import auc, macro
 from kmerl.inference import ask_records
 from kmerl.leads import LEADS
 from kmerl.model.kmerl import KMERL
-from kmerl.model.losses import contrastive_loss, query_loss, world
+from kmerl.model.losses import contrastive_loss, query_loss, unimodal_loss, world
 from kmerl.randomness import seed_of
-from kmerl.text.encoder import TextEncoder
 from kmerl.training.batches import Batch, Batches, Examples
 from kmerl.training.history import HISTORY
 from kmerl.training.params import LoopParams, OptimizerParams, PretrainParams
+from kmerl.training.processes import device_of_this_process
+from kmerl.training.texts import Texts
 from kmerl.waveforms import WaveformStore
-
-
-@dataclass
-class Texts:
-    """Vectors of the reports and of the vocabulary: stored ones, or live ones from a text encoder that learns.
-
-    Attributes:
-        reports: (R, width) vector of every distinct report.
-        queries: (Q, width) vector of every query.
-        report_texts, query_texts: the texts themselves, needed by a live encoder only.
-        live: the text encoder whose last layers learn, if any.
-    """
-
-    reports: NDArray[np.float32]
-    queries: NDArray[np.float32]
-    report_texts: Sequence[str] = ()
-    query_texts: Sequence[str] = ()
-    live: TextEncoder | None = None
-
-    def vectors(self, reports: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Report vectors (B, width) of a batch and query vectors (Q, width)."""
-        if self.live is not None:
-            return self.live([self.report_texts[int(i)] for i in reports]), self.live(self.query_texts)
-        batch = torch.from_numpy(np.asarray(self.reports[reports.numpy()]))
-        return batch.to(device), torch.from_numpy(np.array(self.queries)).to(device)
 
 
 class Learner(nn.Module):
@@ -70,15 +43,21 @@ class Learner(nn.Module):
         self.texts, self.params = texts, params
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Total, contrastive and query loss of this process's part of the batch."""
+        """Total, contrastive and query loss of this process's part of the batch; NaN for a loss it has not."""
         device = next(self.model.parameters()).device
-        loss = self.params.loss
-        reports, queries = self.texts.vectors(batch.reports, device)
-        groups = [(s.to(device), le.to(device), t.to(device)) for s, le, t in batch.groups]
-        ecg, text, logits = self.model(groups, reports, queries)
-        contrast = contrastive_loss(ecg, text, batch.reports.to(device), loss)
-        query = query_loss(logits, batch.labels.to(device))
-        return loss.contrastive_weight * contrast + loss.query_weight * query, contrast.detach(), query.detach()
+        weights, reports = self.params.loss, batch.reports.to(device)
+        texts = self.texts.of_reports(batch.reports, device)
+        queries = texts[:0] if self.model.query is None else self.texts.of_queries(batch.names, device)
+        out = self.model([(s.to(device), le.to(device), t.to(device)) for s, le, t in batch.groups], texts, queries)
+        contrast = contrastive_loss(out.ecg, out.text, reports, weights)
+        total, query = weights.contrastive_weight * contrast, torch.full_like(contrast, math.nan)
+        if out.logits is not None:
+            query = query_loss(out.logits, batch.labels.to(device))
+            total = total + weights.query_weight * query
+        if out.views is not None:
+            one, other = out.views
+            total = total + weights.unimodal_weight * unimodal_loss(one, other, weights.temperature)
+        return total, contrast.detach(), query.detach()
 
 
 def learning_rate(step: int, steps: int, params: OptimizerParams) -> float:
@@ -96,32 +75,29 @@ def total_steps(params: LoopParams, steps_per_epoch: int) -> int:
     return params.steps if params.steps is not None else (params.epochs or 0) * steps_per_epoch
 
 
-def device_of_this_process() -> torch.device:
-    """This process's GPU, or the CPU."""
-    return (
-        torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
-    )
-
-
 def validate(
     model: KMERL, store: WaveformStore, examples: Examples, texts: Texts, params: PretrainParams
 ) -> tuple[float, float]:
-    """Query loss and macro AUC over the vocabulary, from all 12 leads; NaN without validation records."""
+    """Query loss and macro AUC over the vocabulary, from all 12 leads, each query asked by its own name.
+
+    Both are NaN without validation records. A model without a query network has no query loss, and is asked by
+    comparing each ECG with the names.
+    """
     if not len(examples):
-        return float("nan"), float("nan")
-    queries = texts.queries
-    if texts.live is not None:
-        queries = texts.live.embed(texts.query_texts)
+        return math.nan, math.nan
     model.eval()
     (answers,) = ask_records(
-        model, store, examples.rows.tolist(), LEADS, params.normalize, [queries], params.loop.valid_batch
-    )
+        model, store, examples.rows.tolist(), LEADS, params.normalize, [texts.canonical()], params.loop.valid_batch,
+        params.loss.temperature,
+    )  # fmt: skip
     model.train()
     answered = ~np.isnan(answers).any(1)
     probability, labels = answers[answered].astype(np.float64), examples.labels[answered] > 0
+    area = float(macro(auc(probability, labels), np.ones(labels.shape[1], bool)))
+    if model.query is None:
+        return math.nan, area
     likelihood = np.where(labels, probability, 1 - probability)
-    per_class = auc(probability, labels)
-    return float(-np.log(likelihood.clip(1e-12)).mean()), float(macro(per_class, np.ones(len(per_class), bool)))
+    return float(-np.log(likelihood.clip(1e-12)).mean()), area
 
 
 def fit(
@@ -145,7 +121,7 @@ def fit(
         train: records to learn from.
         valid: records to validate on.
         params: of the run.
-        seed: of order, masks and dropout.
+        seed: of order, masks, names and dropout.
         scratch: folder for the checkpoint of a run that has not ended.
         stop_after: end early after so many steps, as a kill would; for tests.
         report: is told in one line how far training is, at every validation and when it resumes.
@@ -159,7 +135,9 @@ def fit(
     rank, size = world()
     device = device_of_this_process()
     loop = params.loop
-    batches = Batches(store, train, params.model.tokens, params.masking, params.normalize, loop.batch, seed, rank, size)
+    batches = Batches(
+        store, train, params.model.tokens, params.masking, params.normalize, loop.batch, seed, rank, size, texts.names
+    )
     steps = total_steps(loop, batches.steps_per_epoch)
     learner = Learner(model, texts, params).to(device)
     wrapped: nn.Module = learner
@@ -243,17 +221,3 @@ def _resume(
     learner.load_state_dict(state["learner"])
     optimizer.load_state_dict(state["optimizer"])
     return state["step"], state["history"]
-
-
-def distributed(run: Callable[[], Any]) -> Any:
-    """Call ``run`` inside a process group if torchrun started this process, else just call it."""
-    if "RANK" not in os.environ:
-        return run()
-    device = device_of_this_process()
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        return run()
-    finally:
-        dist.destroy_process_group()

@@ -30,7 +30,9 @@ class LoopParams(Section):
     epochs: int | None = Field(
         ge=1, description="passes over the training split (paper: 50), or null if steps are given"
     )
-    steps: int | None = Field(ge=1, description="optimiser steps, or null if epochs are given")
+    steps: int | None = Field(
+        ge=0, description="optimiser steps (0: the run is saved as initialised), or null if epochs are given"
+    )
     precision: Literal["float32", "bfloat16"] = Field(description="of the forward pass; bfloat16 needs a recent GPU")
     processes: int = Field(ge=1, description="processes on this node, one per GPU (paper: 8)")
     threads: int = Field(ge=1, description="CPU threads; fixed, since sums depend on it in the last bits")
@@ -54,9 +56,26 @@ class PretrainParams(Section):
     masking: MaskParams
     model: ModelParams
     loss: LossParams
+    queries: Literal["canonical", "drawn"] = Field(
+        description="texts of the queries: their names (paper), or in each step one of all names merged under each"
+    )
     text_layers: int = Field(ge=0, description="how many of the text encoder's last layers learn (MERL's code: 0)")
     optimizer: OptimizerParams
     loop: LoopParams
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "PretrainParams":
+        if self.model.encoder.kind == "resnet18" and self.masking.segment_share > 0:
+            raise ValueError("model.encoder.kind resnet18 needs every segment: set masking.segment_share to 0")
+        if self.loss.query_weight > 0 and self.model.query is None:
+            raise ValueError("loss.query_weight needs a query network: give model.query, or set the weight to 0")
+        if self.loss.query_weight == 0 and self.model.query is not None:
+            raise ValueError("with loss.query_weight 0 the query network would never learn: set model.query to null")
+        if (self.loss.unimodal_weight > 0) != (self.model.projector.dropout > 0):
+            raise ValueError(
+                "loss.unimodal_weight compares two dropouts: set model.projector.dropout above 0 with it, or neither"
+            )
+        return self
 
 
 def override(base: PretrainParams, changes: dict[str, Any]) -> PretrainParams:

@@ -1,0 +1,139 @@
+"""One pretraining run from its material to what is saved of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from kmerl.checkpoint import RunConfig, TrainedOn
+from kmerl.errors import UserError
+from kmerl.knowledge.labels import Vocabulary
+from kmerl.model.kmerl import KMERL
+from kmerl.model.losses import world
+from kmerl.randomness import seed_of
+from kmerl.text.embeddings import Embeddings
+from kmerl.text.encoder import TextEncoder
+from kmerl.text.params import TextParams
+from kmerl.training.batches import Examples
+from kmerl.training.examples import examples, sample
+from kmerl.training.loop import fit
+from kmerl.training.params import PretrainParams
+from kmerl.training.texts import Names, Texts
+from kmerl.waveforms import WaveformStore
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything runs learn from.
+
+    Attributes:
+        store: waveforms, of all splits.
+        studies: record_id, report_id.
+        report_texts: report_id, text.
+        reports: vectors of the distinct reports.
+        vocabulary: the queries.
+        labels: record_id, positives.
+        names: query -> all names that it may be asked by, its own first.
+        name_vectors: vectors of the queries and of all these names.
+    """
+
+    store: WaveformStore
+    studies: pl.DataFrame
+    report_texts: pl.DataFrame
+    reports: Embeddings
+    vocabulary: Vocabulary
+    labels: pl.DataFrame
+    names: Mapping[str, Sequence[str]]
+    name_vectors: Embeddings
+
+    def examples(self, split: str) -> Examples:
+        """The records of a split, with their reports and labels."""
+        return examples(
+            self.store.records, self.studies, self.report_texts, self.reports.texts, self.vocabulary, self.labels, split
+        )
+
+    def texts(self, run: PretrainParams, text: TextParams) -> Texts:
+        """What the run reads: with its own text encoder, if some of that learns.
+
+        Raises:
+            UserError: the text encoder cannot be loaded.
+        """
+        queries = self.vocabulary.queries
+        drawn = Names.of(queries, self.names, self.name_vectors.__getitem__) if run.queries == "drawn" else None
+        live = TextEncoder(text, run.text_layers) if run.text_layers else None
+        return Texts(self.reports.vectors, self.name_vectors[queries], self.reports.texts, queries, live, drawn)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run that has ended: arguments of :func:`kmerl.checkpoint.save_run`, and one line about it."""
+
+    model: KMERL
+    config: RunConfig
+    history: pl.DataFrame
+    text: dict[str, Tensor] | None
+    summary: str
+
+
+def pretrain(
+    name: str,
+    run: PretrainParams,
+    material: Material,
+    text: TextParams,
+    seed: int,
+    scratch: Path,
+    report: Callable[[str], None],
+) -> Trained:
+    """Train one run in this process (one of several, if torchrun started it).
+
+    Args:
+        name: of the run; its random draws follow from it and from the seed.
+        run: its parameters.
+        material: what it learns from.
+        text: of the text encoder that embedded the texts.
+        seed: of all runs, which validate on the same records.
+        scratch: folder for the checkpoint of a run that has not ended.
+        report: is told in one line how far training is.
+
+    Raises:
+        UserError: too few records for one batch, or the loss is no longer a number.
+    """
+    torch.set_num_threads(run.loop.threads)
+    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+    own_seed = seed_of(seed, "pretrain", name)
+    learn, valid = material.examples("train"), sample(material.examples("valid"), run.loop.valid_records, seed)
+    size = world()[1]
+    if len(learn) < run.loop.batch * size:
+        raise UserError(f"pretrain.loop.batch: {run.loop.batch} x {size} processes but {len(learn)} records; lower it")
+    store, vocabulary = material.store, material.vocabulary
+    torch.manual_seed(own_seed)
+    model = KMERL(run.model, material.reports.vectors.shape[1], store.samples)
+    texts = material.texts(run, text)
+    history, steps = fit(model, texts, store, learn, valid, run, own_seed, scratch, report=report)
+    config = RunConfig(
+        method="merl" if model.query is None else "kmerl", model=run.model, temperature=run.loss.temperature,
+        normalize=run.normalize, text=text, text_layers=run.text_layers, text_width=model.text_width, fs=store.fs,
+        samples=store.samples, vocabulary=list(vocabulary.queries), vocabulary_hash=vocabulary.hash, seed=seed,
+        steps=steps,
+        trained_on=TrainedOn(
+            archive=store.archive, origin=store.origin, records=len(learn), reports=len(material.reports.texts)
+        ),
+    )  # fmt: skip
+    live = None if texts.live is None else texts.live.state_dict()
+    return Trained(model, config, history, live, summary(model, config, history))
+
+
+def summary(model: KMERL, config: RunConfig, history: pl.DataFrame) -> str:
+    """One line: how long it was trained on what, how large it is, and how good."""
+    weights = sum(weight.numel() for weight in model.parameters())
+    size = f"{len(config.vocabulary)} queries, {weights / 1e6:.2f} M weights"
+    if history.is_empty():
+        return f"saved as initialised, without a step; {size}"
+    last = history.row(-1, named=True)
+    return (
+        f"{config.steps} steps on {config.trained_on.records} records, {size}; "
+        f"loss {last['loss']:.3f}, validation AUC over queries {last['valid_auc']:.3f}"
+    )
