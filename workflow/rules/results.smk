@@ -3,7 +3,9 @@
 
 def shown(rule, path, **how):
     """The outputs of a rule, one of which `snakemake --report` shows."""
-    return [report(one, **how) if one == path else one for one in pipeline.outputs(rule)]
+    return [
+        report(one, **how) if one == path else one for one in pipeline.outputs(rule)
+    ]
 
 
 rule tables:
