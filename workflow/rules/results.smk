@@ -3,9 +3,9 @@
 
 def shown(rule, path, **how):
     """The outputs of a rule, one of which `snakemake --report` shows."""
-    return [
-        report(one, **how) if one == path else one for one in pipeline.outputs(rule)
-    ]
+    outputs = pipeline.outputs(rule)
+    # a line that began with "report" would be taken for Snakemake's keyword
+    return [one if one != path else report(one, **how) for one in outputs]
 
 
 rule tables:
