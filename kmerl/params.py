@@ -14,10 +14,12 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from kmerl.archives.archive import ArchiveParams
+from kmerl.archives.classes import tasks
 from kmerl.archives.registry import ARCHIVES
 from kmerl.archives.simulate.params import SimulateParams
 from kmerl.errors import UserError
-from kmerl.evaluation.params import ZeroshotParams
+from kmerl.evaluation.params import EvaluationParams, PartialLeadsParams, ZeroshotParams
+from kmerl.evaluation.probe_params import EmbedEcgParams, LinearProbeParams, RandomConvolutionsParams
 from kmerl.knowledge.params import KnowledgeParams
 from kmerl.plots.params import FiguresParams
 from kmerl.preprocessing import PreprocessParams
@@ -41,7 +43,12 @@ class Params(Section):
     text: TextParams
     pretrain: PretrainParams
     runs: dict[str, dict[str, Any]] = Field(min_length=1, description="run -> what differs from `pretrain`")
+    evaluation: EvaluationParams
     zeroshot: ZeroshotParams
+    partial_leads: PartialLeadsParams
+    embed_ecg: EmbedEcgParams
+    random_convolutions: RandomConvolutionsParams
+    linear_probe: LinearProbeParams
     figures: FiguresParams
 
     @model_validator(mode="after")
@@ -63,10 +70,25 @@ class Params(Section):
         for name in self.simulated:
             if name not in self.archives:
                 raise ValueError(f"simulated: {name!r} is not among archives; say there where it lies")
+        self._refer()
+        return self
+
+    def _refer(self) -> None:
+        """Names that refer to other sections exist there."""
+        for section in ("zeroshot", "partial_leads", "embed_ecg"):
+            for name in getattr(self, section).runs:
+                if name not in self.runs:
+                    raise ValueError(f"{section}.runs: {name!r} is not among runs; name one of {', '.join(self.runs)}")
+        features = [*self.embed_ecg.runs, "random_convolutions"]
+        for name in self.linear_probe.features:
+            if name not in features:
+                raise ValueError(f"linear_probe.features: {name!r} is none of {', '.join(features)}; see embed_ecg.runs")
+        for name in self.evaluation.archives:
+            if name not in self.archives or not tasks(name):
+                raise ValueError(f"evaluation.archives: {name!r} is no archive with labels, or not among archives")
         for name in self.figures.compare:
             if name not in self.zeroshot.leads:
                 raise ValueError(f"figures.compare: {name!r} is no lead set of zeroshot.leads; name one of these")
-        return self
 
 
 def _first(error: ValidationError) -> str:
