@@ -5,12 +5,13 @@ from types import SimpleNamespace
 
 import polars as pl
 import pytest
+import yaml
 
 from kmerl.archives.archive import ArchiveParams, RecordEntry, Rejected
 from kmerl.archives.classes import archive_of, class_names, tasks
 from kmerl.archives.manifest import MANIFEST, list_files
 from kmerl.archives.ptb_xl import PtbXl
-from kmerl.archives.registry import open_archive
+from kmerl.archives.registry import ARCHIVES, open_archive
 from kmerl.archives.tables import REJECTED, STATEMENTS, TARGETS
 from kmerl.artifacts import read_metadata, read_table
 from kmerl.errors import UserError
@@ -19,6 +20,7 @@ from kmerl.waveforms import WaveformStore
 from stages import preprocess as preprocess_stage
 from stages import register as register_stage
 from tests.archives import SPLIT, noise, outputs, params, ptb_xl_tables, write_mimic, write_record
+from workflow import profile
 
 STUDIES = {
     "11": ("7", ["Sinus rhythm", "", "  Normal ECG "]),
@@ -298,3 +300,16 @@ def test_real_mimic_rows_are_read(samples):
     assert list(entry.statements) == ["Sinus rhythm", "Possible right atrial abnormality", "Borderline ECG"]
     expected = samples / "mimic-iv-ecg/files/p1000/p10000032/s40689238/40689238.hea"
     assert entry.file == expected
+
+
+def test_every_profile_gives_every_archive_a_place_and_a_split():
+    root = Path(__file__).parent.parent
+    demo = yaml.safe_load((root / "params.yaml").read_text())["archives"]
+    for file in sorted((root / "params").glob("*.yaml")):
+        archives = yaml.safe_load(profile.merged(file.stem, root / "params.yaml"))["archives"]
+        for name, given in archives.items():
+            found = ArchiveParams.model_validate(given)
+            assert found.split != "official" or ARCHIVES[name].official_split
+        # written out there, since it leaves archives away; another value would pretrain again
+        if file.stem == "recorded_ptbxl":
+            assert archives["mimic_iv_ecg"] == demo["mimic_iv_ecg"]

@@ -8,6 +8,7 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,18 +51,9 @@ def read_struct(path: Path) -> Recording:
         RecordError: with the reason ``no_signal_file``, ``empty_signal_file``, ``unreadable_signal`` (no MATLAB 5 file,
             or damaged) or ``bad_struct`` (no struct ``ECG`` with 12 rows of real numbers).
     """
-    try:
-        content = path.read_bytes()
-    except OSError:
-        raise RecordError("no_signal_file", f"no file {path.name}") from None
-    if not content:
-        raise RecordError("empty_signal_file", f"{path.name} is empty")
-    try:
+    content = _content(path)
+    with _damage(path):
         data = _data(content)
-    except _OtherMakeError as error:
-        raise RecordError("bad_struct", f"{path.name}: {error}") from None
-    except (ValueError, struct.error, zlib.error) as error:
-        raise RecordError("unreadable_signal", f"{path.name}: no whole MATLAB 5 file ({error})") from None
     parts = [quantise(lead) for lead in data]
     return Recording(
         leads=LEADS,
@@ -73,6 +65,43 @@ def read_struct(path: Path) -> Recording:
     )
 
 
+def read_matrices(path: Path) -> dict[str, NDArray[np.float64]]:
+    """All matrices of real numbers in a MATLAB 5 file by their names, whoever made it.
+
+    Raises:
+        RecordError: as :func:`read_struct`, without ``bad_struct``.
+    """
+    content = _content(path)
+    with _damage(path):
+        order = _byte_order(content)
+        return {
+            one.name: _values(one, order, one.name)
+            for one in _variables(memoryview(content), order)
+            if one.kind in _NUMERIC and not one.is_complex and len(one.shape) == 2 and math.prod(one.shape) > 0
+        }
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        raise RecordError("no_signal_file", f"no file {path.name}") from None
+    if not content:
+        raise RecordError("empty_signal_file", f"{path.name} is empty")
+    return content
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Turns what a damaged or foreign file raises into a reason against it."""
+    try:
+        yield
+    except _OtherMakeError as error:
+        raise RecordError("bad_struct", f"{path.name}: {error}") from None
+    except (ValueError, struct.error, zlib.error) as error:
+        raise RecordError("unreadable_signal", f"{path.name}: no whole MATLAB 5 file ({error})") from None
+
+
 def _data(content: bytes) -> NDArray[np.float64]:
     """The signals (12, n) in mV.
 
@@ -80,13 +109,18 @@ def _data(content: bytes) -> NDArray[np.float64]:
         _OtherMakeError: the file holds no such signals.
         ValueError, struct.error, zlib.error: it is damaged, or no MATLAB 5 file.
     """
-    order = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}.get(content[_PREAMBLE - 4 : _PREAMBLE])
-    if order is None:
-        raise ValueError("its first 128 bytes are none of that format")
+    order = _byte_order(content)
     for variable in _variables(memoryview(content), order):
         if variable.name == _VARIABLE:
             return _numbers(_field(variable, order), order)
     raise _OtherMakeError(f"no variable {_VARIABLE}")
+
+
+def _byte_order(content: bytes) -> str:
+    order = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}.get(content[_PREAMBLE - 4 : _PREAMBLE])
+    if order is None:
+        raise ValueError("its first 128 bytes are none of that format")
+    return order
 
 
 def _variables(content: memoryview, order: str) -> Iterator[_Matrix]:
@@ -150,6 +184,10 @@ def _numbers(data: _Matrix, order: str) -> NDArray[np.float64]:
         raise _OtherMakeError(f"{where} is no array of real numbers")
     if len(data.shape) != 2 or data.shape[0] != len(LEADS) or data.shape[1] < 1:
         raise _OtherMakeError(f"{where} is {' x '.join(map(str, data.shape))[:60]}, not {len(LEADS)} leads x samples")
+    return _values(data, order, where)
+
+
+def _values(data: _Matrix, order: str, where: str) -> NDArray[np.float64]:
     kind, values, _ = _element(data.rest, 0, order)
     if kind not in _NUMBERS:
         raise ValueError(f"{where} has numbers of an unknown type")
