@@ -1,0 +1,391 @@
+"""The report page: it fetches nothing, escapes everything, hides nothing, and is the same bytes for the same inputs."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+import pytest
+from pydantic import BaseModel, ConfigDict
+from safetensors.numpy import save_file
+
+from kmerl.artifacts import write_json, write_table
+from kmerl.errors import UserError
+from kmerl.knowledge.labels import TRACE, LabelsParams, make_labels, make_vocabulary
+from kmerl.knowledge.verify import VERIFIED
+from kmerl.report import facts, knowledge, rejected, results, texts
+from kmerl.report.grid import Grid
+from kmerl.report.headline import headlines
+from kmerl.report.page import notice
+from kmerl.reports import REJECTED as REPORTS_REJECTED
+from kmerl.reports import STUDIES
+from kmerl.waveforms import RECORDS
+from stages import report
+
+ROOT = Path(__file__).parent.parent
+EVIL = "<script>alert('x')</script> & <img src=http://far.away/x.png>"
+SVG = "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'>\n<path d='M 1 1\nL 8 8'/></svg>\n"
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20 + b"IEND\xaeB`\x82"
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class Loose(BaseModel):
+    """Stands for any section of the parameters."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Reader(HTMLParser):
+    """What a browser would make of a page; a tag that is not closed where it should be is an error."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.ids, self.open, self.data = [], [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.data.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.data).split())
+
+
+def store(folder, origin, splits):
+    n = len(splits)
+    values = {
+        "record_id": [f"r{i}" for i in range(n)], "patient_id": ["p1"] * n, "shard": [0] * n, "row": list(range(n)),
+        "fs": [500.0] * n, "length": [5000] * n, "leads": [4095] * (n - 1) + [3], "flags": [["flat_lead"]] * n,
+        "split": splits,
+    }  # fmt: skip
+    per_lead = {name: [[0] * 12] * n for name in RECORDS.names if name not in values}
+    table = pl.DataFrame(values | per_lead).select(RECORDS.names)
+    types = pl.DataFrame(pl.from_arrow(RECORDS.empty_table())).schema
+    write_table(folder / "records.parquet", table.cast(types), RECORDS, {"archive": folder.name, "origin": origin})
+
+
+def run_folder(folder, method, steps):
+    folder.mkdir(parents=True)
+    save_file({"a": np.zeros((3, 4), np.float32), "b": np.zeros(5, np.float32)}, folder / "model.safetensors")
+    trained = {"archive": "mimic_iv_ecg", "origin": "simulated", "records": 3, "reports": 2}
+    config = {"method": method, "steps": steps, "trained_on": trained, "model": {"encoder": {"kind": "vit"}}}
+    write_json(folder / "config.json", config)
+    losses = [2.5, 1.25][:steps]
+    pl.DataFrame({"step": range(len(losses)), "loss": losses}, {"step": pl.Int32, "loss": pl.Float64}).write_parquet(
+        folder / "history.parquet"
+    )
+
+
+def score_rows(value, run, leads="I"):
+    return f"{run},average,{leads},query,macro_auc,{value},{value - 0.05},{value + 0.05},9,5,,simulated\n"
+
+
+def build(origin="simulated"):
+    """What the stages before the page leave, in the current folder, small and invented; its parameters."""
+    data = Path("data")
+    store(data / "waveforms/mimic_iv_ecg", origin, ["train", "train", "valid"])
+    store(data / "waveforms/ptb_xl", origin, ["test", "test"])
+    for name in ("mimic_iv_ecg", "ptb_xl"):
+        (data / "rejected").mkdir(exist_ok=True)
+        lost = [("r8", "too_short", EVIL), ("r9", "too_short", "1 s")] if name == "ptb_xl" else []
+        types = dict.fromkeys(["record_id", "reason", "detail"], pl.String)
+        pl.DataFrame(lost, types, orient="row").write_parquet(data / f"rejected/{name}.parquet")
+    studies = pl.DataFrame({"record_id": ["r0", "r1", "r2"], "report_id": ["x", "x", "y"]})
+    write_table(data / "reports/studies.parquet", studies, STUDIES)
+    short = pl.DataFrame({"record_id": ["r7"], "reason": ["fewer than 4 words"], "text": ["svt."]})
+    write_table(data / "reports/rejected.parquet", short, REPORTS_REJECTED)
+    merged = {"a-fib": "atrial fibrillation", EVIL: "atrial fibrillation", "mi": "infarction"}
+    groups = {"arrhythmia": ["atrial fibrillation"]}
+    knowing = data / "knowledge"
+    write_json(knowing / "merge/merged.json", merged)
+    write_json(knowing / "merge/checks.json", {"invented": ["ghost"], "cycles": [["a", "b"]], "missing": []})
+    write_json(knowing / "superclass/checks.json", {"unknown": {"arrhythmia": ["nobody"]}, "small": {}})
+    written = [("x", "a-fib"), ("y", EVIL), ("x", "mi")]
+    verified = [(*one, "yes", True, "q") for one in written] + [("y", "mi", "no", False, "q")]
+    write_table(knowing / "verify/verified.parquet", pl.DataFrame(verified, VERIFIED.names, orient="row"), VERIFIED)
+    lost = dict.fromkeys(["report_id", "reason", "answer", "request"], pl.String)
+    (knowing / "extract").mkdir()
+    pl.DataFrame([("y", "no list", EVIL, "q")], lost, orient="row").write_parquet(knowing / "extract/unusable.parquet")
+    pl.DataFrame([], lost).drop("report_id").write_parquet(knowing / "verify/unusable.parquet")
+    bits = [
+        (report_id, query, merged[entity], entity, None, None, "q", "q")
+        for report_id, entity in written
+        for query in [merged[entity], *(["arrhythmia"] if merged[entity] in groups["arrhythmia"] else [])]
+    ]
+    types = pl.DataFrame(pl.from_arrow(TRACE.empty_table())).schema
+    (data / "labels").mkdir()
+    make_labels(
+        studies, {}, pl.DataFrame(bits, types, orient="row"), merged, groups,
+        LabelsParams(min_records=1, without_entities="keep"), data / "labels", {},
+    )  # fmt: skip
+    for name, method, steps in (("ours", "kmerl", 2), ("theirs", "merl", 2), ("fresh", "kmerl", 0)):
+        run_folder(data / "runs" / name, method, steps)
+    for folder in ("tables", "figures"):
+        Path("results", folder).mkdir(parents=True)
+        Path("results", folder, ".snakemake_timestamp").touch()
+    tables, figures = Path("results/tables"), Path("results/figures")
+    header = "run,dataset,leads,way,metric,value,low,high,n,classes,published,data\n"
+    (tables / "zeroshot_auc.csv").write_text(header + score_rows(0.75, "ours") + score_rows(0.5, "theirs"))
+    cells = f"| Task | AUC |\n| --- | ---: |\n| {EVIL} | 0.75 |\n"
+    (tables / "zeroshot_auc.md").write_text(f"# Old title\n\nIn short, {EVIL}.\n\n## Run\n\n{cells}")
+    names = "kind,run,other_run,dataset,leads,metric,difference,low,high"
+    (tables / "comparisons_auc.csv").write_text(
+        f"{names}\nruns,theirs,ours,average,I,macro_auc,-0.25,-0.3,-0.2\n"
+        "runs,ours,fresh,average,I,macro_auc,0.2,0.1,0.3\n"
+    )
+    (tables / "new_table.csv").write_text(f'name,empty,auc\n"{EVIL}",,0.5\nb,,0.25\n')
+    (figures / "zeroshot_auc.svg").write_text(SVG)
+    for stem in ("ecg_example_10", "ecg_example_9", "new_figure"):
+        (figures / f"{stem}.png").write_bytes(PNG)
+    write_json("results/metrics.json", {"ours": {"I": {"average": 0.75}}})
+    loop = Loose(batch=8, processes=2)
+    pretrain = Loose(loop=loop, model={"query": {"width": 4}, "text": EVIL})
+    return SimpleNamespace(
+        seed=7, pretraining_archive="mimic_iv_ecg", pretrain=pretrain, zeroshot=Loose(leads={"12 leads": [], "I": []}),
+        evaluation=Loose(archives=["ptb_xl"], confidence=0.95),
+        runs={"ours": {}, "theirs": {"model": {"query": None}}, "fresh": {"loop": {"batch": 8}}},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def params(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return build()
+
+
+def page(params):
+    report.main(params)
+    return Path("results/report.html").read_text("utf-8")
+
+
+# ------------------------------------------------------------------------------------------------------ the whole page
+
+
+def test_the_page_fetches_nothing_and_is_well_formed(params):
+    text = page(params)
+    reader = Reader(text)
+    assert [v for tag, name, v in reader.attributes if tag == "img" and name == "src"]
+    for tag, name, value in reader.attributes:
+        if name in ("src", "srcset", "poster", "data", "action", "style") or (tag == "link"):
+            assert not re.search(r"https?:|//|url\(", value.split(",")[0]), (tag, name, value[:80])
+        if name == "src":
+            assert value.startswith("data:image/"), value[:80]
+        if name == "href":
+            assert value.startswith(("#", "tables/")), value[:80]
+    style = text[text.index("<style>") : text.index("</style>")]
+    assert "@import" not in style
+    assert "url(" not in style
+    links = {value[1:] for _, name, value in reader.attributes if name == "href" and value[0] == "#"}
+    assert links <= {*reader.ids}
+    assert len(reader.ids) == len({*reader.ids})
+
+
+def test_whatever_comes_from_data_is_escaped(params):
+    reader = Reader(page(params))
+    assert reader.tags.count("script") == 1
+    assert reader.tags.count("img") == 4
+    # in a table from Markdown and in one from CSV, an entity's name, an answer, a rejected record, a parameter
+    assert reader.text.count("alert('x')") >= 6
+
+
+def test_simulated_data_are_said_first_and_recorded_ones_are_not_called_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = Reader(page(build())).text
+    assert "Simulated data. Every ECG" in text
+    assert text.index("Simulated data.") < text.index("In short")
+    (tmp_path / "real").mkdir()
+    monkeypatch.chdir(tmp_path / "real")
+    assert "Simulated data." not in Reader(page(build("recorded"))).text
+
+
+def test_a_mixture_names_which_archives_are_simulated():
+    records = pl.DataFrame()
+    both = [facts.Archive("a", "simulated", "", records, 0), facts.Archive("b", "recorded", "", records, 0)]
+    assert notice(both).startswith("Simulated: a. Recorded: b.")
+    assert notice(both[1:]) == ""
+
+
+def test_the_same_inputs_give_the_same_bytes(params):
+    first = page(params)
+    (Path("results/figures") / "ecg_example_9.png").rename("x.png")
+    Path("x.png").rename(Path("results/figures") / "ecg_example_9.png")  # another order in the folder
+    assert page(params) == first
+
+
+def test_every_table_and_figure_is_there_described_or_not(params):
+    reader = Reader(page(params))
+    shown = [one for one in reader.ids if one.startswith(("figure-", "table-"))]
+    assert shown == [
+        "figure-zeroshot_auc", "table-zeroshot_auc", "table-comparisons_auc", "figure-ecg_example_9",
+        "figure-ecg_example_10", "figure-new_figure", "table-new_table",
+    ]  # fmt: skip
+    assert "Evaluated record 10" in reader.text
+    assert "Old title" not in reader.text
+
+
+def test_a_run_without_comparisons_probes_or_figures_has_a_page_too(params):
+    for path in [*Path("results/figures").glob("[a-z]*"), *Path("results/tables").glob("[a-z]*")]:
+        path.unlink()
+    params.evaluation.archives.clear()
+    reader = Reader(page(params))
+    assert "In short" not in reader.text
+    assert "img" not in reader.tags
+    assert {"run", "entities", "left-out", "identity"} <= {*reader.ids}
+
+
+def test_what_was_run_is_told(params):
+    text = Reader(page(params)).text
+    assert "mimic_iv_ecg SIMULATED pretraining 2 1 0 0 1 2 500 Hz" in text
+    assert "ptb_xl SIMULATED evaluation 0 0 2 2 1 1 500 Hz" in text
+    assert "ours K-MERL vit 17 2 16 mimic_iv_ecg (simulated), 3 records 1.250" in text
+    digests = re.findall(r"\b[0-9a-f]{64}\b", text)
+    assert len(digests) == 3
+    vocabulary = json.loads(Path("data/labels/vocabulary.json").read_text())
+    assert vocabulary["hash"] in text
+    assert "nothing: as initialised" in text
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("results/figures/zeroshot_auc.svg", SVG[:40].encode()),
+        ("results/figures/new_figure.png", PNG[:-6]),
+        ("results/tables/new_table.csv", b"a,b\n1\n"),
+        ("results/tables/new_table.csv", b""),
+        ("results/tables/new_table.csv", b"a\n\xff\xfe\n"),
+        ("results/tables/zeroshot_auc.csv", b"run,dataset\nours,average\n"),
+        ("results/metrics.json", b"{"),
+        ("data/runs/ours/model.safetensors", b"12"),
+    ],
+)
+def test_a_damaged_input_is_named_and_the_old_page_stays(params, file, content):
+    old = page(params)
+    Path(file).write_bytes(content)
+    with pytest.raises(UserError, match=re.escape(file)) as caught:
+        report.main(params)
+    assert "\n" not in str(caught.value)
+    assert Path("results/report.html").read_text("utf-8") == old
+
+
+# ------------------------------------------------------------------------------------------------------------ its parts
+
+
+def test_the_headline_subtracts_merl_from_kmerl_whichever_came_first(params):
+    (one,) = headlines(Path("results/tables"), {"ours": "kmerl", "theirs": "merl"}, ["12 leads", "I"])
+    assert one.leads == "I"
+    assert [(score.method, score.estimate.value) for score in one.scores] == [("K-MERL", 0.75), ("MERL", 0.5)]
+    (difference,) = one.differences
+    assert (difference.one, difference.other) == ("ours", "theirs")
+    assert (difference.estimate.low, difference.estimate.high) == (0.2, 0.3)
+    assert difference.verdict == "K-MERL is higher"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [("-0.1", "0.1", "no clear difference"), ("0.0", "0.1", "no clear difference"), ("-0.2", "-0.1", "MERL is higher")],
+)
+def test_the_verdict_is_what_the_interval_says(params, low, high, verdict):
+    path = Path("results/tables/comparisons_auc.csv")
+    path.write_text(
+        "kind,run,other_run,dataset,leads,metric,difference,low,high\n"
+        f"runs,ours,theirs,average,I,macro_auc,0.0,{low},{high}\n"
+    )
+    (one,) = headlines(Path("results/tables"), {"ours": "kmerl", "theirs": "merl"}, ["I"])
+    assert one.differences[0].verdict == verdict
+
+
+def test_the_hierarchy_counts_records_not_reports():
+    vocabulary = make_vocabulary(["af", "mi", "rhythm"], {"rhythm": ["af"]})
+    rows = [("x", "af", "af", "a-fib"), ("x", "rhythm", "af", "a-fib"), ("y", "rhythm", "rhythm", "odd rhythm"),
+            ("y", "mi", "mi", "infarct"), ("y", "mi", "mi", "old infarct")]  # fmt: skip
+    trace = pl.DataFrame(rows, ["report_id", "query", "via", "entity"], orient="row")
+    studies = pl.DataFrame({"record_id": list("abc"), "report_id": ["x", "x", "y"]})
+    found = knowledge.hierarchy(vocabulary, trace, studies)
+    (group,) = found.groups
+    assert (group.name, group.records) == ("rhythm", 3)
+    assert group.own is not None
+    assert group.own.names == [("odd rhythm", 1)]
+    assert group.members == [knowledge.Entity("af", 2, [("a-fib", 2)])]
+    assert found.alone == [knowledge.Entity("mi", 1, [("infarct", 1), ("old infarct", 1)])]
+
+
+def test_everything_left_out_is_counted_by_reason():
+    lost = pl.DataFrame({"record_id": list("abcde"), "reason": ["too_short"] * 4 + ["odd"], "detail": ["1 s"] * 5})
+    tables = [
+        rejected.left_out("Records", lost, "reason", "record_id", "detail"),
+        rejected.left_out("None", lost.clear(), "reason", "record_id"),
+        rejected.checks("Answer", {"cycles": [["a", "b"]], "small": {"group": ["member"]}, "no_list": []}),
+    ]
+    rows = rejected.grid(tables).rows
+    assert [row[:2] + row[3:] for row in rows] == [
+        ["Records", "too_short", "4", "a: 1 s; b: 1 s; c: 1 s"],
+        ["Records", "odd", "1", "e: 1 s"],
+        ["None", "nothing left out", "0", ""],
+        ["Answer", "cycles", "1", "a, b"],
+        ["Answer", "small", "1", "group: member"],
+    ]
+
+
+def test_only_what_differs_between_runs_is_shown():
+    base = {"model": {"query": {"width": 4}, "depth": 2}, "loop": {"steps": 5}}
+    runs = {"a": {}, "b": {"model": {"query": None}, "loop": {"steps": 5}}, "c": {"model": {"depth": 3}}}
+    grid = facts.differences(base, runs)
+    assert list(grid.header) == ["Parameter", "All others", "a", "b", "c"]
+    assert grid.rows == [["model.depth", "2", "", "", "3"], ["model.query", "{width: 4}", "", "null", ""]]
+
+
+def test_a_table_from_csv_leaves_out_empty_columns_and_says_how_much_more_there_is(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b,c\n" + "x,,0.5\n" * 1_200)
+    grid = results.csv_grid(path)
+    assert grid == Grid(["a", "c"], [["x", "0.5"]] * 1_000, frozenset([1]), 200)
+
+
+def test_markdown_cannot_bring_in_pictures_or_html():
+    body, rows = results.markdown(
+        "# T\n\n![x](http://far.away/x.png) <b>bold</b> <http://auto.link>\n\n|a|\n|-|\n|1|\n"
+    )
+    reader = Reader(str(body))
+    assert rows == 2
+    assert not {"img", "b", "h1"} & {*reader.tags}
+
+
+def test_a_huge_svg_gives_way_to_its_png(tmp_path):
+    (tmp_path / "ecg_example_1.svg").write_text(SVG.replace("L 8 8", "L 8 8 " * 100_000))
+    (tmp_path / "ecg_example_1.png").write_bytes(PNG)
+    (figure,) = results.read_figures(tmp_path)
+    assert figure.source.startswith("data:image/png;base64,")
+
+
+def test_every_caption_belongs_to_a_section_of_the_page():
+    known = {section["id"] for section in texts.sections()}
+    for kind in ("figures", "tables"):
+        for stem in texts._texts()[kind]:
+            found = texts.caption(kind, stem.replace("*", "1"))
+            assert found.section in known
+            assert found.caption
+            assert "{" not in found.title
+
+
+def test_dvcs_own_page_of_plots_fetches_nothing_either():
+    text = (ROOT / ".dvc/plots.html").read_text("utf-8")
+    config = (ROOT / ".dvc/config").read_text("utf-8")
+    assert "html_template = plots.html" in config
+    assert "{plot_divs}" in text
+    assert "{scripts}" not in text
+    assert not re.search(r"(src|href)\s*=|@import|url\(|https?://", text)
