@@ -1,130 +1,219 @@
-"""Zero-shot classification: every class is asked by its plain name (paper section 3.3, App. D.3)."""
+"""Zero-shot classification: every class of every task is asked by name, of any leads (paper section 3.3, App. D.3)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from kmerl.evaluation.metrics import Floats, Weights, auc, bootstrap_auc, interval, macro, patient_weights
-from kmerl.evaluation.params import ZeroshotParams
-from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS, PREDICTIONS, SCORES
-from kmerl.inference import ask_records
-from kmerl.model.kmerl import KMERL
+from kmerl.errors import UserError
+from kmerl.evaluation.asking import Questions, Training, ask_store
+from kmerl.evaluation.params import Scope
+from kmerl.evaluation.schemas import PREDICTIONS, SEEN
+from kmerl.leads import LEADS
 from kmerl.waveforms import NormalizeParams, WaveformStore
+
+Vectors = Mapping[str, Mapping[str, NDArray[np.float32]]]
+"""Task -> class code -> vector of the class's name."""
+
+
+class Condition(NamedTuple):
+    """Under what records were shown, and how they were asked about."""
+
+    leads: str  # name of the lead set
+    scope: Scope  # leads that normalisation saw
+    way: str
+    names: str  # column of the table of classes
+
+
+@dataclass(frozen=True)
+class Records:
+    """Evaluated records of one archive, and the truth about them.
+
+    Attributes:
+        store: where they are.
+        rows: (n,) rows of the store.
+        positive: task -> (n, C) whether a record has each of the task's classes, in the order of ``codes``.
+        codes: task -> C class codes.
+    """
+
+    store: WaveformStore
+    rows: list[int]
+    positive: Mapping[str, NDArray[np.bool_]]
+    codes: Mapping[str, list[str]]
+
+    @property
+    def archive(self) -> str:
+        """The archive's name."""
+        return self.store.archive
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """record_id and patient_id (null where the archive names no patients)."""
+        return self.store.records[self.rows].select("record_id", "patient_id")
+
+    def take(self, chosen: Sequence[int]) -> "Records":
+        """Those at the places ``chosen``."""
+        places = list(chosen)
+        positive = {task: labels[places] for task, labels in self.positive.items()}
+        return replace(self, rows=[self.rows[i] for i in places], positive=positive)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a run answered about the records of one archive.
+
+    Attributes:
+        records: which.
+        probability: condition -> task -> (n, C); NaN in the rows of records that have none of the leads.
+    """
+
+    records: Records
+    probability: Mapping[Condition, Mapping[str, NDArray[np.float32]]]
+
+    def counted(self, condition: Condition, task: str) -> NDArray[np.bool_]:
+        """(n,) whether a record counts: it has a label in the task, and an answer."""
+        unanswered = np.isnan(self.probability[condition][task]).any(axis=1)
+        return np.asarray(self.records.positive[task].any(axis=1) & ~unanswered)
+
+    @property
+    def without_leads(self) -> int:
+        """The number of records that have none of the leads of some lead set."""
+        missing = [np.isnan(next(iter(one.values()))).any(axis=1) for one in self.probability.values()]
+        return int(np.any(missing, axis=0).sum())
+
+
+def find_records(
+    store: WaveformStore, targets: pl.DataFrame, codes: Mapping[str, Sequence[str]], splits: Sequence[str]
+) -> Records:
+    """The records of ``splits`` that have a label in at least one task.
+
+    Args:
+        store: of one archive.
+        targets: record_id, task, code of every positive label.
+        codes: task -> codes of its classes.
+        splits: some of train, valid, test.
+
+    Raises:
+        UserError: there is no such record, or a label is none of the classes.
+    """
+    labels = targets.filter(pl.col("task").is_in(list(codes))).unique(["record_id", "task", "code"])
+    labelled = store.records["record_id"].is_in(labels["record_id"].unique().to_list())
+    rows = np.flatnonzero((labelled & store.records["split"].is_in(list(splits))).to_numpy()).tolist()
+    if not rows:
+        raise UserError(
+            f"evaluation.splits {', '.join(splits)}: {store.archive} has no record there with a label; "
+            "name other splits, or leave the archive out of evaluation.archives"
+        )
+    place = {record: i for i, record in enumerate(store.records["record_id"][rows])}
+    positive = {}
+    for task, classes in codes.items():
+        column = {code: c for c, code in enumerate(classes)}
+        found = np.zeros((len(rows), len(column)), bool)
+        for record, code in labels.filter(task=task).select("record_id", "code").iter_rows():
+            if code not in column:
+                raise UserError(f"label {code!r} of {store.archive} is no class of task {task}; run preprocess again")
+            if record in place:
+                found[place[record], column[code]] = True
+        positive[task] = found
+    return Records(store, rows, positive, {task: list(classes) for task, classes in codes.items()})
 
 
 def predict(
-    model: KMERL,
-    store: WaveformStore,
-    rows: Sequence[int],
-    targets: pl.DataFrame,
-    queries: Mapping[str, Mapping[str, NDArray[np.float32]]],
+    questions: Questions,
+    asked: Sequence[tuple[str, str]],
+    records: Records,
+    lead_sets: Mapping[str, Sequence[str]],
     normalize: NormalizeParams,
-    params: ZeroshotParams,
-) -> pl.DataFrame:
-    """Probabilities of all classes of all tasks for ``rows`` (schema ``PREDICTIONS``).
+    scopes: Sequence[Scope],
+    batch: int,
+) -> Answers:
+    """Put questions about all records under every lead set and scope.
+
+    A record is encoded once for each different view of it: the same leads under another name, or a scope that makes
+    no difference, cost nothing.
 
     Args:
-        model: in eval mode.
-        store: where the records are.
-        rows: rows of the store.
-        targets: record_id, task, code of every positive label.
-        queries: task -> class code -> vector of its name. The classes of a task are asked together.
+        questions: one list for each of ``asked``.
+        asked: column of the table of classes and task, of every list; its queries are in the order of the classes.
+        records: of one archive.
+        lead_sets: name -> leads.
         normalize: the rule of the model's run.
-        params: lead sets and batch.
+        scopes: leads that it sees, instead of the run's own scope.
+        batch: records encoded at a time.
 
-    A record counts in a task only if it has a label there, as in the published splits. One with none of a lead
-    set's leads has no row for it.
+    Raises:
+        UserError: the model's answers are not finite.
     """
-    records = store.records[list(rows)].select("record_id", "patient_id")
-    frames = []
-    for name, leads in params.leads.items():
-        vectors = [np.stack(list(classes.values())) for classes in queries.values()]
-        answers = ask_records(model, store, rows, leads, normalize, vectors, params.batch)
-        for (task, classes), answer in zip(queries.items(), answers, strict=True):
-            wide = records.with_columns(pl.Series(code, answer[:, c]) for c, code in enumerate(classes))
-            long = wide.unpivot(index=["record_id", "patient_id"], variable_name="code", value_name="probability")
-            frames.append(long.with_columns(pl.lit(task).alias("task"), pl.lit(name).alias("leads")))
-    positives = targets.select("record_id", "task", "code").unique().with_columns(pl.lit(True).alias("positive"))
-    return (
-        pl.concat(frames)
-        .filter(pl.col("probability").is_not_nan())
-        .join(targets.select("record_id", "task").unique(), on=["record_id", "task"], how="semi", maintain_order="left")
-        .join(positives, on=["record_id", "task", "code"], how="left", maintain_order="left")
-        .with_columns(pl.col("positive").fill_null(False))
-        .select(PREDICTIONS.names)
-    )
+    known: dict[tuple[frozenset[str], Scope], dict[str, list[NDArray[np.float32]]]] = {}
+    probability: dict[Condition, dict[str, NDArray[np.float32]]] = {}
+    views = [(name, leads, scope) for scope in scopes for name, leads in lead_sets.items()]
+    for name, leads, scope in tqdm(views, desc=records.archive, unit="lead set", disable=None):
+        differs = normalize.depends_on_scope and len(leads) < len(LEADS)
+        view = (frozenset(leads), scope if differs else scopes[0])
+        if view not in known:
+            seen = normalize.model_copy(update={"scope": view[1]})
+            known[view] = ask_store(questions, records.store, records.rows, leads, seen, batch)  # type: ignore[assignment]
+        for way, lists in known[view].items():
+            for (names, task), answer in zip(asked, lists, strict=True):
+                probability.setdefault(Condition(name, scope, way, names), {})[task] = answer
+    return Answers(records, probability)
 
 
-def score(predictions: pl.DataFrame, run: str, archive: str, params: ZeroshotParams, seed: int) -> pl.DataFrame:
-    """AUC of every class, macro AUC of every task, and their average over tasks, with intervals (schema ``SCORES``).
+def predictions(answers: Sequence[Answers]) -> pl.DataFrame:
+    """The answers of all archives, one row per probability (schema ``PREDICTIONS``).
 
-    Classes without positives or without negatives have no AUC: they are left out of the macro average and named
-    in ``left_out``. ``macro_auc_min`` averages only classes with at least ``params.min_positives`` positives.
+    A record counts in a task only if it has a label there, as in the published splits. One with none of a lead set's
+    leads has no row for it.
     """
-    patients = predictions.select("record_id", pl.coalesce("patient_id", "record_id").alias("patient")).unique(
-        "record_id"
-    )
-    patients = patients.sort("record_id")
-    weights = patient_weights(patients["patient"].to_numpy(), params.bootstrap, seed, archive)
-    place = {record: i for i, record in enumerate(patients["record_id"])}
-    rows: list[dict[str, object]] = []
-    for leads in params.leads:
-        macros: dict[str, list[tuple[float, Floats]]] = {MACRO: [], MACRO_MIN: []}
-        chosen = predictions.filter(pl.col("leads") == leads)
-        for (task,), part in chosen.group_by("task", maintain_order=True):
-            task_rows, task_macros = _score_task(part, weights, place, params)
-            rows += [{"run": run, "dataset": task, "leads": leads} | row for row in task_rows]
-            for metric, pair in task_macros.items():
-                macros[metric].append(pair)
-        for metric, pairs in macros.items():
-            estimate = interval(
-                float(np.mean([value for value, _ in pairs])),
-                np.mean([resampled for _, resampled in pairs], axis=0),
-                params.confidence,
-            )
-            n = chosen["record_id"].n_unique()
-            rows.append(
-                {"run": run, "dataset": AVERAGE, "leads": leads, "code": None, "metric": metric, "n": n, "positives": 0}
-                | {"classes": len(pairs), "left_out": []}
-                | vars(estimate)
-            )
-    schema = {
-        "code": pl.String,
-        "left_out": pl.List(pl.String),
-        **dict.fromkeys(("n", "positives", "classes"), pl.Int32),
-    }
-    return pl.DataFrame(rows, schema_overrides=schema).select(SCORES.names)
+    return pl.concat(frame for one in answers for frame in _frames(one)).select(PREDICTIONS.names)
 
 
-def _score_task(
-    part: pl.DataFrame, weights: Weights, place: Mapping[str, int], params: ZeroshotParams
-) -> tuple[list[dict[str, object]], dict[str, tuple[float, Floats]]]:
-    """Rows of one task under one lead set, and its macro averages with their resampled values."""
-    codes = part["code"].unique(maintain_order=True).to_list()
-    wide = part.pivot("code", index="record_id", values=["probability", "positive"])
-    probability = wide.select(f"probability_{code}" for code in codes).to_numpy()
-    positive = wide.select(f"positive_{code}" for code in codes).to_numpy().astype(bool)
-    per_class = auc(probability, positive)
-    resampled = bootstrap_auc(probability, positive, weights[:, [place[record] for record in wide["record_id"]]])
-    n, support = len(wide), positive.sum(0)
-    rows: list[dict[str, object]] = []
-    for c, code in enumerate(codes):
-        estimate = interval(float(per_class[c]), resampled[:, c], params.confidence)
-        rows.append(
-            {"code": code, "metric": PER_CLASS, "n": n, "positives": int(support[c]), "classes": 1, "left_out": []}
-            | vars(estimate)
-        )
-    macros = {}
-    defined = ~np.isnan(per_class)
-    for metric, keep in {MACRO: defined, MACRO_MIN: defined & (support >= params.min_positives)}.items():
-        value, values = float(macro(per_class, keep)), macro(resampled, keep)
-        macros[metric] = (value, values)
-        left_out = [code for code, kept in zip(codes, keep, strict=True) if not kept]
-        rows.append(
-            {"code": None, "metric": metric, "n": n, "positives": int(support.sum()), "classes": int(keep.sum())}
-            | {"left_out": left_out}
-            | vars(interval(value, values, params.confidence))
-        )
-    return rows, macros
+def _frames(answers: Answers) -> Iterator[pl.DataFrame]:
+    table = answers.records.table
+    for condition, tasks in answers.probability.items():
+        for task, probability in tasks.items():
+            counted, codes = answers.counted(condition, task), answers.records.codes[task]
+            which, size = np.flatnonzero(counted), len(codes)
+            constant = {"archive": answers.records.archive, "task": task, **condition._asdict()}
+            yield (
+                table[np.repeat(which, size)]
+                .with_columns(
+                    pl.Series("code", codes * len(which), pl.String),
+                    pl.Series("probability", probability[counted].ravel()),
+                    pl.Series("positive", answers.records.positive[task][counted].ravel()),
+                )
+                .with_columns(pl.lit(value).alias(name) for name, value in constant.items())
+            )
+
+
+def seen_classes(
+    names: Mapping[str, Mapping[str, str]], vectors: Vectors, training: Training, similarity: float
+) -> pl.DataFrame:
+    """Which classes a run knows by their plain names (schema ``SEEN``; paper section 3.3).
+
+    Args:
+        names: task -> code -> plain name.
+        vectors: of these names, by the run's text encoder.
+        training: the queries of the run, by the same encoder.
+        similarity: cosine from which on a name counts as a training query; an equal text always does.
+
+    Raises:
+        UserError: the run was trained without queries.
+    """
+    if not len(training.texts):
+        raise UserError("the run has no training queries, so no class is seen; pretrain it again with labels")
+    trained = training.vectors / np.linalg.norm(training.vectors, axis=1, keepdims=True)
+    equal = {text.casefold(): i for i, text in enumerate(training.texts)}
+    rows = []
+    for task, classes in names.items():
+        for code, name in classes.items():
+            vector = vectors[task][code]
+            cosine = trained @ (vector / np.linalg.norm(vector))
+            nearest = equal.get(name.casefold(), int(cosine.argmax()))
+            seen = name.casefold() in equal or bool(cosine[nearest] >= similarity)
+            rows.append((task, code, name, training.texts[nearest], float(cosine[nearest]), seen))
+    return pl.DataFrame(rows, schema=SEEN.names, orient="row")

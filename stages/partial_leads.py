@@ -1,0 +1,41 @@
+"""Ask a pretrained run with 1 to 12 leads, and with every lead alone."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kmerl.artifacts import whole, write_table
+from kmerl.evaluation.asking import Questions, default_way
+from kmerl.evaluation.partial_leads import NESTED, draw, lead_sets
+from kmerl.evaluation.schemas import AVERAGE, LEAD_SETS, MACRO, RESAMPLES, SCORES
+from kmerl.evaluation.scoring import score
+from kmerl.evaluation.zeroshot import predict
+from stages._asking import Subject, summary
+
+
+def main(params: Any, item: str) -> str:
+    """Write ``data/partial/<item>/``: scores, their resamples, and the lead sets."""
+    evaluation, partial = params.evaluation, params.partial_leads
+    subject = Subject.load(item, evaluation.threads)
+    archives = [draw(records, partial.records, params.seed) for records in subject.records(evaluation)]
+    sets = lead_sets(partial)
+    shown = dict(sets.select("leads", "names").iter_rows())
+    ways, config = [default_way(subject.model)], subject.config
+    answers = []
+    for records in archives:
+        vectors = subject.class_vectors(list(records.codes), "name")
+        lists = [np.stack([*classes.values()]) for classes in vectors.values()]
+        questions = Questions(subject.model, lists, ways, config.temperature)
+        asked = [("name", task) for task in vectors]
+        answers.append(predict(questions, asked, records, shown, config.normalize, partial.scopes, evaluation.batch))
+    found = score(answers, item, evaluation, params.seed, by_class=False)
+    metadata = subject.metadata(archives)
+    with whole(Path("data/partial") / item) as folder:
+        write_table(folder / "scores.parquet", found.scores, SCORES, metadata)
+        write_table(folder / "resamples.parquet", found.resamples, RESAMPLES, metadata)
+        write_table(folder / "leads.parquet", sets, LEAD_SETS, metadata)
+    average = found.scores.filter(dataset=AVERAGE, metric=MACRO, scope=partial.scopes[0])
+    values = dict(average.select("leads", "value").iter_rows())
+    nested = sets.filter(kind=NESTED)["leads"].to_list()
+    return f"{summary(answers)}; macro AUC, averaged: 1 lead {values[nested[0]]:.3f}, all {values[nested[-1]]:.3f}"
