@@ -29,6 +29,11 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def signed(number: float) -> str:
+    """A difference with its sign: +0.123 or −0.123."""
+    return f"{number:+.3f}".replace("-", "−")
+
+
 def value(one: Any) -> str:
     """A parameter's value as ``params.yaml`` would hold it."""
     if one is None:

@@ -7,7 +7,7 @@ from importlib.resources import files
 from jinja2 import DictLoader, Environment, StrictUndefined
 
 from kmerl.report.facts import Archive
-from kmerl.report.grid import Grid, count
+from kmerl.report.grid import Grid, count, signed
 from kmerl.report.headline import Headline
 from kmerl.report.knowledge import Hierarchy
 from kmerl.report.results import LONGEST, Figure, Table
@@ -91,5 +91,6 @@ def render(page: Page) -> str:
         loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["count"] = count
+    environment.filters["signed"] = signed
     context = {"page": page, "notice": notice(page.archives), "groups": groups(page), "longest": LONGEST}
     return environment.get_template("page.html").render(context)

@@ -16,7 +16,7 @@ from kmerl.errors import UserError
 from kmerl.report.grid import Grid
 from kmerl.report.texts import Caption, caption
 
-LONGEST = 60
+LONGEST = 100
 """Rows of a table that stands open; longer ones are folded."""
 
 _LARGEST_SVG = 400_000  # bytes; ECG paper as PNG is smaller beyond that
@@ -140,7 +140,8 @@ def markdown(text: str) -> tuple[Markup, int]:
             token.attrs = {"class": "number"}
     body = parser.renderer.render(tokens, parser.options, {})
     body = body.replace("<table>", '<div class="scroll" tabindex="0"><table>').replace("</table>", "</table></div>")
-    return Markup(body), sum(token.type == "tr_open" for token in tokens)
+    kinds = [token.type for token in tokens]
+    return Markup(body), kinds.count("tr_open") - kinds.count("thead_open")
 
 
 def _without_title(tokens: Sequence[Token]) -> list[Token]:
