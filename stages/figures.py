@@ -1,35 +1,44 @@
-"""Draw the zero-shot scores, the training curves, and a few records on ECG paper."""
+"""Draw all scores, the training curves, and a few records on ECG paper."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+from matplotlib.figure import Figure
+
 from kmerl.archives.tables import STATEMENTS
-from kmerl.artifacts import read_metadata, read_table, whole
+from kmerl.artifacts import read_json, read_table, whole
 from kmerl.evaluation.schemas import PREDICTIONS
-from kmerl.evaluation.tables import published
 from kmerl.knowledge.labels import TRACE, load_labels
 from kmerl.plots import records
 from kmerl.plots.examples import Example, example_figure
+from kmerl.plots.partial import partial_figure
+from kmerl.plots.probes import probes_figure
+from kmerl.plots.queries import queries_figure
 from kmerl.plots.scores import zeroshot_figure
-from kmerl.plots.style import save
+from kmerl.plots.style import colours_of, save
 from kmerl.plots.training import training_figure
 from kmerl.reports import REPORTS, STUDIES
+from kmerl.tables import published
+from kmerl.tables.scores import PartialScores, RunScores, ZeroshotScores
 from kmerl.training.history import HISTORY
 from kmerl.waveforms import WaveformStore
-from stages.tables import read_scores
+from stages.tables import counts_of, read_scores
 
 
-def evaluated(params: Any, run: str) -> Iterator[Example]:
-    """Records of the evaluated archive with the answers of ``run``."""
-    path = Path("data/scores") / run / "predictions.parquet"
-    metadata = read_metadata(path)
-    archive, trained = metadata["archive"], metadata["trained_on"]
-    statements = read_table(f"data/statements/{archive}.parquet", STATEMENTS)
-    reports = {record: " ".join(pieces) for record, pieces in statements.iter_rows()}
-    model = f"model {run}, pretrained on {trained['archive']} ({trained['origin']})"
-    store, predictions = WaveformStore(Path("data/waveforms") / archive), read_table(path, PREDICTIONS)
-    return records.evaluated(store, predictions, reports, model, params.figures, params.seed)
+def evaluated(params: Any, run: ZeroshotScores) -> Iterator[Example]:
+    """Records of every evaluated archive with the answers of ``run``, asked in its own way by plain names."""
+    table = read_table(Path("data/scores") / run.name / "predictions.parquet", PREDICTIONS)
+    asked = table.filter(pl.col("leads").is_in(params.figures.compare), way=run.way, names=run.names)
+    trained = run.trained_on
+    about = f"pretrained on {trained['archive']} ({trained['origin']})" if trained else "not pretrained"
+    for archive, count in records.shares(params.figures.examples, params.evaluation.archives).items():
+        statements = read_table(f"data/statements/{archive}.parquet", STATEMENTS)
+        reports = {record: " ".join(pieces) for record, pieces in statements.iter_rows()}
+        store, model = WaveformStore(Path("data/waveforms") / archive), f"model {run.name}, {about}"
+        answered = asked.filter(archive=archive)
+        yield from records.evaluated(store, answered, reports, model, count, params.figures, params.seed)
 
 
 def pretraining(params: Any) -> Iterator[Example]:
@@ -42,23 +51,44 @@ def pretraining(params: Any) -> Iterator[Example]:
     return records.pretraining(store, vocabulary, labels, trace, studies, reports, params.figures, params.seed)
 
 
+def training(params: Any, colours: dict[str, tuple[str, str]]) -> Figure:
+    """The losses of all runs, and what they were pretrained on."""
+    folders = {name: Path("data/runs") / name for name in params.runs}
+    histories = {name: read_table(folder / "history.parquet", HISTORY) for name, folder in folders.items()}
+    trained = [read_json(folder / "config.json")["trained_on"] for folder in folders.values()]
+    on = dict.fromkeys(f"{one['archive']} ({one['origin']} data)" for one in trained)
+    return training_figure(histories, f"Pretraining on {', '.join(on)}", colours)
+
+
+def scores(
+    params: Any,
+    zeroshot: list[ZeroshotScores],
+    partials: list[PartialScores],
+    features: list[RunScores],
+    colours: dict[str, tuple[str, str]],
+) -> Iterator[tuple[str, Figure]]:
+    """The figures of scores by name."""
+    sure, lead_counts = params.evaluation.confidence, counts_of(params, features)
+    shown = {name: lead_counts[name] for name in params.zeroshot.leads}
+    yield "zeroshot_auc", zeroshot_figure(zeroshot, published.zeroshot(), shown, sure, colours)
+    yield "queries_auc", queries_figure(zeroshot, sure, colours)
+    yield "partial_leads_auc", partial_figure(partials, published.zeroshot(), sure, colours)
+    yield "linear_probe_auc", probes_figure(features, published.probes(), lead_counts, sure, colours)
+
+
 def main(params: Any) -> str:
     """Write ``results/figures/``."""
-    names = list(params.runs)
-    runs = read_scores(names)
-    histories = {name: read_table(Path("data/runs") / name / "history.parquet", HISTORY) for name in names}
-    trained = dict.fromkeys(f"{run.metadata['trained_on']['archive']} ({run.metadata['trained_on']['origin']})"
-                            for run in runs)  # fmt: skip
-    lead_counts = {name: len(leads) for name, leads in params.zeroshot.leads.items()}
+    zeroshot, partials, features = read_scores(params)
+    colours = colours_of([*(run.name for run in [*zeroshot, *partials, *features]), *params.runs])
     dpi, drawn = params.figures.dpi, 0
     with whole(Path("results/figures")) as folder:
         folder.mkdir()
-        scores = zeroshot_figure(runs, published(), lead_counts, params.zeroshot.confidence)
-        save(scores, folder / "zeroshot_auc", dpi)
-        save(training_figure(histories, f"Pretraining on {', '.join(trained)}"), folder / "training", dpi)
-        examples = {"ecg_example": evaluated(params, names[0]), "ecg_pretraining": pretraining(params)}
+        for name, figure in scores(params, zeroshot, partials, features, colours):
+            save(figure, folder / name, dpi)
+        save(training(params, colours), folder / "training", dpi)
+        examples = {"ecg_example": evaluated(params, zeroshot[0]), "ecg_pretraining": pretraining(params)}
         for stem, several in examples.items():
             for number, example in enumerate(several, 1):
                 save(example_figure(example), folder / f"{stem}_{number}", dpi)
                 drawn += 1
-    return f"scores of {len(runs)} runs over {len({*runs[0].scores['dataset']}) - 1} tasks, {drawn} ECGs"
+    return f"scores of {len(zeroshot)} runs over {len(zeroshot[0].tasks)} tasks, {drawn} ECGs"

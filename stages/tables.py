@@ -1,33 +1,56 @@
-"""Write the tables of zero-shot scores."""
+"""Write the tables of all scores, with the published ones beside them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kmerl.artifacts import read_metadata, read_table, whole, write_json
-from kmerl.evaluation import tables
-from kmerl.evaluation.schemas import SCORES
-from kmerl.evaluation.tables import RunScores
+import polars as pl
+
+from kmerl.artifacts import whole, write_json
+from kmerl.tables import differences, partial, probes, queries, zeroshot
+from kmerl.tables.metrics import metrics
+from kmerl.tables.scores import PartialScores, RunScores, ZeroshotScores, read_partial, read_probes, read_zeroshot
+
+DIGITS = 6  # in CSV files
 
 
-def read_scores(names: list[str]) -> list[RunScores]:
-    """The scores of the runs called ``names``."""
-    paths = {name: Path("data/scores") / name / "scores.parquet" for name in names}
-    return [RunScores(name, read_table(path, SCORES), read_metadata(path)) for name, path in paths.items()]
+def read_scores(params: Any) -> tuple[list[ZeroshotScores], list[PartialScores], list[RunScores]]:
+    """Zero-shot scores, scores with partial leads, and linear probes, of the runs and features that ``params`` name."""
+    return (
+        read_zeroshot(Path("data/scores"), params.zeroshot.runs),
+        read_partial(Path("data/partial"), params.partial_leads.runs),
+        read_probes(Path("data/probes"), params.linear_probe.features),
+    )
+
+
+def counts_of(params: Any, features: Sequence[RunScores]) -> dict[str, int]:
+    """Lead set -> number of its leads, of the zero-shot evaluation and of the probes."""
+    probed = {name: leads for one in features for name, leads in one.metadata.get("leads", {}).items()}
+    return {name: len(leads) for name, leads in (probed | params.zeroshot.leads).items()}
 
 
 def main(params: Any) -> str:
     """Write ``results/tables/`` and ``results/metrics.json``."""
-    runs = read_scores(list(params.runs))
-    zeroshot = params.zeroshot
-    macro, by_class = tables.tidy(runs), tables.tidy_by_class(runs)
+    runs, partials, features = read_scores(params)
+    sure, lead_counts = params.evaluation.confidence, counts_of(params, features)
+    compared = differences.tidy(runs, lead_counts, sure)
+    written: dict[str, tuple[pl.DataFrame, str]] = {
+        "zeroshot_auc": (
+            zeroshot.tidy(runs), zeroshot.markdown(runs, params.evaluation.min_positives, sure)
+        ),
+        "zeroshot_auc_by_class": (zeroshot.tidy_by_class(runs), zeroshot.markdown_by_class(runs, sure)),
+        "queries_auc": (
+            queries.tidy(runs), queries.markdown(runs, compared, params.zeroshot.seen_similarity, sure)
+        ),
+        "comparisons_auc": (compared, differences.markdown(compared, runs, sure)),
+        "linear_probe_auc": (probes.tidy(features), probes.markdown(features, lead_counts, sure)),
+        "partial_leads_auc": (partial.tidy(partials, sure), partial.markdown(partials, sure)),
+    }  # fmt: skip
     with whole(Path("results/tables")) as folder:
         folder.mkdir()
-        macro.write_csv(folder / "zeroshot_auc.csv", float_precision=6)
-        by_class.write_csv(folder / "zeroshot_auc_by_class.csv", float_precision=6)
-        text = tables.markdown(runs, zeroshot.min_positives, zeroshot.confidence)
-        (folder / "zeroshot_auc.md").write_text(text, "utf-8")
-        text = tables.markdown_by_class(runs, zeroshot.confidence)
-        (folder / "zeroshot_auc_by_class.md").write_text(text, "utf-8")
-    write_json("results/metrics.json", tables.metrics(runs))
-    undefined = by_class["value"].null_count()
-    return f"{len(runs)} runs, {macro.height} averages, {by_class.height} class scores, {undefined} of them undefined"
+        for name, (frame, text) in written.items():
+            frame.write_csv(folder / f"{name}.csv", float_precision=DIGITS)
+            (folder / f"{name}.md").write_text(text, "utf-8")
+    write_json("results/metrics.json", metrics(runs, partials, features))
+    rows = sum(frame.height for frame, _ in written.values())
+    return f"{len(runs)} runs, {len(features)} sets of features, {len(written)} tables of {rows} rows"

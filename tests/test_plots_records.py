@@ -9,14 +9,15 @@ from kmerl.evaluation.schemas import PREDICTIONS
 from kmerl.knowledge.labels import make_vocabulary
 from kmerl.leads import bit_mask
 from kmerl.plots.params import FiguresParams
-from kmerl.plots.records import answers, evaluated, mined, pretraining, true_names
+from kmerl.plots.records import answers, evaluated, mined, pretraining, shares, true_names
 
 PARAMS = FiguresParams(dpi=100, examples=2, pretraining_examples=2, answers=2, compare=["12 leads", "I"])
 
 
 def predictions(*rows):
     """Rows (record, task, code, leads, probability, positive)."""
-    return pl.DataFrame([(row[0], None, *row[1:]) for row in rows], schema=PREDICTIONS.names, orient="row")
+    full = [(row[0], None, "toy", *row[1:4], "query", "name", *row[4:]) for row in rows]
+    return pl.DataFrame(full, schema=PREDICTIONS.names, orient="row")
 
 
 ASKED = predictions(
@@ -57,13 +58,29 @@ def test_superclasses_stand_apart_from_what_the_report_names_itself():
 
 
 def test_an_evaluated_record_is_shown_without_padding_with_its_report_and_flags():
-    shown = {one.heading: one for one in evaluated(store(), ASKED, {"r2": "infarct"}, "model m", PARAMS, 1)}
+    shown = {one.heading: one for one in evaluated(store(), ASKED, {"r2": "infarct"}, "model m", 2, PARAMS, 1)}
     assert set(shown) == {"toy record r1, simulated", "toy record r2, simulated"}
     one = shown["toy record r2, simulated"]
     assert one.subheading == "model m; quality flags: noisy"
     assert (one.signal.shape, tuple(one.leads)) == ((1, 400), ("I",))
     assert one.texts == {"Report": "infarct", "Labels": "myocardial infarction"}
     assert shown["toy record r1, simulated"].texts["Report"] == ""
+
+
+def test_a_long_record_is_cut_and_says_so():
+    long = store()
+    long.records = long.records.with_columns(length=pl.lit(3450))
+    long.read = lambda row, leads: np.zeros((len(leads), 6000), np.float32)
+    (one,) = evaluated(long, ASKED, {}, "model m", 1, PARAMS, 1)
+    assert one.signal.shape[1] == 1000
+    assert one.heading.endswith("simulated, first 10 s of 34.5 s")
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(4, [2, 1, 1]), (3, [1, 1, 1]), (2, [1, 1, 0]), (0, [0, 0, 0]), (8, [3, 3, 2])]
+)
+def test_every_archive_gives_examples_in_turn(count, expected):
+    assert list(shares(count, ["a", "b", "c"]).values()) == expected
 
 
 @pytest.mark.parametrize("unlabelled", [[], ["r9"]])

@@ -11,27 +11,37 @@ from kmerl.plots.examples import Answer, Example, choose
 from kmerl.plots.params import FiguresParams
 from kmerl.waveforms import WaveformStore
 
+_MOST_SECONDS = 10.0  # drawn; a sheet of paper holds no more
+
+
+def shares(count: int, archives: Sequence[str]) -> dict[str, int]:
+    """How many of ``count`` records come from each archive: equally many, the first ones one more if need be."""
+    return {archive: count // len(archives) + (i < count % len(archives)) for i, archive in enumerate(archives)}
+
 
 def evaluated(
     store: WaveformStore,
     predictions: pl.DataFrame,
     reports: Mapping[str, str],
     model: str,
+    count: int,
     params: FiguresParams,
     seed: int,
 ) -> Iterator[Example]:
-    """Records of the evaluated archive with the answers of a run.
+    """Records of one evaluated archive with the answers of a run.
 
     Args:
         store: where the records are.
-        predictions: columns of ``kmerl.evaluation.schemas.PREDICTIONS``.
+        predictions: columns of ``kmerl.evaluation.schemas.PREDICTIONS``, of this archive, asked in one way by one kind
+            of names.
         reports: record id -> report; records may be missing.
         model: which run answers and what it was pretrained on, in a few words.
-        params: how many records and answers, and under which lead sets.
+        count: how many records.
+        params: how many answers, and under which lead sets.
         seed: decides which records.
     """
     labels = true_names(predictions)
-    for record in choose(labels, params.examples, seed, store.archive):
+    for record in choose(labels, count, seed, store.archive):
         of_record = predictions.filter(pl.col("record_id") == record)
         texts = {"Report": reports.get(record, ""), "Labels": ", ".join(labels[record])}
         best = answers(of_record, params.compare, params.answers)
@@ -128,10 +138,12 @@ def _example(
     answers: Sequence[Answer] = (),
     lists: Mapping[str, Sequence[str]] | None = None,
 ) -> Example:
-    """A record without its padding, with the leads in use only, and its quality flags after ``about``."""
+    """The beginning of a record, with the leads in use only, and its quality flags after ``about``."""
     row = _row(store, record)
     leads, length = from_bit_mask(int(store.present[row])), int(store.records["length"][row])
+    shown = min(length, round(_MOST_SECONDS * store.fs))
     flags = store.records["flags"][row].to_list()
     subheading = f"{about}; quality flags: {', '.join(flags)}" if flags else about
-    heading = f"{store.archive} record {record}, {store.origin}"
-    return Example(heading, subheading, store.read(row, leads)[:, :length], leads, store.fs, texts, answers, lists)
+    cut = f", first {_MOST_SECONDS:g} s of {length / store.fs:.1f} s" if shown < length else ""
+    heading = f"{store.archive} record {record}, {store.origin}{cut}"
+    return Example(heading, subheading, store.read(row, leads)[:, :shown], leads, store.fs, texts, answers, lists)

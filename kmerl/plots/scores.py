@@ -1,106 +1,122 @@
-"""Zero-shot AUC per task and lead set, with intervals."""
+"""Zero-shot AUC per task, one panel per lead set, with intervals."""
 
 from collections.abc import Mapping, Sequence
 
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from kmerl.evaluation.schemas import AVERAGE, MACRO
-from kmerl.evaluation.tables import Published, RunScores, title
-from kmerl.plots.style import COLOURS, GREY, INK, MARKERS, look, new_figure
+from kmerl.evaluation.schemas import AVERAGE
+from kmerl.plots.style import GREY, INK, PALE, chance, colours_of, heading, key, look, new_figure, spread
+from kmerl.tables.cells import defined, title
+from kmerl.tables.published import Published
+from kmerl.tables.scores import RunScores, ZeroshotScores
+from kmerl.tables.zeroshot import tasks_of
 
-_SPREAD = 0.25  # between the lead sets of one task, in tasks
-_PER_RUN = 78.0  # mm
-_LABEL_GAP = 0.029  # AUC between two labels of published figures
+_WIDTH, _PANEL, _HEAD, _FOOT = 270.0, 58.0, 23.0, 12.0  # mm
+_MOST_NUMBERED = 4  # runs; the numbers of more would overlap
+_PUBLISHED = 1.75  # width of the published column, in tasks
 
 
 def zeroshot_figure(
-    runs: Sequence[RunScores], published: Sequence[Published], lead_counts: Mapping[str, int], confidence: float
+    runs: Sequence[ZeroshotScores],
+    published: Sequence[Published],
+    lead_counts: Mapping[str, int],
+    confidence: float,
+    colours: Mapping[str, tuple[str, str]] | None = None,
 ) -> Figure:
-    """One panel per run: tasks and their average, a dot with its interval per lead set, chance at 0.5.
+    """One panel per lead set: tasks and their average, a dot with its interval per run, chance at 0.5.
 
     Args:
-        runs: at least one.
-        published: averages over other tasks; drawn in a column of their own, beside the average.
-        lead_counts: lead set -> number of its leads, in the order drawn; gives the published figures their colours.
+        runs: at least one; drawn as asked in its own way by plain names.
+        published: averages; drawn in a column of their own, in the panel of as many leads.
+        lead_counts: lead set -> number of its leads, in the order drawn.
         confidence: of the intervals.
+        colours: run -> colour and marker; drawn from the runs' order if not given.
     """
     with look():
-        head = 24.0
-        figure = new_figure(230, head + _PER_RUN * len(runs) + 8)
-        panels = figure.subplots(len(runs), 1, squeeze=False, sharex=True)[:, 0]
-        height = figure.get_size_inches()[1] * 25.4
-        figure.subplots_adjust(left=0.07, right=0.985, top=1 - head / height, bottom=11 / height, hspace=0.25)
-        low, high = _limits(runs, published)
-        for axes, run in zip(panels, runs, strict=True):
-            tasks = _draw_run(axes, run, list(lead_counts))
-            _draw_published(axes, published, lead_counts, len(tasks))
-            axes.set_ylim(low, high)
-            axes.set_xlim(-0.5, len(tasks) + 1.32)
+        colours = colours or colours_of(run.name for run in runs)
+        tasks = [*tasks_of(runs), AVERAGE]
+        height = _HEAD + _PANEL * len(lead_counts) + _FOOT
+        figure = new_figure(_WIDTH, height)
+        panels = figure.subplots(len(lead_counts), 1, squeeze=False, sharex=True)[:, 0]
+        figure.subplots_adjust(
+            left=17 / _WIDTH, right=1 - 3 / _WIDTH, top=1 - (_HEAD + 6) / height, bottom=_FOOT / height, hspace=0.2
+        )
+        low = _lowest(runs, published)
+        for axes, (leads, count) in zip(panels, lead_counts.items(), strict=True):
+            chance(axes)
+            axes.axvspan(len(tasks) - 1.5, len(tasks) - 0.5, color=PALE, linewidth=0, zorder=0)
+            for i, run in enumerate(runs):
+                shift = (i - (len(runs) - 1) / 2) * min(0.27, 0.84 / len(runs))
+                _draw_run(axes, run, leads, tasks, shift, colours[run.name], len(runs) <= _MOST_NUMBERED)
+            _draw_published(axes, [one for one in published if one.leads == count], len(tasks) - 0.3, 1 - low)
+            axes.set_ylim(low, 1.0)
+            axes.set_xlim(-0.5, len(tasks) - 0.5 + _PUBLISHED)
             axes.set_ylabel("macro AUC")
-            names = [title(task).replace("PTB-XL ", "PTB-XL\n") for task in tasks]
-            axes.set_xticks([*range(len(tasks)), len(tasks) + 0.35], [*names, "Published: six tasks,\nrecorded ECGs"])
+            axes.set_title(f"Shown: {leads}")
             axes.tick_params(axis="x", length=0)
-            axes.set_title(f"{run.name}: {run.data} data" if len(runs) > 1 else "", fontsize=10)
-        _head(figure, runs, list(lead_counts), confidence, height)
+        names = [title(task).replace("PTB-XL ", "PTB-XL\n") for task in tasks]
+        panels[-1].set_xticks(
+            [*range(len(tasks)), len(tasks) - 0.5 + _PUBLISHED / 2],
+            [*names, "published, recorded ECGs:\naverage of six tasks"],
+        )
+        _heading(figure, runs, confidence, colours)
         return figure
 
 
-def _head(
-    figure: Figure, runs: Sequence[RunScores], lead_sets: Sequence[str], confidence: float, height: float
+def data_of(runs: Sequence[RunScores]) -> str:
+    """What the numbers of all runs come from, for titles."""
+    return "; ".join(f"{data} data" for data in dict.fromkeys(run.data for run in runs))
+
+
+def _heading(
+    figure: Figure, runs: Sequence[RunScores], confidence: float, colours: Mapping[str, tuple[str, str]]
 ) -> None:
-    data = "; ".join(dict.fromkeys(f"{run.data} data" for run in runs))
-    figure.text(0.012, 1 - 7 / height, f"Zero-shot classification, {data}", fontsize=13, weight="bold")
-    handles = [
-        Line2D([], [], color=COLOURS[i], marker=MARKERS[i], linestyle="none", markersize=7, label=leads)
-        for i, leads in enumerate(lead_sets)
-    ]
-    handles.append(Line2D([], [], color=GREY, linewidth=1.6, label=f"{confidence:.0%} interval"))
-    handles.append(Line2D([], [], color=GREY, linestyle=":", label="chance"))
-    figure.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(0.003, 1 - 8.5 / height), ncols=len(handles),
-        handletextpad=0.5, columnspacing=1.6,
-    )  # fmt: skip
+    handles = [key(run.name, color=colours[run.name][0], marker=colours[run.name][1]) for run in runs]
+    handles.append(key(f"{confidence:.0%} interval", color=GREY, linestyle="-", linewidth=1.6))
+    handles.append(key("chance", color=GREY, linestyle=":"))
+    heading(figure, f"Zero-shot classification, {data_of(runs)}", handles)
 
 
-def _limits(runs: Sequence[RunScores], published: Sequence[Published]) -> tuple[float, float]:
-    """The AUC axis: from below the lowest interval, chance included, to 1."""
-    ends = [0.45, *(row.auc for row in published)]
+def _lowest(runs: Sequence[ZeroshotScores], published: Sequence[Published]) -> float:
+    """The AUC axis begins below the lowest interval, chance included."""
+    ends = [0.45, *(one.auc for one in published)]
     for run in runs:
-        ends += run.macro(MACRO).select(pl.min_horizontal("low", "value"))["low"].drop_nans().to_list()
-    return max(0.0, min(ends) - 0.02), 1.0
+        lowest = run.asked().select(pl.min_horizontal(pl.col("low", "value").fill_nan(None)))
+        ends += lowest.to_series().drop_nulls().to_list()
+    return max(0.0, min(ends) - 0.02)
 
 
-def _draw_run(axes: Axes, run: RunScores, lead_sets: Sequence[str]) -> list[str]:
-    """Dots and whiskers; returns the tasks in their order, the average last."""
-    rows = run.macro(MACRO)
-    tasks = sorted(rows["dataset"].unique(maintain_order=True), key=lambda task: task == AVERAGE)
-    defined = rows.filter(pl.col("value").is_not_nan())
-    axes.axhline(0.5, color=GREY, linestyle=":", linewidth=1)
-    axes.axvspan(len(tasks) - 1.5, len(tasks) - 0.5, color="#f1f1f1", linewidth=0)
-    for i, leads in enumerate(lead_sets):
-        shift = (i - (len(lead_sets) - 1) / 2) * min(_SPREAD, 0.8 / len(lead_sets))
-        for x, task in enumerate(tasks):
-            for row in defined.filter(pl.col("dataset") == task, pl.col("leads") == leads).iter_rows(named=True):
-                colour = COLOURS[i % len(COLOURS)]
-                axes.plot([x + shift] * 2, [row["low"], row["high"]], color=colour, linewidth=1.8)
-                axes.plot(x + shift, row["value"], MARKERS[i % len(MARKERS)], color=colour, markersize=6.5)
-                top = row["high"] if row["high"] == row["high"] else row["value"]  # NaN without an interval
-                axes.annotate(
-                    f"{row['value']:.2f}", (x + shift, top), xytext=(0, 3), textcoords="offset points", ha="center",
-                    fontsize=8, color=INK,
-                )  # fmt: skip
-    return tasks
+def _draw_run(
+    axes: Axes,
+    run: ZeroshotScores,
+    leads: str,
+    tasks: Sequence[str],
+    shift: float,
+    colour: tuple[str, str],
+    numbered: bool,
+) -> None:
+    """Dots and whiskers of one run."""
+    for row in run.asked(leads=leads).filter(pl.col("value").is_not_nan()).iter_rows(named=True):
+        x = tasks.index(row["dataset"]) + shift
+        axes.plot([x, x], [row["low"], row["high"]], color=colour[0], linewidth=1.8)
+        axes.plot(x, row["value"], colour[1], color=colour[0], markersize=6)
+        if numbered:
+            top = row["high"] if defined(row["high"]) else row["value"]
+            axes.annotate(
+                f"{row['value']:.2f}", (x, top), xytext=(0, 2), textcoords="offset points", ha="center", fontsize=7.5,
+                color=INK,
+            )  # fmt: skip
 
 
-def _draw_published(axes: Axes, published: Sequence[Published], lead_counts: Mapping[str, int], x: int) -> None:
+def _draw_published(axes: Axes, published: Sequence[Published], x: float, height: float) -> None:
     """Short dashed lines with their names, in a column that holds nothing of ours."""
-    colour_of = {count: COLOURS[i % len(COLOURS)] for i, count in enumerate(lead_counts.values())}
-    at = 2.0
-    for row in sorted(published, key=lambda row: -row.auc):
-        colour = colour_of.get(row.leads, INK)
-        axes.plot([x - 0.42, x - 0.14], [row.auc] * 2, color=colour, linestyle=(0, (3, 1.5)), linewidth=1.8)
-        at = min(at - _LABEL_GAP, row.auc)
-        axes.text(x - 0.1, at, f"{row.method}, {row.lead_set}: {row.auc:.3f}", va="center", fontsize=8)
+    places = spread([one.auc for one in published], height * 0.085)
+    for one, place in zip(published, places, strict=True):
+        axes.plot([x, x + 0.25], [one.auc] * 2, color=INK, linestyle=(0, (3, 1.5)), linewidth=1.6)
+        axes.text(x + 0.32, place, f"{one.method}: {one.auc:.3f}", va="center", fontsize=8)
+    if not published:
+        middle = x + _PUBLISHED / 2 - 0.2
+        where = axes.get_xaxis_transform()
+        axes.text(middle, 0.5, "none published", transform=where, fontsize=8, color=GREY, ha="center")

@@ -1,18 +1,22 @@
 """One look for all figures, and files that are the same bytes for the same figure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from PIL import Image
 
 MM_PER_INCH = 25.4
-INK, GREY = "#1a1a1a", "#6b6b6b"
+INK, GREY, PALE = "#1a1a1a", "#6b6b6b", "#f1f1f1"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 """Told apart by colour-blind eyes (Okabe and Ito, 2008); blue and vermilion first, as they also differ in grey."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -54,6 +58,43 @@ def new_figure(width_mm: float, height_mm: float) -> Figure:
     figure = Figure(figsize=(width_mm / MM_PER_INCH, height_mm / MM_PER_INCH), facecolor="white")
     FigureCanvasAgg(figure)
     return figure
+
+
+def colours_of(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """A colour and a marker for every run, the same in all figures that are given the same names."""
+    return {name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(dict.fromkeys(names))}
+
+
+def heading(figure: Figure, text: str, handles: Sequence[Artist] = (), columns: int = 0) -> None:
+    """The figure's title at its upper left, and below it one legend for all panels, in rows of ``columns``."""
+    height = figure.get_size_inches()[1] * MM_PER_INCH
+    width = figure.get_size_inches()[0] * MM_PER_INCH
+    figure.text(3 / width, 1 - 7 / height, text, fontsize=13, weight="bold")
+    if handles:
+        figure.legend(
+            handles=handles, loc="upper left", bbox_to_anchor=(1.5 / width, 1 - 8.5 / height), borderaxespad=0.2,
+            ncols=columns or len(handles), handletextpad=0.5, columnspacing=1.6, fontsize=9,
+        )  # fmt: skip
+
+
+def key(label: str, **look_of: Any) -> Line2D:
+    """An entry of a legend."""
+    given: dict[str, Any] = {"linestyle": "none", "markersize": 7} | look_of
+    return Line2D([], [], label=label, **given)
+
+
+def chance(axes: Axes, horizontal: bool = True) -> None:
+    """The line of a classifier that knows nothing, AUC 0.5."""
+    (axes.axhline if horizontal else axes.axvline)(0.5, color=GREY, linestyle=":", linewidth=1, zorder=0.5)
+
+
+def spread(values: Sequence[float], gap: float) -> list[float]:
+    """Places for labels near ``values``, in their order, at least ``gap`` apart; the uppermost stays."""
+    places = list(values)
+    order = sorted(range(len(places)), key=lambda i: -values[i])
+    for above, below in pairwise(order):
+        places[below] = min(places[below], places[above] - gap)
+    return places
 
 
 def save(figure: Figure, stem: Path, dpi: int) -> None:

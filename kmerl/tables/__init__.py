@@ -1,0 +1,1 @@
+"""Scores as tables that people read and programs load, published figures in rows of their own."""

@@ -1,0 +1,186 @@
+"""Paired differences of scores: between runs, lead sets, names and ways of asking.
+
+Every run is resampled with the same patients, so the difference of two runs' resampled values is a resampled value
+of their difference. Its interval is narrower than the two runs' own intervals suggest.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import polars as pl
+
+from kmerl.errors import UserError
+from kmerl.evaluation.metrics import interval
+from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_RENAMED, MACRO_SEEN
+from kmerl.tables.cells import page, signed, table, title, without_nan
+from kmerl.tables.scores import QUERY, ZeroshotScores, notice, provenance
+
+COLUMNS = [
+    "kind", "run", "leads", "way", "names", "other_run", "other_leads", "other_way", "other_names", "dataset",
+    "metric", "difference", "low", "high", "excludes_zero", "data",
+]  # fmt: skip
+RUNS, LEADS, NAMES, WAYS = "runs", "leads", "names", "ways"
+"""Kinds: two runs with the same leads; one lead against all; other names of the same classes; another way of asking."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two scores that are compared."""
+
+    run: ZeroshotScores
+    leads: str
+    way: str
+    names: str
+
+    def where(self, dataset: str) -> dict[str, str]:
+        """The columns that find it among the run's scores."""
+        return {"dataset": dataset, "leads": self.leads, "way": self.way, "names": self.names}
+
+
+def difference(one: Side, other: Side, dataset: str, metric: str, confidence: float) -> dict[str, Any] | None:
+    """``one`` minus ``other`` with the interval of their paired resamples; None where either has no such score.
+
+    Raises:
+        UserError: the two were not resampled equally often.
+    """
+    rows = [side.run.row(metric, **side.where(dataset)) for side in (one, other)]
+    values = [side.run.resampled(metric, **side.where(dataset)) for side in (one, other)]
+    (first, second), (ours, theirs) = rows, values
+    if first is None or second is None or ours is None or theirs is None:
+        return None
+    if len(ours) != len(theirs):
+        raise UserError(
+            f"scores of {one.run.name} and {other.run.name} have {len(ours)} and {len(theirs)} resamples; "
+            "run their stage again with one value of evaluation.bootstrap"
+        )
+    found = interval(first["value"] - second["value"], ours - theirs, confidence)
+    data = dict.fromkeys(side.run.data_of(dataset) for side in (one, other))
+    return {
+        "run": one.run.name, "leads": one.leads, "way": one.way, "names": one.names, "other_run": other.run.name,
+        "other_leads": other.leads, "other_way": other.way, "other_names": other.names, "dataset": dataset,
+        "metric": metric, "difference": found.value, "low": found.low, "high": found.high,
+        "excludes_zero": found.low > 0 or found.high < 0, "data": "; ".join(data),
+    }  # fmt: skip
+
+
+def side(run: ZeroshotScores, leads: str) -> Side:
+    """A run asked in its own way by plain names."""
+    return Side(run, leads, run.way, run.names)
+
+
+def tidy(runs: Sequence[ZeroshotScores], lead_counts: Mapping[str, int], confidence: float) -> pl.DataFrame:
+    """All differences (columns :data:`COLUMNS`).
+
+    Args:
+        runs: at least one.
+        lead_counts: lead set -> number of its leads.
+        confidence: of the intervals.
+    """
+    rows = []
+    pairs = [*_runs(runs), *_leads(runs, lead_counts), *_names(runs), *_ways(runs)]
+    for kind, one, other, metric in pairs:
+        for dataset in [*one.run.tasks, AVERAGE]:
+            row = difference(one, other, dataset, metric, confidence)
+            rows += [{"kind": kind} | row] if row else []
+    types: dict[str, Any] = dict.fromkeys(COLUMNS, pl.String)
+    types |= dict.fromkeys(("difference", "low", "high"), pl.Float64) | {"excludes_zero": pl.Boolean}
+    return without_nan(pl.DataFrame(rows, schema=types).select(COLUMNS))
+
+
+_Pair = tuple[str, Side, Side, str]
+
+
+def _runs(runs: Sequence[ZeroshotScores]) -> Iterator[_Pair]:
+    for one, other in combinations(runs, 2):
+        for leads in one.lead_sets:
+            yield RUNS, side(one, leads), side(other, leads), MACRO
+
+
+def _leads(runs: Sequence[ZeroshotScores], lead_counts: Mapping[str, int]) -> Iterator[_Pair]:
+    """One lead of a run with a query network against the most leads of every run, itself too."""
+    most = max(lead_counts.values())
+    for one in runs:
+        for leads in one.lead_sets:
+            for other in runs if one.way == QUERY and lead_counts.get(leads) == 1 < most else []:
+                for against in other.lead_sets:
+                    if lead_counts.get(against) == most:
+                        yield LEADS, side(one, leads), side(other, against), MACRO
+
+
+def _asked(run: ZeroshotScores) -> list[tuple[str, str]]:
+    """(leads, way) that the run was asked with."""
+    return list(run.scores.select("leads", "way").unique(maintain_order=True).iter_rows())
+
+
+def _names(runs: Sequence[ZeroshotScores]) -> Iterator[_Pair]:
+    """Seen classes by other names minus the same classes by the names that training used."""
+    for run in runs:
+        for leads, way in _asked(run):
+            yield NAMES, Side(run, leads, way, "other_name"), Side(run, leads, way, "name"), MACRO_SEEN
+
+
+def _ways(runs: Sequence[ZeroshotScores]) -> Iterator[_Pair]:
+    """Every other way of asking minus the run's own."""
+    groups = [(MACRO, "name"), (MACRO_SEEN, "name"), (MACRO_SEEN, "other_name"), (MACRO_RENAMED, "name")]
+    for run in runs:
+        for leads, way in _asked(run):
+            for metric, names in groups if way != run.way else []:
+                yield WAYS, Side(run, leads, way, names), Side(run, leads, run.way, names), metric
+
+
+def markdown(frame: pl.DataFrame, runs: Sequence[ZeroshotScores], confidence: float) -> str:
+    """Every two runs per lead set, then one lead against all; names and ways are in the table of queries.
+
+    Args:
+        frame: of :func:`tidy`.
+        runs: the runs compared.
+        confidence: of the intervals.
+    """
+    tasks = list(dict.fromkeys(task for run in runs for task in run.tasks))
+    parts = [
+        "# Comparisons: paired differences of macro AUC",
+        notice(runs),
+        f"Each row is the first score minus the second. Interval: {confidence:.0%} of the differences over resamples "
+        "of patients, the same resamples for both. **Bold**: the interval excludes 0. The number of comparisons is not "
+        "corrected for. Every run is asked in its own way by plain names. Intervals of single tasks: "
+        "comparisons_auc.csv.",
+        provenance(runs),
+    ]
+    between = frame.filter(kind=RUNS)
+    for leads in between["leads"].unique(maintain_order=True):
+        parts += [f"## Shown: {leads}", _table(between.filter(leads=leads), tasks, with_leads=False)]
+    if between.is_empty():
+        parts.append("One run only: nothing to compare it with.")
+    few = frame.filter(kind=LEADS)
+    if few.height:
+        parts += ["## One lead against all", _table(few, tasks, with_leads=True)]
+    return page(parts)
+
+
+def _table(frame: pl.DataFrame, tasks: Sequence[str], with_leads: bool) -> str:
+    """One row per pair: the average with its interval, then the tasks."""
+    header = ["First − second", title(AVERAGE), "Interval", "Excludes 0", *map(title, tasks)]
+    body = []
+    keys = ["run", "leads", "other_run", "other_leads"]
+    for (run, leads, other, against), part in frame.group_by(keys, maintain_order=True):
+        found = {row["dataset"]: row for row in part.iter_rows(named=True)}
+        average = found.get(AVERAGE)
+        pair = f"{run}, {leads} − {other}, {against}" if with_leads else f"{run} − {other}"
+        body.append([pair, *_average(average), *[_short(found.get(task)) for task in tasks]])
+    return table(header, body)
+
+
+def _average(row: Mapping[str, Any] | None) -> list[str]:
+    if row is None or row["difference"] is None:
+        return ["–"] * 3
+    ends = "–" if row["low"] is None else f"[{signed(row['low'])}, {signed(row['high'])}]"
+    return [_short(row), ends, "yes" if row["excludes_zero"] else "no"]
+
+
+def _short(row: Mapping[str, Any] | None) -> str:
+    if row is None or row["difference"] is None:
+        return "–"
+    text = signed(row["difference"])
+    return f"**{text}**" if row["excludes_zero"] else text

@@ -1,0 +1,37 @@
+"""The averages and macro AUCs that programs compare between versions of the project."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from kmerl.evaluation.schemas import AVERAGE
+from kmerl.tables.cells import defined
+from kmerl.tables.probes import share_name
+from kmerl.tables.scores import PartialScores, RunScores, ZeroshotScores
+
+PROBES, PARTIAL = "linear_probe", "partial_leads"
+
+
+def metrics(
+    runs: Sequence[ZeroshotScores], partial: Sequence[PartialScores], probes: Sequence[RunScores]
+) -> dict[str, Any]:
+    """Macro AUC rounded to 4 digits, without what is undefined.
+
+    Returns:
+        {run: {leads: {task: AUC}}} of zero-shot; below ``partial_leads`` {run: {scope: {leads: average}}}; below
+        ``linear_probe`` {features: {leads: {share: average}}}.
+    """
+    result: dict[str, Any] = {run.name: _tree(run.asked(), ["leads", "dataset"]) for run in runs}
+    result[PARTIAL] = {run.name: _tree(run.rows(dataset=AVERAGE), ["scope", "leads"]) for run in partial}
+    result[PROBES] = {run.name: _tree(run.rows(dataset=AVERAGE), ["leads", "share"]) for run in probes}
+    return result
+
+
+def _tree(rows: pl.DataFrame, keys: Sequence[str]) -> dict[str, dict[str, float]]:
+    tree: dict[str, dict[str, float]] = {}
+    for row in rows.iter_rows(named=True):
+        if defined(row["value"]):
+            outer, inner = (share_name(row[key]) if key == "share" else row[key] for key in keys)
+            tree.setdefault(outer, {})[inner] = round(row["value"], 4)
+    return tree

@@ -1,0 +1,140 @@
+"""Zero-shot macro AUC with 1 to 12 leads and with every lead alone (paper section 3.5, App. D.3)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from kmerl.evaluation.metrics import interval
+from kmerl.evaluation.schemas import AVERAGE
+from kmerl.tables import published
+from kmerl.tables.cells import empty, estimate, lead_count, page, signed, table, title, without_nan
+from kmerl.tables.scores import RECORDED, PartialScores, notice, provenance
+from kmerl.tables.zeroshot import tasks_of, with_data
+
+COLUMNS = [
+    "run", "scope", "kind", "leads", "count", "dataset", "value", "low", "high", "n", "classes", "published", "data",
+]  # fmt: skip
+NESTED, SINGLE = "nested", "single"
+MEAN = "mean of the nested sets"
+SCOPES = {"record": "all leads of the record", "visible_leads": "the shown leads only"}
+
+
+def tidy(runs: Sequence[PartialScores], confidence: float) -> pl.DataFrame:
+    """Macro AUC of every run, scope, lead set and task, then published averages (columns :data:`COLUMNS`)."""
+    ours = []
+    for run in runs:
+        kinds = run.sets.select("leads", "kind", "count")
+        rows = with_data(run.rows(), run).join(kinds, on="leads", how="left", maintain_order="left")
+        ours.append(rows.with_columns(*empty("published")).select(COLUMNS))
+        means = [row for scope in run.scopes if (row := mean(run, scope, confidence))]
+        if means:
+            extra = pl.DataFrame(means).with_columns(*empty("published")).with_columns(*_missing("count"))
+            ours.append(extra.select(COLUMNS).cast({name: rows.schema[name] for name in ("n", "classes")}))
+    theirs = [
+        {"run": f"{one.method} (published)", "scope": "record", "kind": NESTED, "leads": one.lead_set}
+        | {"count": one.leads, "dataset": one.dataset, "published": one.auc, "data": RECORDED}
+        for one in published.zeroshot()
+    ]
+    frame = pl.DataFrame(theirs).with_columns(pl.col("count").cast(pl.Int32))
+    frame = frame.with_columns(*empty("value", "low", "high"), *_missing("n", "classes"))
+    return without_nan(pl.concat([*ours, frame.select(COLUMNS)]))
+
+
+def _missing(*names: str) -> list[pl.Expr]:
+    return [pl.lit(None, pl.Int32).alias(name) for name in names]
+
+
+def mean(run: PartialScores, scope: str, confidence: float) -> dict[str, Any] | None:
+    """The mean over the nested lead sets of the average over tasks, with its interval; None where one is missing."""
+    where = [{"dataset": AVERAGE, "leads": one["leads"], "scope": scope} for one in run.of_kind(NESTED)]
+    rows = [row for one in where if (row := run.row(**one))]
+    resampled = [values for one in where if (values := run.resampled(**one)) is not None]
+    if not rows or len(rows) != len(where) or len(resampled) != len(where):
+        return None
+    found = interval(float(np.mean([row["value"] for row in rows])), np.mean(resampled, axis=0), confidence)
+    return {
+        "run": run.name, "scope": scope, "kind": "mean", "leads": MEAN, "dataset": AVERAGE, "n": rows[0]["n"],
+        "classes": rows[0]["classes"], "data": run.data,
+    } | vars(found)  # fmt: skip
+
+
+def largest_fall(run: PartialScores, scope: str) -> float:
+    """The most that the average loses where one more lead is shown; 0 if it never does."""
+    values = [row["value"] for row in _values(run, scope, AVERAGE, NESTED) if row]
+    return max([0.0, *(before - after for before, after in pairwise(values))])
+
+
+def _values(run: PartialScores, scope: str, dataset: str, kind: str) -> list[dict[str, Any] | None]:
+    return [run.row(dataset=dataset, leads=one["leads"], scope=scope) for one in run.of_kind(kind)]
+
+
+def markdown(runs: Sequence[PartialScores], confidence: float) -> str:
+    """The average with growing numbers of leads and with single leads, published averages, then every task.
+
+    Args:
+        runs: at least one.
+        confidence: of the intervals.
+    """
+    columns = [(run, scope) for run in runs for scope in run.scopes]
+    same = [f"`{run.name}`" for run in runs if len(run.scopes) == 1 and run.scores["scope"].n_unique() > 1]
+    parts = [
+        "# Zero-shot classification with some of the leads: macro AUC",
+        notice(runs),
+        f"Cells: AUC [{confidence:.0%} bootstrap interval over patients]. Every run is asked in its own way by plain "
+        "names; leads that are not shown are left out (K-MERL) or zero (MERL).",
+        "Normalisation sees "
+        + " or ".join(f"{text} (`{name}`)" for name, text in SCOPES.items())
+        + ". "
+        + (f"It makes no difference to {', '.join(same)}." if same else ""),
+        provenance(runs),
+        "## Average over the tasks, leads added one by one",
+        _table(columns, AVERAGE, NESTED, confidence),
+        *_published(),
+    ]
+    if any(run.of_kind(SINGLE) for run in runs):
+        parts += ["## Average over the tasks, one lead alone", _table(columns, AVERAGE, SINGLE, confidence)]
+    for task in tasks_of(runs):
+        parts += [f"## {title(task)}", _table(columns, task, NESTED, confidence)]
+        if any(run.of_kind(SINGLE) for run in runs):
+            parts.append(_table(columns, task, SINGLE, confidence))
+    return page(parts)
+
+
+def _published() -> list[str]:
+    rows = [[one.method, one.lead_set, f"{one.auc:.3f}", one.source] for one in published.zeroshot()]
+    return [
+        "Published averages of the six tasks on recorded ECGs; the paper draws the steps between without numbers.",
+        table(["Method", "Leads", "Average of six tasks", "Source"], rows),
+    ]
+
+
+def _table(columns: Sequence[tuple[PartialScores, str]], dataset: str, kind: str, confidence: float) -> str:
+    """Rows: lead sets; columns: runs, and scopes where they differ."""
+    header = [f"`{run.name}`" + (f", {scope}" if len(run.scopes) > 1 else "") for run, scope in columns]
+    values = [_values(run, scope, dataset, kind) for run, scope in columns]
+    labels = list(_labels(columns[0][0].of_kind(kind), kind))
+    body = [
+        [label, *[estimate(column[i]) if i < len(column) else "–" for column in values]]
+        for i, label in enumerate(labels)
+    ]
+    if kind == NESTED and dataset == AVERAGE and len(labels) > 1:
+        means = [mean(run, scope, confidence) for run, scope in columns]
+        body.append([f"**Mean of 1 to {len(labels)}**", *map(estimate, means)])
+        falls = [signed(-fall) if (fall := largest_fall(run, scope)) else "none" for run, scope in columns]
+        body.append(["Largest fall when a lead is added", *falls])
+    return table(["Leads", *header], body)
+
+
+def _labels(sets: Sequence[Mapping[str, Any]], kind: str) -> Iterator[str]:
+    """``I`` alone, or ``3: + III`` where leads are added one by one."""
+    before: set[str] = set()
+    for one in sets:
+        new = [lead for lead in one["names"] if lead not in before]
+        before = {*one["names"]}
+        many = kind == NESTED
+        yield (
+            f"{lead_count(one['count'])}: {'+ ' if len(before) > len(new) else ''}{', '.join(new)}" if many else new[0]
+        )

@@ -1,0 +1,119 @@
+"""Linear probes on frozen features, those that nothing was learnt for first."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN
+from kmerl.tables import published
+from kmerl.tables.cells import NOTHING, empty, estimate, page, table, title, without_nan
+from kmerl.tables.published import SIX, Published
+from kmerl.tables.scores import RECORDED, RunScores, notice, provenance
+from kmerl.tables.zeroshot import tasks_of, with_data
+
+COLUMNS = [
+    "features", "pretrained", "dataset", "leads", "share", "metric", "value", "low", "high", "n", "train_records",
+    "classes", "untrained", "published", "data",
+]  # fmt: skip
+_MOST = 12  # leads of the published probes
+
+
+def pretrained(run: RunScores) -> bool:
+    """Whether anything was learnt before the probe."""
+    return run.trained_on is not None
+
+
+def baselines_first(runs: Sequence[RunScores]) -> list[RunScores]:
+    """The same, features without pretraining first: a reader must see what they reach."""
+    return sorted(runs, key=pretrained)
+
+
+def tidy(runs: Sequence[RunScores]) -> pl.DataFrame:
+    """Macro AUC of all features, shares and tasks, then the published ones in rows of their own (:data:`COLUMNS`)."""
+    ours = [
+        with_data(run.rows(metric), run)
+        .rename({"run": "features"})
+        .with_columns(*empty("published"), pl.lit(pretrained(run)).alias("pretrained"), pl.col("untrained").list.len())
+        .select(COLUMNS)
+        for run in baselines_first(runs)
+        for metric in (MACRO, MACRO_MIN)
+    ]
+    theirs = [
+        {"features": f"{one.method} (published)", "pretrained": not one.method.startswith("random")}
+        | {"dataset": one.dataset, "leads": one.lead_set, "share": one.share, "metric": MACRO, "published": one.auc}
+        | {"data": RECORDED}
+        for one in published.probes()
+    ]
+    missing = [pl.lit(None, pl.Int32).alias(name) for name in ("n", "train_records", "classes")]
+    missing.append(pl.lit(None, pl.UInt32).alias("untrained"))
+    frame = pl.DataFrame(theirs).with_columns(*empty("value", "low", "high"), *missing)
+    return without_nan(pl.concat([*ours, frame.select(COLUMNS)]))
+
+
+def share_name(share: float) -> str:
+    """A share of the training split for people, e.g. ``1%``."""
+    return f"{100 * share:g}%"
+
+
+def shares_of(runs: Sequence[RunScores]) -> list[float]:
+    """The shares of all features, least first."""
+    return sorted({share for run in runs for share in run.scores["share"]})
+
+
+def markdown(runs: Sequence[RunScores], lead_counts: dict[str, int], confidence: float) -> str:
+    """Averages per lead set, then every task, published rows below ours where the leads are as many.
+
+    Args:
+        runs: at least one.
+        lead_counts: lead set -> number of its leads.
+        confidence: of the intervals.
+    """
+    ordered, printed = baselines_first(runs), published.probes()
+    shares, tasks = shares_of(runs), tasks_of(runs)
+    lead_sets = list(dict.fromkeys(leads for run in runs for leads in run.lead_sets))
+    bare = [f"`{run.name}`" for run in ordered if not pretrained(run)]
+    parts = [
+        "# Linear probes on frozen features: macro AUC",
+        notice(runs),
+        f"Cells: AUC on the evaluated split [{confidence:.0%} bootstrap interval over patients], by the share of the "
+        "training split that the linear classifiers saw. A class that has no positive (or no negative) among these "
+        "training records cannot be learnt: it counts with 0.5. The last row of each table says how many do.",
+        f"**In bold: features without any pretraining ({', '.join(bare)}).** What they reach needs no pretraining; "
+        "only what lies above them can be its merit."
+        if bare
+        else "",
+        "Rows marked (published) are the K-MERL paper's Table 1, on recorded ECGs with 12 leads; their average is the "
+        "mean of its six tasks. Its random rows are called Random Init there, under the heading From Scratch.",
+        provenance(ordered),
+    ]
+    for leads in lead_sets:
+        shown = [one for one in printed if one.leads == lead_counts.get(leads)]
+        parts += [f"## Average over the tasks, shown: {leads}", _table(ordered, AVERAGE, leads, shares, shown)]
+    for task in tasks:
+        parts.append(f"## {title(task)}")
+        for leads in lead_sets:
+            shown = [one for one in printed if one.leads == lead_counts.get(leads)]
+            parts += [f"Shown: {leads}", _table(ordered, task, leads, shares, shown)]
+    return page(parts)
+
+
+def _table(
+    runs: Sequence[RunScores], dataset: str, leads: str, shares: Sequence[float], printed: Sequence[Published]
+) -> str:
+    """Rows: features, then published methods; columns: shares."""
+    body = []
+    unknown: dict[float, int] = {}
+    for run in runs:
+        rows = {row["share"]: row for row in run.rows(dataset=dataset, leads=leads).iter_rows(named=True)}
+        unknown |= {share: max(unknown.get(share, 0), len(row["untrained"])) for share, row in rows.items()}
+        name = f"`{run.name}`" if pretrained(run) else f"**`{run.name}`**"
+        body.append([name, *[estimate(rows.get(share)) for share in shares]])
+    theirs: dict[str, dict[float | None, float]] = {}
+    for one in printed:
+        if one.dataset == (SIX if dataset == AVERAGE else dataset):
+            theirs.setdefault(one.method, {})[one.share] = one.auc
+    for method, values in theirs.items():
+        cells = [f"{values[share]:.3f}" if share in values else NOTHING for share in shares]
+        body.append([f"{method} (published)", *cells])
+    body.append(["Classes that count with 0.5", *[str(unknown.get(share, NOTHING)) for share in shares]])
+    return table(["Features", *[share_name(share) for share in shares]], body)

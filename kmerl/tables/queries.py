@@ -1,0 +1,128 @@
+"""How much depends on the words asked: seen classes, the same by other names, renamed ones; and the ways of asking."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_RENAMED, MACRO_SEEN
+from kmerl.tables import differences
+from kmerl.tables.cells import NOTHING, WAYS, difference, estimate, page, table, title, without_nan
+from kmerl.tables.scores import ZeroshotScores, notice, provenance
+from kmerl.tables.zeroshot import with_data
+
+COLUMNS = [
+    "run", "way", "own_way", "leads", "dataset", "group", "names", "value", "low", "high", "n", "classes", "data",
+]  # fmt: skip
+SEEN, OTHER, RENAMED, ALL = "seen", "seen, other names", "renamed", "all"
+GROUPS = {
+    SEEN: (MACRO_SEEN, "name"),
+    OTHER: (MACRO_SEEN, "other_name"),
+    RENAMED: (MACRO_RENAMED, "name"),
+    ALL: (MACRO, "name"),
+}
+"""Group of classes -> the metric over it, and the names it is asked by."""
+_MOST_LISTED = 12
+
+
+def tidy(runs: Sequence[ZeroshotScores]) -> pl.DataFrame:
+    """One row per run, way, lead set, task and group of classes (columns :data:`COLUMNS`).
+
+    ``own_way``: whether this is how the run is asked elsewhere.
+    """
+    frames = []
+    for run in runs:
+        scored = with_data(run.scores, run)
+        for group, (metric, names) in GROUPS.items():
+            rows = scored.filter(pl.col("metric") == metric, names=names)
+            own = (pl.col("way") == run.way).alias("own_way")
+            frames.append(rows.with_columns(pl.lit(group).alias("group"), own).select(COLUMNS))
+    return without_nan(pl.concat(frames))
+
+
+def markdown(runs: Sequence[ZeroshotScores], compared: pl.DataFrame, seen_similarity: float, confidence: float) -> str:
+    """Averages per lead set, every run in every way; then what other ways change, and which classes are renamed.
+
+    Args:
+        runs: at least one.
+        compared: of :func:`kmerl.tables.differences.tidy`, of the same runs.
+        seen_similarity: from which cosine on a name counts as a training query.
+        confidence: of the intervals.
+    """
+    parts = [
+        "# Zero-shot classification by other names: macro AUC, average over the tasks",
+        notice(runs),
+        f"Seen: the class's plain name is a training query, or as similar to one (cosine {seen_similarity:g} or more). "
+        "The same classes are asked a second time by another usual name. Renamed: the other classes, whose plain name "
+        f"training did not know. Cells: AUC [{confidence:.0%} bootstrap interval over patients]. Change: by the other "
+        "name minus by the plain name, paired; **bold** where the interval excludes 0.",
+        "Ways of asking: the query network (the paper's); the cosine of ECG and name (MERL's, and the only one "
+        "without a query network); the mean of these two logits; the logits of the nearest training queries, weighted "
+        "by similarity. ●: the run's own way.",
+        provenance(runs),
+    ]
+    for leads in dict.fromkeys(leads for run in runs for leads in run.lead_sets):
+        parts += [f"## Shown: {leads}", _asked(runs, compared, leads)]
+    changed = compared.filter(kind=differences.WAYS, dataset=AVERAGE)
+    if changed.height:
+        parts += [
+            "## What other ways of asking change",
+            "The other way minus the run's own, paired; **bold** where the interval excludes 0.",
+            _remedies(changed),
+        ]
+    parts += ["## Renamed classes", *[_renamed(run) for run in runs]]
+    return page(parts)
+
+
+def _asked(runs: Sequence[ZeroshotScores], compared: pl.DataFrame, leads: str) -> str:
+    changes = compared.filter(kind=differences.NAMES, dataset=AVERAGE, leads=leads)
+    change = {(row["run"], row["way"]): row for row in changes.iter_rows(named=True)}
+    body = []
+    for run in runs:
+        for way in run.scores["way"].unique(maintain_order=True):
+            cells = {
+                group: estimate(run.row(metric, dataset=AVERAGE, leads=leads, way=way, names=names))
+                for group, (metric, names) in GROUPS.items()
+            }
+            own = " ●" if way == run.way else ""
+            changed = difference(change.get((run.name, way)))
+            body.append(
+                [
+                    f"`{run.name}`",
+                    WAYS.get(way, way) + own,
+                    cells[SEEN],
+                    cells[OTHER],
+                    changed,
+                    cells[RENAMED],
+                    cells[ALL],
+                ]
+            )
+    header = ["Run", "Way", "Seen classes", "By other names", "Change", "Renamed classes", "All classes"]
+    return table(header, body)
+
+
+def _remedies(changed: pl.DataFrame) -> str:
+    """Rows: run, lead set, way; columns: groups of classes."""
+    body = []
+    for (run, leads, way), part in changed.group_by(["run", "leads", "way"], maintain_order=True):
+        found = {(row["metric"], row["names"]): row for row in part.iter_rows(named=True)}
+        cells = [difference(found.get(key)) for key in GROUPS.values()]
+        body.append([f"`{run}`", str(leads), WAYS.get(str(way), str(way)), *cells])
+    return table(["Run", "Leads", "Way", "Seen classes", "By other names", "Renamed classes", "All classes"], body)
+
+
+def _renamed(run: ZeroshotScores) -> str:
+    """How many classes of each task the run knew, and the nearest training query of some that it did not."""
+    lines = [f"Run `{run.name}`; name → nearest training query (cosine):", ""]
+    for task in run.tasks:
+        classes = run.seen.filter(task=task)
+        unseen = classes.filter(~pl.col("seen")).sort("similarity", descending=True, maintain_order=True)
+        shown = [_nearest(row) for row in unseen.head(_MOST_LISTED).iter_rows(named=True)]
+        more = [f"{unseen.height - _MOST_LISTED} more"] if unseen.height > _MOST_LISTED else []
+        listed = "; ".join([*shown, *more]) or NOTHING
+        lines.append(f"- {title(task)}, {unseen.height} of {classes.height}: {listed}")
+    return "\n".join(lines)
+
+
+def _nearest(row: Mapping[str, Any]) -> str:
+    return f"{row['name']} → {row['nearest']} ({row['similarity']:.2f})"

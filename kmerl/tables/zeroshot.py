@@ -1,0 +1,192 @@
+"""Zero-shot macro AUC of all runs, each asked in its own way by plain names, and the AUC of every class."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from kmerl.archives.classes import class_names
+from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS
+from kmerl.tables import published
+from kmerl.tables.cells import empty, estimate, page, span, table, title, without_nan
+from kmerl.tables.scores import RECORDED, RunScores, ZeroshotScores, notice, provenance
+
+COLUMNS = [
+    "run", "dataset", "leads", "way", "metric", "value", "low", "high", "n", "classes", "published", "data",
+]  # fmt: skip
+CLASS_COLUMNS = [
+    "run", "dataset", "code", "names", "name", "seen", "nearest", "similarity", "leads", "way", "value", "low", "high",
+    "n", "positives", "data",
+]  # fmt: skip
+
+
+def with_data(frame: pl.DataFrame, run: RunScores) -> pl.DataFrame:
+    """Rows with a column that says what data each one is from."""
+    data = {dataset: run.data_of(dataset) for dataset in frame["dataset"].unique(maintain_order=True)}
+    column = pl.col("dataset").replace_strict(data, return_dtype=pl.String) if data else pl.lit("")
+    return frame.with_columns(column.alias("data"))
+
+
+def tidy(runs: Sequence[ZeroshotScores]) -> pl.DataFrame:
+    """Macro averages of all runs, then the published figures, one row each (columns :data:`COLUMNS`).
+
+    A published figure never shares a row with one of ours: it averages six tasks on recorded ECGs.
+    """
+    ours = [
+        with_data(run.asked(metric), run).with_columns(*empty("published")).select(COLUMNS)
+        for run in runs
+        for metric in (MACRO, MACRO_MIN)
+    ]
+    theirs = [
+        {"run": f"{one.method} (published)", "dataset": one.dataset, "leads": one.lead_set, "metric": MACRO}
+        | {"published": one.auc, "data": RECORDED}
+        for one in published.zeroshot()
+    ]
+    missing = [pl.lit(None, pl.Int32).alias(name) for name in ("n", "classes")]
+    frame = pl.DataFrame(theirs).with_columns(*empty("value", "low", "high"), *missing, pl.lit("").alias("way"))
+    return without_nan(pl.concat([*ours, frame.select(COLUMNS)]))
+
+
+def tidy_by_class(runs: Sequence[ZeroshotScores]) -> pl.DataFrame:
+    """AUC of every class by every name, each run asked in its own way (columns :data:`CLASS_COLUMNS`).
+
+    Classes without positives have no value. ``name`` is what was asked, ``seen`` and ``nearest`` are about the plain
+    name: whether training knew it, and the training query most similar to it.
+    """
+    frames = []
+    for run in runs:
+        names = pl.DataFrame(
+            [
+                {"dataset": task, "code": code, "names": column, "name": name}
+                for task in run.tasks
+                for column in run.scores["names"].unique(maintain_order=True)
+                for code, name in class_names(task, column).items()
+            ],
+            schema=["dataset", "code", "names", "name"],
+        )
+        seen = run.seen.rename({"task": "dataset"}).drop("name")
+        rows = with_data(run.rows(PER_CLASS, way=run.way), run)
+        for other, keys in ((names, ["dataset", "code", "names"]), (seen, ["dataset", "code"])):
+            rows = rows.join(other, on=keys, how="left", maintain_order="left")
+        frames.append(rows.select(CLASS_COLUMNS))
+    return without_nan(pl.concat(frames))
+
+
+def markdown(runs: Sequence[ZeroshotScores], min_positives: int, confidence: float) -> str:
+    """Averages first, then every task per lead set, what was left out, and the published figures apart.
+
+    Args:
+        runs: at least one.
+        min_positives: of a class that counts in the second average.
+        confidence: of the intervals.
+    """
+    lead_sets = _lead_sets(runs)
+    parts = [
+        "# Zero-shot classification: macro AUC",
+        notice(runs),
+        f"Cells: AUC [{confidence:.0%} bootstrap interval over patients]. Records: those with a label in the task and "
+        "a usable lead. Classes: those with positives and negatives among these records, of all classes of the task. "
+        "Every run is asked in its own way (with a query network by it, else by the cosine with the name), by plain "
+        "names; other ways and other names: queries_auc.md. Paired differences: comparisons_auc.md.",
+        provenance(runs),
+    ]
+    for metric, heading in (
+        (MACRO, "## Average over the tasks"),
+        (MACRO_MIN, f"## Average over the tasks, classes with at least {min_positives} positives only"),
+    ):
+        parts += [heading, _averages(runs, lead_sets, metric)]
+    for leads in lead_sets:
+        parts += [f"## Shown: {leads}", _tasks(runs, leads, MACRO)]
+    for leads in lead_sets:
+        heading = f"## Shown: {leads}, classes with at least {min_positives} positives only"
+        parts += [heading, _tasks(runs, leads, MACRO_MIN)]
+    parts += ["## Left out", _left_out(runs[0]), "## Published figures", *_published()]
+    return page(parts)
+
+
+def _averages(runs: Sequence[ZeroshotScores], lead_sets: Sequence[str], metric: str) -> str:
+    """Rows: runs; columns: lead sets."""
+    body = []
+    for run in runs:
+        rows = {row["leads"]: row for row in run.asked(metric, dataset=AVERAGE).iter_rows(named=True)}
+        body.append([f"`{run.name}`", *[estimate(rows.get(leads)) for leads in lead_sets]])
+    return table(["Run", *lead_sets], body)
+
+
+def _tasks(runs: Sequence[ZeroshotScores], leads: str, metric: str) -> str:
+    """Rows: tasks and their average; columns: runs."""
+    rows = [{row["dataset"]: row for row in run.asked(metric, leads=leads).iter_rows(named=True)} for run in runs]
+    body = []
+    for dataset in [*tasks_of(runs), AVERAGE]:
+        found = [one.get(dataset) for one in rows]
+        classes = f"{span(found, 'classes')} of {len(class_names(dataset))}" if dataset != AVERAGE else ""
+        body.append([title(dataset), span(found, "n"), classes, *map(estimate, found)])
+    return table(["Task", "Records", "Classes", *[f"`{run.name}`" for run in runs]], body, right=[1, 2])
+
+
+def _left_out(run: ZeroshotScores) -> str:
+    """The classes without an AUC by name, and under which lead sets if not under all; the same for every run."""
+    lines = []
+    for task in run.tasks:
+        rows = run.asked(MACRO, dataset=task)
+        classes = []
+        for code, name in class_names(task).items():
+            without = rows.filter(pl.col("left_out").list.contains(code))["leads"].to_list()
+            where = f", {' and '.join(without)} only" if len(without) < rows.height else ""
+            classes += [f"{name} ({code}{where})"] if without else []
+        lines += [f"- {title(task)}: {', '.join(classes)}"] if classes else []
+    if not lines:
+        return "No class was left out."
+    head = "Left out of every average, having no positives (or no negatives) among the records:"
+    return "\n".join([head, "", *lines])
+
+
+def _published() -> list[str]:
+    rows = [[one.method, one.lead_set, f"{one.auc:.3f}", one.source] for one in published.zeroshot()]
+    return [
+        "Averages over the same six tasks on recorded ECGs, after pretraining on MIMIC-IV-ECG.",
+        table(["Method", "Leads", "Average of six tasks", "Source"], rows),
+    ]
+
+
+def markdown_by_class(runs: Sequence[ZeroshotScores], confidence: float) -> str:
+    """One table per task and lead set: every class with its positives and its AUC in every run."""
+    asked = {(task, code): name for task in tasks_of(runs) for code, name in class_names(task).items()}
+    parts = [
+        "# Zero-shot classification: AUC per class",
+        notice(runs),
+        f"Cells: AUC [{confidence:.0%} bootstrap interval over patients]; – where a class has no positives or no "
+        "negatives. Intervals of classes with few positives are wide. Every run is asked in its own way by plain "
+        "names; by other names, and with the training query nearest to each: zeroshot_auc_by_class.csv.",
+        provenance(runs),
+        "✓: the name is a training query, or as similar to one as zeroshot.seen_similarity says.",
+        "\n".join(f"- `{run.name}`: {len(run.seen_codes & {*asked})} of {len(asked)} classes" for run in runs),
+    ]
+    for task in tasks_of(runs):
+        parts.append(f"## {title(task)}")
+        for leads in _lead_sets(runs):
+            parts += [f"Shown: {leads}", _classes(runs, task, leads)]
+    return page(parts)
+
+
+def _classes(runs: Sequence[ZeroshotScores], task: str, leads: str) -> str:
+    found = [
+        {row["code"]: row for row in run.asked(PER_CLASS, dataset=task, leads=leads).iter_rows(named=True)}
+        for run in runs
+    ]
+    body = []
+    for code, name in class_names(task).items():
+        of_class: list[Mapping[str, Any] | None] = [rows.get(code) for rows in found]
+        knowing = [run.name for run in runs if (task, code) in run.seen_codes]
+        mark = "✓" if len(knowing) == len(runs) else ", ".join(knowing)
+        body.append([code, name, mark, span(of_class, "positives"), *map(estimate, of_class)])
+    return table(["Code", "Asked as", "✓", "Positives", *[f"`{run.name}`" for run in runs]], body, right=[3])
+
+
+def tasks_of(runs: Sequence[RunScores]) -> list[str]:
+    """The tasks of all runs, in the order evaluated."""
+    return list(dict.fromkeys(task for run in runs for task in run.tasks))
+
+
+def _lead_sets(runs: Sequence[RunScores]) -> list[str]:
+    return list(dict.fromkeys(leads for run in runs for leads in run.lead_sets))
