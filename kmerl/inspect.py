@@ -20,12 +20,14 @@ from kmerl.views.text import grid, size
 ARTIFACTS = (
     "data/simulated/*", "data/raw/*", "data/truth/*.parquet", "data/manifests/*.parquet", "data/waveforms/*",
     "data/statements/*.parquet", "data/targets/*.parquet", "data/rejected/*.parquet", "data/reports",
-    "data/knowledge/*", "data/labels", "data/embeddings/*", "data/runs/*", "data/scores/*", "results/tables",
-    "results/figures", "results/metrics.json",
+    "data/knowledge/*", "data/labels", "data/embeddings/*", "data/runs/*", "data/scores/*", "data/partial/*",
+    "data/features/*", "data/probes/*", "results/tables", "results/figures", "results/metrics.json",
+    "results/report.html",
 )  # fmt: skip
 _MAIN_TABLE = {
     "waveforms": "records.parquet", "labels": "labels.parquet", "reports": "reports.parquet",
     "embeddings": "texts.parquet", "run": "history.parquet", "scores": "scores.parquet",
+    "partial": "scores.parquet", "probes": "scores.parquet",
 }  # fmt: skip
 
 

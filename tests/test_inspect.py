@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+import scored
 import small
 from archives import noise, write_csv, write_record
 from hypothesis import given, settings
@@ -14,9 +15,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from kmerl.artifacts import write_json, write_jsonl, write_table
-from kmerl.evaluation.schemas import SCORES
 from kmerl.inspect import listing, main
 from kmerl.knowledge.extract import MENTIONS
+from kmerl.leads import LEADS
 from kmerl.plots.style import new_figure, save
 from kmerl.reports import REPORTS
 from kmerl.training.history import HISTORY
@@ -40,6 +41,15 @@ def dialogue(folder, n=5):
     write_jsonl(folder / "responses.jsonl", answers[::-1])
     mention = {"report_id": "a", "entity": "atrial flutter", "start": 0, "end": 14, "request": "q0"}
     write_table(folder / "mentions.parquet", pa.Table.from_pylist([mention], MENTIONS), MENTIONS)
+
+
+def write_features(folder):
+    """Features of three records of one archive, from two lead sets."""
+    leads = {"12 leads": list(LEADS), "I": ["I"]}
+    archives = {"ptb_xl": {"records": 3, "origin": "simulated"}}
+    write_json(folder / "features.json", {"name": "kmerl", "width": 4, "leads": leads, "archives": archives})
+    for k in range(len(leads)):
+        np.save(folder / f"ptb_xl-{k}.npy", np.full((3, 4), k, np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -81,15 +91,15 @@ def artifacts(tmp_path_factory):
     save_file(
         {"encoder.weight": np.zeros((3, 4), np.float32), "bias": np.zeros(5, np.float32)}, run / "model.safetensors"
     )
-    score = {"run": "kmerl", "dataset": "ptbxl_super", "leads": "I", "code": None, "metric": "macro_auc", "value": 0.71,
-             "low": 0.6, "high": 0.8, "n": 9, "positives": 3, "classes": 2, "left_out": ["HYP"]}  # fmt: skip
-    table = pa.Table.from_pylist([score, score | {"code": "MI", "metric": "auc"}], SCORES)
-    write_table(data / "scores/kmerl/scores.parquet", table, SCORES, {"origin": "simulated"})
+    few = {"leads": {"12 leads": 12, "I": 1}, "repeats": 10, "ways": ("query",)}
+    scored.write(root, [scored.zeroshot(**few)], [scored.partial(repeats=10)], [scored.probes(repeats=10)])
+    write_features(data / "features/kmerl")
     (root / "results/figures").mkdir(parents=True)
     save(new_figure(50.8, 25.4), root / "results/figures/one", 100)
     write_json(root / "results/metrics.json", {"kmerl": {"I": {"average": 0.7}}})
     write_json(data / "knowledge/merge/merged.json", {"a-fib": "atrial fibrillation", "af": "atrial fibrillation"})
     (root / "notes.md").write_text("# Title\n")
+    (root / "results/report.html").write_text("<title>K-MERL</title><img src='x'><table></table><table></table>")
     return root
 
 
@@ -114,7 +124,14 @@ def artifacts(tmp_path_factory):
         ),
         ("data/runs/kmerl", ["2 tensors, 17 weights", "9 queries", "last steps"]),
         ("data/runs/kmerl/model.safetensors", ["encoder.weight", "(3, 4)"]),
-        ("data/scores/kmerl", ["ptbxl_super", "0.71", "MI"]),
+        ("data/scores/kmerl", ["method: kmerl", "query  other_name", "csn", "NORM", "classes by name"]),
+        ("data/partial/kmerl", ["visible_leads  nested", "only V6", "single  "]),
+        ("data/probes/kmerl", ["12 leads  0.01", "train_records", "cpsc2018"]),
+        ("data/features/kmerl", ["features, 2 arrays", "width: 4", "12 leads", "ptb_xl   3", "array (3, 4) float32"]),
+        ("data/scores/kmerl/seen.parquet", ["106 rows", "similarity"]),
+        ("data/scores/kmerl/resamples.parquet", ["metric: ", "values"]),
+        ("data/partial/kmerl/leads.parquet", ["24 rows", "nested"]),
+        ("results/report.html", ["page, 'K-MERL', 1 pictures, 2 tables"]),
         ("data/simulated/toy/record_list.csv", ["1 rows", "files/p1000/1/40"]),
         ("results/metrics.json", ['"average": 0.7']),
         ("results/figures/one.png", ["200 x 100 pixels"]),
@@ -140,7 +157,9 @@ def test_without_arguments_every_artifact_has_a_line(artifacts, monkeypatch):
     found = {line[0]: line[1] for line in lines[1:]}
     assert found["data/waveforms/toy"] == "waveforms"
     assert found["data/simulated/toy"] == "archive"
-    assert {"data/labels", "data/reports", "data/runs/kmerl", "data/scores/kmerl", "results/figures"} <= set(found)
+    assert {"data/labels", "data/reports", "data/runs/kmerl", "results/figures", "results/report.html"} <= set(found)
+    kinds = {"scores": "scores", "partial": "partial", "probes": "probes", "features": "features"}
+    assert {name: found[f"data/{name}/kmerl"] for name in kinds} == kinds
     assert next(line for line in lines if line[0] == "data/waveforms/toy")[-1] == "24"
 
 
@@ -185,7 +204,17 @@ def test_a_damaged_file_never_ends_in_a_traceback(artifacts, tmp_path_factory, d
 
 def test_a_damaged_folder_never_ends_in_a_traceback(artifacts, tmp_path, capsys):
     for path in damaged(artifacts):
-        if path.parent.parent.name in ("data", "waveforms", "knowledge", "embeddings", "runs", "scores"):
+        if path.parent.parent.name in (
+            "data",
+            "waveforms",
+            "knowledge",
+            "embeddings",
+            "runs",
+            "scores",
+            "partial",
+            "probes",
+            "features",
+        ):
             copy = tmp_path / path.parent.name
             shutil.copytree(path.parent, copy)
             (copy / path.name).write_bytes(path.read_bytes()[: path.stat().st_size // 2])

@@ -1,6 +1,7 @@
 """Files: tables, arrays, JSON, weights, pictures, raw records."""
 
 import json
+import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -159,6 +160,14 @@ def svg(path: Path) -> str:
     return f"drawing, {size(path)}"
 
 
+def html(path: Path) -> str:
+    """A page's title, and how many pictures and tables it holds."""
+    text = path.read_text("utf-8")
+    found = re.search(r"<title>(.*?)</title>", text, re.DOTALL)
+    name = f" {cell(found[1])!r}," if found else ""
+    return f"page,{name} {len(re.findall('<img|<svg', text))} pictures, {text.count('<table')} tables, {size(path)}"
+
+
 def record(path: Path) -> str:
     """A raw WFDB record: header, and per lead its gain, range in mV and missing samples."""
     header_path = path.with_suffix(".hea")
@@ -180,5 +189,5 @@ def record(path: Path) -> str:
 FILES = {
     ".parquet": parquet, ".npy": npy, ".json": json_file, ".jsonl": jsonl, ".csv": csv_file, ".png": png, ".svg": svg,
     ".safetensors": safetensors, ".hea": record, ".dat": record, ".md": text_file, ".txt": text_file,
-    ".yaml": text_file, ".tsv": text_file,
+    ".html": html, ".yaml": text_file, ".tsv": text_file,
 }  # fmt: skip

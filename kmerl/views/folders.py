@@ -14,6 +14,7 @@ from kmerl.archives.manifest import MARKER, origin
 from kmerl.artifacts import read_json, read_jsonl, read_metadata, read_table
 from kmerl.errors import UserError
 from kmerl.leads import LEADS, from_bit_mask
+from kmerl.views import scores
 from kmerl.views.files import FILES, indented, record, safetensors
 from kmerl.views.text import cell, counts, frame, grid, size
 from kmerl.waveforms import WaveformStore
@@ -177,21 +178,6 @@ def run(path: Path) -> str:
     )
 
 
-def scores(path: Path) -> str:
-    """The zero-shot scores of a run, macro averages first."""
-    table, metadata = read_table(path / "scores.parquet"), read_metadata(path / "scores.parquet")
-    lines = [f"scores of {', '.join(table['run'].unique())}"]
-    lines += [f"  {key}: {cell(value)}" for key, value in metadata.items()]
-    macro = table.filter(pl.col("code").is_null()).select(
-        "dataset", "leads", "metric", "value", "low", "high", "n", "classes"
-    )
-    lines += ["", "averages", frame(macro, 100)]
-    single = table.filter(pl.col("code").is_not_null()).select(
-        "dataset", "code", "leads", "value", "low", "high", "positives"
-    )
-    return "\n".join([*lines, "", f"classes, the first of {single.height}", frame(single, 12)])
-
-
 def folder(path: Path) -> str:
     """The members of any other folder."""
     entries = sorted(path.iterdir())
@@ -206,7 +192,10 @@ FOLDERS = (  # files that tell a kind of folder; how it is called; how it is sho
     (("vocabulary.json", "labels.parquet"), "labels", labels),
     (("texts.parquet", "vectors.npy"), "embeddings", embeddings),
     (("model.safetensors", "config.json"), "run", run),
-    (("scores.parquet",), "scores", scores),
+    (("features.json",), "features", scores.features),
+    (("scores.parquet", "leads.parquet"), "partial", scores.partial),
+    (("scores.parquet", "seen.parquet"), "scores", scores.scores),
+    (("scores.parquet",), "probes", scores.probes),
     (("reports.parquet",), "reports", reports),
     (("record_list.csv",), "archive", archive),
     (("ptbxl_database.csv",), "archive", archive),
