@@ -157,6 +157,16 @@ def test_a_resumed_run_equals_an_uninterrupted_one(store, tmp_path, run):
     assert torch.equal(weights(whole), weights(resumed)) and history.equals(history_resumed)
 
 
+@pytest.mark.parametrize("cut", [20, 2000, 10**9])
+def test_a_damaged_checkpoint_is_refused_in_one_line(store, tmp_path, cut):
+    train(store, tmp_path, stop_after=5)
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(UserError, match=r"checkpoint.pt: not readable .*; delete it") as error:
+        train(store, tmp_path)
+    assert "\n" not in str(error.value)
+
+
 def test_reading_in_worker_processes_changes_nothing(store, tmp_path):
     alone = train(store, tmp_path / "alone")[0]
     helped = train(store, tmp_path / "helped", small.params(workers=2))[0]

@@ -237,7 +237,7 @@ def load_names(folder: Path | str, vocabulary: Vocabulary) -> dict[str, list[str
     """
     path = Path(folder) / _NAMES
     names: dict[str, list[str]] = read_json(path)
-    if set(names) != set(vocabulary.queries):
+    if list(names) != sorted(vocabulary.queries) or any(listed[:1] != [query] for query, listed in names.items()):
         raise UserError(f"{path}: made with another vocabulary than the one beside it; run the labels stage again")
     return names
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -213,11 +214,19 @@ def _save(scratch: Path, learner: Learner, optimizer: torch.optim.Optimizer, ste
 def _resume(
     scratch: Path, learner: Learner, optimizer: torch.optim.Optimizer, device: torch.device
 ) -> tuple[int, list[dict[str, Any]]]:
-    """The step to begin with and the history up to it, from the last checkpoint if there is one."""
+    """The step to begin with and the history up to it, from the last checkpoint if there is one.
+
+    Raises:
+        UserError: the checkpoint is damaged.
+    """
     path = scratch / "checkpoint.pt"
     if not path.exists():
         return 0, []
-    state = torch.load(path, map_location=device, weights_only=True)
-    learner.load_state_dict(state["learner"])
-    optimizer.load_state_dict(state["optimizer"])
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        learner.load_state_dict(state["learner"])
+        optimizer.load_state_dict(state["optimizer"])
+    except (RuntimeError, EOFError, KeyError, ValueError, UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path}: not readable ({reason}); delete it, and the run begins anew") from None
     return state["step"], state["history"]
