@@ -148,7 +148,7 @@ def probes(name="kmerl", level=0.7, gain=0.08, leads=("12 leads", "I"), repeats=
                 found = _rows(level + gain * s - 0.05 * i, repeats, keys, classes.tasks(), metric)
                 scores += [row | {"untrained": [] if s else ["X"]} for row in found[0]]
                 resamples += [{key: row[key] for key in PROBE_RESAMPLES.names} for row in found[1]]
-    described = metadata(name, **data)
+    described = metadata(name, **data) | {"probe": "paper" if data.get("trained", 1) else "logistic"}
     return RunScores(name, _frame(scores, PROBE_SCORES), _frame(resamples, PROBE_RESAMPLES), described)
 
 

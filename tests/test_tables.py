@@ -242,16 +242,10 @@ def test_features_without_pretraining_come_first_and_are_bold(features):
     assert lines[0].startswith("| **`random_convolutions`**")
     assert lines[1].startswith("| `kmerl`")
     assert "`random_convolutions`: not pretrained" in text
+    assert "`random_convolutions`: penalised logistic regression; `kmerl`: linear layer by the paper's" in text
     row = features[1].row(dataset=AVERAGE, leads="12 leads", share=0.1)
     assert cells(text, "Classes that count with 0.5")[1:] == ["1", "0", "0"]
     assert cells(text, "**`random_convolutions`**")[2].startswith(f"{row['value']:.3f}")
-
-
-def test_a_run_of_no_steps_counts_as_not_pretrained():
-    one = scored.probes("random_init")
-    assert probes.pretrained(one)
-    assert not probes.pretrained(replace(one, metadata=one.metadata | {"trained_on": None}))
-    assert not probes.pretrained(replace(one, metadata=one.metadata | {"steps": 0}))
 
 
 def test_published_probes_stand_only_where_the_leads_are_as_many(features):

@@ -106,7 +106,7 @@ def _draw_nested(axes: Axes, run: PartialScores, colour: tuple[str, str]) -> Non
             if (row := run.row(dataset=AVERAGE, leads=one["leads"], scope=scope)) and defined(row["value"])
         ]
         x, low, high, value = ([row[name] for row in rows] for name in ("x", "low", "high", "value"))
-        axes.fill_between(x, low, high, color=colour[0], alpha=0.14, linewidth=0)
+        axes.fill_between(x, low, high, color=colour[0], alpha=0.07 if i else 0.14, linewidth=0)
         axes.plot(
             x, value, color=colour[0], marker=colour[1], markersize=5.5, linestyle=_LINES[i], linewidth=1.6,
             label=f"{run.name}, {scope}", markerfacecolor=_FACES[i] or colour[0],

@@ -15,6 +15,7 @@ from kmerl.tables.zeroshot import tasks_of
 
 _WIDTH, _PANEL, _HEAD, _FOOT = 270.0, 58.0, 23.0, 12.0  # mm
 _MOST_NUMBERED = 4  # runs; the numbers of more would overlap
+_MOST_IN_ROW = 6  # entries of the legend
 _PUBLISHED = 1.75  # width of the published column, in tasks
 
 
@@ -76,7 +77,12 @@ def _heading(
     handles = [key(run.name, color=colours[run.name][0], marker=colours[run.name][1]) for run in runs]
     handles.append(key(f"{confidence:.0%} interval", color=GREY, linestyle="-", linewidth=1.6))
     handles.append(key("chance", color=GREY, linestyle=":"))
-    heading(figure, f"Zero-shot classification, {data_of(runs)}", handles)
+    heading(
+        figure,
+        f"Zero-shot classification, {data_of(runs)}",
+        handles,
+        -(-len(handles) // 2) if len(handles) > _MOST_IN_ROW else 0,
+    )
 
 
 def _lowest(runs: Sequence[ZeroshotScores], published: Sequence[Published]) -> float:

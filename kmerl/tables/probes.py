@@ -15,7 +15,11 @@ COLUMNS = [
     "features", "pretrained", "dataset", "leads", "share", "metric", "value", "low", "high", "n", "train_records",
     "classes", "untrained", "published", "data",
 ]  # fmt: skip
-_MOST = 12  # leads of the published probes
+PROBES = {
+    "paper": "linear layer by the paper's protocol (Table 4)",
+    "merl_code": "linear layer as MERL's released code trains it, the epoch chosen on test",
+    "logistic": "penalised logistic regression",
+}
 
 
 def pretrained(run: RunScores) -> bool:
@@ -84,6 +88,7 @@ def markdown(runs: Sequence[RunScores], lead_counts: dict[str, int], confidence:
         else "",
         "Rows marked (published) are the K-MERL paper's Table 1, on recorded ECGs with 12 leads; their average is the "
         "mean of its six tasks. Its random rows are called Random Init there, under the heading From Scratch.",
+        _classifiers(ordered),
         provenance(ordered),
     ]
     for leads in lead_sets:
@@ -95,6 +100,15 @@ def markdown(runs: Sequence[RunScores], lead_counts: dict[str, int], confidence:
             shown = [one for one in printed if one.leads == lead_counts.get(leads)]
             parts += [f"Shown: {leads}", _table(ordered, task, leads, shares, shown)]
     return page(parts)
+
+
+def _classifiers(runs: Sequence[RunScores]) -> str:
+    """Which kind of classifier was trained on which features."""
+    groups: dict[str, list[str]] = {}
+    for run in runs:
+        probe = str(run.metadata.get("probe", ""))
+        groups.setdefault(PROBES.get(probe, probe), []).append(f"`{run.name}`")
+    return "Classifiers. " + "; ".join(f"{', '.join(names)}: {probe}" for probe, names in groups.items() if probe) + "."
 
 
 def _table(

@@ -49,9 +49,9 @@ class RunScores:
 
     @property
     def trained_on(self) -> Mapping[str, Any] | None:
-        """What the encoder was pretrained on; None if it was not, or not for a single step."""
+        """What the encoder was pretrained on; None if it was not."""
         value: Mapping[str, Any] | None = self.metadata.get("trained_on")
-        return None if self.metadata.get("steps") == 0 else value
+        return value
 
     @property
     def origin(self) -> str:

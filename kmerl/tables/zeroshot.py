@@ -144,7 +144,7 @@ def _left_out(run: ZeroshotScores) -> str:
 def _published() -> list[str]:
     rows = [[one.method, one.lead_set, f"{one.auc:.3f}", one.source] for one in published.zeroshot()]
     return [
-        "Averages over the same six tasks on recorded ECGs, after pretraining on MIMIC-IV-ECG.",
+        "Averages over six tasks (four of PTB-XL, CPSC2018, CSN) on recorded ECGs, after pretraining on MIMIC-IV-ECG.",
         table(["Method", "Leads", "Average of six tasks", "Source"], rows),
     ]
 
