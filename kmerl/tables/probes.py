@@ -108,7 +108,8 @@ def _classifiers(runs: Sequence[RunScores]) -> str:
     for run in runs:
         probe = str(run.metadata.get("probe", ""))
         groups.setdefault(PROBES.get(probe, probe), []).append(f"`{run.name}`")
-    return "Classifiers. " + "; ".join(f"{', '.join(names)}: {probe}" for probe, names in groups.items() if probe) + "."
+    told = "; ".join(f"{', '.join(names)}: {probe}" for probe, names in groups.items() if probe)
+    return f"Classifiers. {told}." if told else ""
 
 
 def _table(
