@@ -33,6 +33,33 @@ def test_weighted_auc_equals_auc_of_the_repeated_records(n, seed):
         assert value == pytest.approx(expected, nan_ok=True)
 
 
+def test_each_replicate_equals_scikit_learns_weighted_auc():
+    rng = np.random.default_rng(0)
+    scores, labels = rng.integers(0, 20, (70, 3)) / 20, rng.random((70, 3)) < [0.5, 0.1, 0.9]
+    weights = resample(np.arange(70).astype(str), 40, generator(0))
+    found = bootstrap_auc(scores.astype(np.float32), labels, weights)
+    assert found.shape == (40, 3)
+    for c in range(3):
+        expected = [roc_auc_score(labels[:, c], scores[:, c], sample_weight=weight) for weight in weights]
+        assert found[:, c] == pytest.approx(expected)
+
+
+def test_replicates_do_not_depend_on_how_many_are_worked_on_at_once(monkeypatch):
+    rng = np.random.default_rng(0)
+    scores, labels = rng.random((50, 2)), rng.random((50, 2)) < 0.3
+    weights = resample(np.arange(50).astype(str), 30, generator(0))
+    whole = bootstrap_auc(scores, labels, weights)
+    monkeypatch.setattr("kmerl.evaluation.metrics._AT_ONCE", 120)
+    assert np.array_equal(bootstrap_auc(scores, labels, weights), whole)
+
+
+def test_classes_of_one_kind_have_no_replicates():
+    weights = resample(np.arange(6).astype(str), 5, generator(0))
+    labels = np.stack([np.zeros(6, bool), np.ones(6, bool)], axis=1)
+    assert np.isnan(bootstrap_auc(np.random.default_rng(0).random((6, 2)), labels, weights)).all()
+    assert bootstrap_auc(np.empty((0, 2)), np.empty((0, 2), bool), weights[:, :0]).shape == (5, 2)
+
+
 def test_patients_are_drawn_whole():
     weights = resample(np.array(["a", "a", "b", "c"]), 50, generator(0))
     assert (weights[:, 0] == weights[:, 1]).all()

@@ -20,6 +20,7 @@ from torch import Tensor
 from kmerl.errors import UserError
 from kmerl.evaluation.params import MixtureParams, Way
 from kmerl.inference import encode_records
+from kmerl.leads import canonical
 from kmerl.model.kmerl import KMERL
 from kmerl.waveforms import NormalizeParams, WaveformStore
 
@@ -175,7 +176,7 @@ def ask_store(
         questions: what is asked, and of which model.
         store: where the records are.
         rows: (n,) rows of the store.
-        leads: the leads to show.
+        leads: the leads to show, in any spelling.
         normalize: how mV become the model's input.
         batch: records encoded at a time.
 
@@ -183,10 +184,11 @@ def ask_store(
         For each way and list (n, Q); NaN where a record has none of the leads.
 
     Raises:
-        UserError: the model's answers are not finite.
+        UserError: a lead is unknown, or the model's answers are not finite.
     """
+    shown = [canonical(lead) for lead in leads]
     answers = {way: np.full((len(rows), sum(questions.sizes)), np.nan, np.float32) for way in questions.ways}
-    for features in encode_records(questions.model, store, rows, leads, normalize, batch):
+    for features in encode_records(questions.model, store, rows, shown, normalize, batch):
         for way, probabilities in questions(features.tokens).items():
             answers[way][features.records] = probabilities.cpu().numpy()
     ends = np.cumsum(questions.sizes)[:-1]

@@ -52,7 +52,7 @@ def canonical_sets(sets: dict[str, list[str]]) -> dict[str, list[str]]:
         try:
             result[name] = canonical_leads(leads)
         except ValueError as error:
-            raise ValueError(f"{name!r}: {error}" if leads else f"{name!r} {error}") from None
+            raise ValueError(f"{error} (of {name!r})" if leads else f"{name!r} {error}") from None
     return result
 
 
