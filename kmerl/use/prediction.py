@@ -104,8 +104,9 @@ def aggregate(per_window: NDArray[np.float32], rule: str) -> NDArray[np.float64]
 
 def trained_on(archive: str, origin: str, records: int) -> str:
     """What a model learnt from, in words, simulated data above all."""
-    note = "SIMULATED data, " if origin == "simulated" else ""
-    return f"trained on {note}{archive} ({records:,} records)"
+    if origin == "simulated":
+        return f"trained on SIMULATED data ({archive}, {records:,} records)"
+    return f"trained on {archive} ({records:,} records)"
 
 
 def distinct(names: Sequence[str]) -> list[str]:
