@@ -83,9 +83,9 @@ def main(params: Any) -> str:
     dpi, drawn = params.figures.dpi, 0
     with whole(Path("results/figures")) as folder:
         folder.mkdir()
+        save(training(params, colours), folder / "training", dpi)
         for name, figure in scores(params, zeroshot, partials, features, colours):
             save(figure, folder / name, dpi)
-        save(training(params, colours), folder / "training", dpi)
         examples = {"ecg_example": evaluated(params, zeroshot[0]), "ecg_pretraining": pretraining(params)}
         for stem, several in examples.items():
             for number, example in enumerate(several, 1):
