@@ -84,6 +84,10 @@ def test_parameters_changed_while_a_stage_runs_make_it_fail(project, capsys, mon
     ],
 )
 def test_a_wrong_item_is_answered_with_those_there_are(project, capsys, foreach, argv, message):
+    values = yaml.safe_load(Path("params.yaml").read_text())
+    values["simulated"] = ["mimic_iv_ecg", "ptb_xl"]
+    values["zeroshot"]["runs"] = ["kmerl", "random_init"]
+    Path("params.yaml").write_text(yaml.safe_dump(values))
     if foreach:
         Path("dvc.yaml").write_text(f"stages: {{register: {{foreach: {foreach}, do: {{params: [seed]}}}}}}\n")
     assert main(argv) == 1
