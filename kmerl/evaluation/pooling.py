@@ -1,0 +1,33 @@
+"""Mean-pooled token features of a frozen encoder, before any projector (paper App. D.3)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kmerl.errors import UserError
+from kmerl.inference import encode_records
+from kmerl.model.kmerl import KMERL
+from kmerl.waveforms import NormalizeParams, WaveformStore
+
+
+def pooled(
+    model: KMERL,
+    store: WaveformStore,
+    rows: Sequence[int],
+    leads: Sequence[str],
+    normalize: NormalizeParams,
+    batch: int,
+) -> NDArray[np.float32]:
+    """(n, D) mean over the tokens of the shown leads; NaN for records with none of them.
+
+    Raises:
+        UserError: the features are not finite.
+    """
+    result = np.full((len(rows), model.params.encoder.width), np.nan, np.float32)
+    for features in encode_records(model, store, rows, leads, normalize, batch):
+        mean = features.tokens.mean(1).cpu().numpy()
+        if not np.isfinite(mean).all():
+            raise UserError("the encoder answers with NaN: its weights are damaged; pretrain it again")
+        result[features.records] = mean
+    return result

@@ -1,0 +1,110 @@
+"""Probes of one archive: every task, lead set and share, on features that were computed before."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from kmerl.errors import UserError
+from kmerl.evaluation.features import Features
+from kmerl.evaluation.params import EvaluationParams
+from kmerl.evaluation.probe import Examples, Task, draw_share, learnable, probe, read_task
+from kmerl.evaluation.probe_params import LinearProbeParams
+from kmerl.evaluation.probe_scores import Answered, resamples_of
+from kmerl.randomness import generator
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.int64]
+
+
+def splits_left_to_test(evaluated: Sequence[str], params: LinearProbeParams) -> list[str]:
+    """The evaluated splits that no probe learns from or chooses by; the same for all features.
+
+    Raises:
+        UserError: none is left.
+    """
+    chooses = bool(params.logistic) or (params.protocol == "paper" and params.select == "best")
+    used = {"train", "valid"} if chooses else {"train"}
+    tested = [split for split in evaluated if split not in used]
+    if not tested:
+        raise UserError(
+            f"evaluation.splits {', '.join(evaluated)}: probes learn from train"
+            f"{' and choose by valid' if chooses else ''}; name a split to test them on, or leave linear_probe out"
+        )
+    return tested
+
+
+def probe_archive(
+    archive: str,
+    features: Features,
+    records: pl.DataFrame,
+    targets: pl.DataFrame,
+    codes: Mapping[str, Sequence[str]],
+    params: LinearProbeParams,
+    evaluation: EvaluationParams,
+    seed: int,
+) -> Iterator[Answered]:
+    """What the probes of all tasks answer, for each lead set of the features and each share.
+
+    The records of a share and the order of the batches depend on the task and the share alone, so that all features
+    and lead sets learn from the same records in the same order. Records with none of the leads are left out.
+
+    Args:
+        archive: its name.
+        features: of its records.
+        records: the index of its waveform store.
+        targets: record_id, task, code of every positive label.
+        codes: task -> codes of its classes.
+        params: the section ``linear_probe``.
+        evaluation: splits and resamples.
+        seed: of shares, batches and resamples.
+
+    Raises:
+        UserError: the features are of other records or damaged, or no split is left to test on.
+    """
+    splits = splits_left_to_test(evaluation.splits, params)
+    tasks = [read_task(task, list(names), records, targets) for task, names in codes.items()]
+    tested = np.unique(np.concatenate([task.rows[task.within(splits)] for task in tasks]))
+    weights = resamples_of(records[tested], evaluation, seed, archive)
+    for leads in features.description.sets:
+        stored = features.read(archive, records, leads)
+        for task in tasks:
+            part = _Part(task, np.array(stored[task.rows]))
+            test = part.usable(task.within(splits))
+            places = np.searchsorted(tested, task.rows[test])
+            for share in params.shares:
+                train, logits = part.answer(features.description.name, test, share, params, seed)
+                yield Answered(
+                    archive=archive, task=task.name, codes=task.codes, leads=leads, share=share,
+                    train_records=len(train), trained=learnable(task.labels[train]), rows=task.rows[test],
+                    logits=logits, labels=task.labels[test], weights=weights[:, places],
+                )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A task with the features (n, D) of its records."""
+
+    task: Task
+    features: Floats
+
+    def usable(self, chosen: Indices) -> Indices:
+        """Those that have any of the leads."""
+        return chosen[~np.isnan(self.features[chosen]).any(1)]
+
+    def examples(self, chosen: Indices) -> Examples:
+        """Features and labels."""
+        return Examples(self.features[chosen], self.task.labels[chosen])
+
+    def answer(
+        self, name: str, test: Indices, share: float, params: LinearProbeParams, seed: int
+    ) -> tuple[Indices, Floats]:
+        """The training records of a share, and the logits of ``test`` of the probe that learnt from them."""
+        every = self.task.within(["train"])
+        train = self.usable(every[draw_share(len(every), share, seed, self.task.name)])
+        valid = self.usable(self.task.within(["valid"]))
+        rng = generator(seed, "linear probe", "batches", self.task.name, share)
+        logistic = name in params.logistic
+        return train, probe(self.examples(train), self.examples(valid), self.examples(test), params, logistic, rng)

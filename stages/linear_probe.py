@@ -1,0 +1,51 @@
+"""Probe one set of frozen features with linear classifiers: all tasks, lead sets and shares of the training split."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kmerl.archives import classes
+from kmerl.artifacts import read_table, whole, write_table
+from kmerl.errors import UserError
+from kmerl.evaluation.features import Features
+from kmerl.evaluation.probe_schemas import PROBE_RESAMPLES, PROBE_SCORES
+from kmerl.evaluation.probe_scores import Answered, score_probes
+from kmerl.evaluation.probing import probe_archive, splits_left_to_test
+from kmerl.evaluation.schemas import AVERAGE, MACRO
+from kmerl.waveforms import WaveformStore
+
+
+def main(params: Any, item: str) -> str:
+    """Write ``data/probes/<item>/``: scores and their resamples."""
+    evaluation, probing = params.evaluation, params.linear_probe
+    torch.set_num_threads(probing.threads)
+    features = Features(Path("data/features") / item)
+
+    def answers() -> Iterator[Answered]:
+        for archive in evaluation.archives:
+            codes = {task: list(classes.class_names(task)) for task in classes.tasks(archive)}
+            if not codes:
+                raise UserError(f"evaluation.archives: {archive} has no classes to learn; leave it out")
+            records = WaveformStore(Path("data/waveforms") / archive).records
+            targets = read_table(f"data/targets/{archive}.parquet")
+            yield from probe_archive(archive, features, records, targets, codes, probing, evaluation, params.seed)
+
+    scores, resamples = score_probes(answers(), item, evaluation)
+    described = features.description
+    metadata = {
+        "run": item,
+        "method": described.method,
+        "archives": {archive: described.archives[archive].origin for archive in evaluation.archives},
+        "trained_on": described.trained_on,
+        "probe": "logistic" if item in probing.logistic else probing.protocol,
+        "splits": splits_left_to_test(evaluation.splits, probing),
+    }
+    with whole(Path("data/probes") / item) as folder:
+        write_table(folder / "scores.parquet", scores, PROBE_SCORES, metadata)
+        write_table(folder / "resamples.parquet", resamples, PROBE_RESAMPLES, metadata)
+    average = scores.filter(dataset=AVERAGE, metric=MACRO)
+    values = ", ".join(f"{row['leads']} {row['share']:.0%} {row['value']:.3f}" for row in average.iter_rows(named=True))
+    untrained = int(average["untrained"].list.len().sum())
+    return f"macro AUC, averaged: {values}; {untrained} classes without a head, counted as 0.5"
