@@ -77,7 +77,7 @@ def test_parameters_changed_while_a_stage_runs_make_it_fail(project, capsys, mon
 @pytest.mark.parametrize(
     ("foreach", "argv", "message"),
     [
-        ("'${runs}'", ["register", "kmrl"], "no item 'kmrl'; the items of register are kmerl"),
+        ("'${zeroshot.runs}'", ["register", "kmrl"], "no item 'kmrl'; the items of register are kmerl, random_init"),
         ("'${simulated}'", ["register", "mimic"], "no item 'mimic'; the items of register are mimic_iv_ecg, ptb_xl"),
         ("{reports: a, classes: b}", ["register"], "name one; the items of register are reports, classes"),
         (None, ["register", "x"], "register is one stage, not one of several; leave 'x' out"),
