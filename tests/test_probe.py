@@ -279,6 +279,21 @@ def test_probe_aucs_equal_scikit_learns(archive):
     assert scores.filter(code="CLASS", leads="I", share=1.0)["value"].item() == pytest.approx(expected)
 
 
+def test_an_archive_without_tested_records_is_said_and_one_without_training_records_is_constant(archive):
+    features, records, targets, codes = archive
+    for split, replaced in (("test", "train"), ("train", "valid")):
+        moved = records.with_columns(pl.col("split").replace(split, replaced))
+        answers = probe_archive("toy", features, moved, targets, codes, probe_params(), evaluation_params(), 1)
+        if split == "test":
+            with pytest.raises(UserError, match="no labelled record in test"):
+                list(answers)
+        else:
+            scores, _ = score_probes(answers, "a", evaluation_params())
+            values = scores.filter(dataset="task", metric=MACRO)
+            assert set(values["value"]) == {0.5}
+            assert set(values["train_records"]) == {0}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

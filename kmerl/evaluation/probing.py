@@ -62,11 +62,16 @@ def probe_archive(
         seed: of shares, batches and resamples.
 
     Raises:
-        UserError: the features are of other records or damaged, or no split is left to test on.
+        UserError: the features are of other records or damaged, or nothing is left to test on.
     """
     splits = splits_left_to_test(evaluation.splits, params)
     tasks = [read_task(task, list(names), records, targets) for task, names in codes.items()]
     tested = np.unique(np.concatenate([task.rows[task.within(splits)] for task in tasks]))
+    if not len(tested):
+        raise UserError(
+            f"evaluation.splits: {archive} has no labelled record in {', '.join(splits)} to test probes on; "
+            "name other splits, or leave the archive out of evaluation.archives"
+        )
     weights = resamples_of(records[tested], evaluation, seed, archive)
     for leads in features.description.sets:
         stored = features.read(archive, records, leads)
