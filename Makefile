@@ -55,6 +55,7 @@ $(VENV)/installed: pyproject.toml requirements.lock
 	@if [ -n "$(TORCH)" ]; then { grep -v '^torch==' requirements.lock; echo "$(TORCH)"; } else cat requirements.lock; fi \
 		> $(VENV)/constraints.txt
 	@$(INSTALL) -e .
+	@$(BIN)/python -m workflow.nogit
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

@@ -26,7 +26,9 @@ from dvc.scm import SCMError
 from snakemake.io import AnnotatedString, ancient, directory
 
 from kmerl.errors import UserError
+from workflow.damage import drop_damaged
 from workflow.leftovers import clear_away
+from workflow.nogit import without_git
 
 CODE = "code"  # the stage that fingerprints the code of all others
 MARK = Path(".dvc/tmp/stale")
@@ -69,7 +71,13 @@ class Pipeline:
         if repo.status([CODE]):
             with redirect_stdout(None):
                 repo.reproduce([CODE], single_item=True)
-        stale, todo = set[str](), list(repo.status())
+        changed: dict[str, list[Any]] = repo.status()
+        for name, reasons in changed.items():
+            if any("changed outs" in reason for reason in reasons if isinstance(reason, dict)):
+                for out in self.stages[name].outs:
+                    if drop_damaged(out):
+                        print(f"{out.def_path}: damaged in DVC's cache, too; {name} makes it again", flush=True)
+        stale, todo = set[str](), list(changed)
         while todo:
             name = todo.pop()
             if name not in stale:
@@ -120,13 +128,6 @@ class Pipeline:
 def overlap(one: str, other: str) -> bool:
     """Whether two paths are the same or one lies within the other."""
     return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
-
-
-def without_git() -> None:
-    """Tell DVC so where the project was unpacked without git."""
-    local, here = Path(".dvc/config.local"), Path.cwd()
-    if not local.exists() and not any((folder / ".git").exists() for folder in [here, *here.parents]):
-        local.write_text("[core]\n    no_scm = true\n")
 
 
 def hold(path: Path) -> Any:

@@ -18,10 +18,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+try:
+    import yaml
 
-from kmerl.artifacts import write_json
-from kmerl.errors import UserError
+    from kmerl.artifacts import write_json
+    from kmerl.errors import UserError
+except ImportError:
+    sys.exit(f"code: error: {sys.executable} is not the project's Python; `source .venv/bin/activate` names it")
 
 PACKAGES = ("stages", "kmerl")
 DATA = (".csv", ".txt", ".json", ".html", ".css", ".js")

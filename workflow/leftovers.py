@@ -1,13 +1,15 @@
 """Clear away what removed stages and killed runs left, which a fresh clone would not have.
 
 Some stages read a whole folder of others' outputs, ``data/runs`` for one. The outputs of a run that is no longer in
-``params.yaml`` would still count for them there. They are moved, not deleted: DVC's cache may not have them.
+``params.yaml`` would still count for them there. They are moved, not deleted, as DVC's cache may not have them, and are
+kept for a month.
 """
 
 import json
 import os
 import re
 from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ import psutil
 
 from kmerl.artifacts import remove
 
-ASIDE = Path(".scratch/removed")
+ASIDE = Path(".scratch/removed")  # a folder for each day
+KEPT = timedelta(days=30)
 LOCKS = Path(".dvc/tmp/rwlock")
 
 
@@ -26,9 +29,9 @@ def clear_away(made: Iterable[str], read: Iterable[str]) -> None:
         made: outputs of the stages.
         read: what stages read.
     """
-    outputs = {Path(path) for path in made}
+    outputs, today = {Path(path) for path in made}, datetime.now().date()
     for path in unmade(outputs, {Path(path) for path in read}):
-        target = ASIDE / path
+        target = ASIDE / today.isoformat() / path
         target.parent.mkdir(parents=True, exist_ok=True)
         remove(target)
         path.rename(target)
@@ -36,6 +39,9 @@ def clear_away(made: Iterable[str], read: Iterable[str]) -> None:
     for path in unfinished(outputs):
         remove(path)
         print(f"{path}: left by a killed run; deleted", flush=True)
+    for folder in ASIDE.glob("*"):
+        if folder.name < (today - KEPT).isoformat():
+            remove(folder)
     release_locks(LOCKS)
 
 

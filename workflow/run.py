@@ -1,11 +1,14 @@
 """Run one stage for Snakemake: ``python -m workflow.run STAGE LOG``.
 
 Everything goes to the log; the terminal gets the stage's own lines: its progress, its summary, or its message if it
-fails. They begin with its name.
+fails. They begin with its name. DVC runs in this process, as starting another one for it would take longer.
 """
 
-import subprocess
+import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from stages.__main__ import ERROR
@@ -14,25 +17,55 @@ from stages.__main__ import ERROR
 def main(stage: str, log: str) -> int:
     """Returns DVC's exit status."""
     print(f"{stage}: started, see {log}", flush=True)
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
-    last = ""  # of the stage's own lines
-    with (
-        Path(log).open("w", encoding="utf-8") as file,
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace"
-        ) as process,
-    ):
-        for line in process.stdout or ():
-            file.write(line)
-            file.flush()
-            if line.startswith(f"{stage}: "):
-                last = line
-                print(line, end="", flush=True)
-    if process.returncode == 0 and not last:
+    shown: list[str] = []
+    with passed_on(stage, Path(log), shown):
+        from dvc.cli import main as dvc
+
+        status: int = dvc(["--wait-for-lock", "repro", "--single-item", stage])
+    if status == 0 and not shown:
         print(f"{stage}: nothing to compute, outputs are as recorded", flush=True)
-    elif process.returncode and not last.startswith(f"{stage}: {ERROR}"):
+    elif status and not (shown and shown[-1].startswith(f"{stage}: {ERROR}")):
         print(f"{stage}: failed; the end of {log} says why", file=sys.stderr, flush=True)
-    return process.returncode
+    return status
+
+
+@contextmanager
+def passed_on(stage: str, log: Path, shown: list[str]) -> Iterator[None]:
+    """Send what this process and its children write to ``log``, and the stage's own lines to the terminal as well.
+
+    Args:
+        stage: whose lines are shown.
+        log: a file to write.
+        shown: gets these lines.
+    """
+    sys.stdout.flush()
+    terminal, errors = os.dup(1), os.dup(2)
+    reading, writing = os.pipe()
+
+    def copy() -> None:
+        with log.open("wb") as file, os.fdopen(reading, "rb") as lines:
+            for line in lines:
+                file.write(line)
+                file.flush()
+                if line.startswith(f"{stage}: ".encode()):
+                    shown.append(line.decode("utf-8", "replace"))
+                    os.write(terminal, line)
+
+    copier = threading.Thread(target=copy)
+    copier.start()
+    os.dup2(writing, 1)
+    os.dup2(writing, 2)
+    os.close(writing)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(terminal, 1)  # the copier is at its end when nobody holds the pipe any more
+        os.dup2(errors, 2)
+        copier.join()
+        os.close(terminal)
+        os.close(errors)
 
 
 if __name__ == "__main__":
