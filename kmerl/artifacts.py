@@ -70,15 +70,24 @@ def whole(path: Path | str) -> Iterator[Path]:
 def remedy(error: BaseException) -> str | None:
     """What failed and what the user can do, if an error tells of the machine and not of a mistake of ours.
 
-    Many libraries keep of the operating system's error no more than its text, numpy not even that.
+    Many libraries keep of the operating system's error no more than its text, numpy not even that; others stumble
+    over a full disk once more while they close the file.
     """
-    number = error.errno if isinstance(error, OSError) else None
-    text = str(error)
-    if number is None:
-        number = next((known for known in _REMEDIES if os.strerror(known) in text), None)
-    if number is None and re.search(r"\d+ requested and \d+ written", text):
-        number = errno.ENOSPC
+    number = _errno(error)
+    before = error.__cause__ or error.__context__
+    while number is None and before is not None:
+        number = _errno(before) if _errno(before) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else None
+        before = before.__cause__ or before.__context__
     return None if number is None else _REMEDIES.get(number)
+
+
+def _errno(error: BaseException) -> int | None:
+    """The number of the operating system's error that an exception tells of."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    if re.search(r"\d+ requested and \d+ written", str(error)):
+        return errno.ENOSPC
+    return next((known for known in _REMEDIES if os.strerror(known) in str(error)), None)
 
 
 def _concerns(error: Exception, path: Path, temporary: Path) -> bool:
@@ -226,7 +235,7 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
     with _readable(path):
         stored = pq.read_schema(path).metadata or {}
         text = stored.get(_METADATA, b"{}")
-        if _CHECKSUM in stored and int(stored[_CHECKSUM]) != zlib.crc32(text):
+        if int(stored.get(_CHECKSUM, 0)) != zlib.crc32(text):
             raise ValueError("its metadata are damaged")
         value: dict[str, Any] = json.loads(text)
     return value

@@ -9,15 +9,20 @@ import importlib
 import json
 import os
 import platform
+import re
 import resource
 import sys
 import time
 from functools import reduce
+from operator import getitem
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import yaml
+try:
+    import yaml
+except ImportError:
+    sys.exit(f"stages: error: {sys.executable} is not the project's Python; `source .venv/bin/activate` names it")
 
 from kmerl.errors import UserError
 
@@ -29,6 +34,11 @@ ERROR = "error: "  # before a message, so that it is told from progress
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file; in C where that is possible, as each stage waits for it."""
+    return yaml.load(path.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
 def declared(stage: str, item: str | None, dag: dict[str, Any]) -> list[str]:
     """The dotted parameter names that ``dvc.yaml`` lists for a stage (its code fingerprint left out)."""
     definition = dag["stages"][stage]
@@ -36,15 +46,25 @@ def declared(stage: str, item: str | None, dag: dict[str, Any]) -> list[str]:
     return [e.replace("${item}", item or "").replace("${key}", item or "") for e in entries if isinstance(e, str)]
 
 
-def check_item(stage: str, item: str | None, dag: dict[str, Any], params: Any) -> None:
+def context(stage: str, dag: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """All parameters as they stand in the file, and the items that ``dvc.yaml`` makes a stage for (None if one)."""
+    params: dict[str, Any] = read_yaml(PARAMS)
+    items = dag["stages"][stage].get("foreach")
+    return params, look_up(items, params) if isinstance(items, str) else items
+
+
+def look_up(name: str, params: dict[str, Any]) -> Any:
+    """The value of ``${dotted.name}``."""
+    return reduce(getitem, name.strip("${}").split("."), params)
+
+
+def check_item(stage: str, item: str | None, dag: dict[str, Any]) -> None:
     """Let a stage that ``dvc.yaml`` makes for several items have one of them, and any other stage none.
 
     Raises:
         UserError: it is not so; the message names the items.
     """
-    items = dag["stages"][stage].get("foreach")
-    if isinstance(items, str):  # ${dotted.name} of a parameter
-        items = reduce(getattr, items.strip("${}").split("."), params)
+    _, items = context(stage, dag)
     if items is None:
         if item is not None:
             raise UserError(f"{stage} is one stage, not one of several; leave {item!r} out")
@@ -79,19 +99,68 @@ def run(stage: str, item: str | None) -> str:
     """
     # imported by name: the assembled tree must not count as code of the stages
     load = importlib.import_module("kmerl.params").load
-    dag = yaml.safe_load(DAG.read_text())
+    dag = read_yaml(DAG)
     if stage not in dag["stages"] or not Path(f"stages/{stage}.py").exists():
         known = ", ".join(sorted(path.stem for path in Path("stages").glob("[a-z]*.py")))
         raise UserError(f"no stage {stage!r}; the stages are {known}")
     everything = load(PARAMS)
-    check_item(stage, item, dag, everything)
+    check_item(stage, item, dag)
     names = declared(stage, item, dag)
     params = select(everything, names)
+    for path in paths(stage, item, "outs", "metrics", "plots"):
+        check_writable(Path(path))
     module = importlib.import_module(f"stages.{stage}")
     summary: str = module.main(params) if item is None else module.main(params, item)
     if select(load(PARAMS), names) != params:
         raise UserError(f"{PARAMS} changed while {stage} ran; run the pipeline again, nothing of this run was kept")
     return summary
+
+
+def explain(error: BaseException, stage: str, item: str | None) -> str | None:
+    """One line for an error that is not a mistake of ours: the machine's limits, or an input that is damaged.
+
+    Returns:
+        None if it may well be a mistake of ours, whose traceback is needed.
+    """
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] not in ("kmerl", "stages"):
+        return f"{sys.executable} has no {error.name}; run `source .venv/bin/activate` first, or `make` to install it"
+    name = getattr(error, "filename", None)
+    where = f"{os.fsdecode(name)}: " if name else ""
+    if isinstance(error, FileNotFoundError) and name:
+        return f"{where}no such file; run the stage that makes it"
+    if isinstance(error, MemoryError) or re.search("out of memory|can't allocate memory", str(error)):
+        return "not enough memory; end other programs, or lower the stage's batch in params.yaml"
+    if reason := importlib.import_module("kmerl.artifacts").remedy(error):
+        return f"{where}{reason} and run again"
+    try:
+        found = list(importlib.import_module("workflow.damage").damaged(paths(stage, item, "deps")))
+    except Exception:  # what went wrong first is what has to be told
+        return None
+    if not found:
+        return None
+    (path, maker), *_ = found
+    return f"{path}: not as {maker} wrote it: damaged, or changed by hand; `snakemake --cores all` makes it again"
+
+
+def paths(stage: str, item: str | None, *kinds: str) -> list[str]:
+    """The files and folders that ``dvc.yaml`` lists for a stage under ``kinds``: deps, outs, metrics, plots."""
+    dag = read_yaml(DAG)
+    params, items = context(stage, dag)
+    params |= {"key": item, "item": items[item] if isinstance(items, dict) else item}
+    entry = dag["stages"][stage].get("do", dag["stages"][stage])
+    listed = [next(iter(one)) if isinstance(one, dict) else one for kind in kinds for one in entry.get(kind, [])]
+    return [re.sub(r"\$\{[\w.]+\}", lambda name: str(look_up(name[0], params)), path) for path in listed]
+
+
+def check_writable(path: Path) -> None:
+    """Find out before the work is done, not after it.
+
+    Raises:
+        UserError: the folder in which ``path`` is to be made cannot be written.
+    """
+    folder = next(folder for folder in path.absolute().parents if folder.exists())
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"{path}: cannot be written, read-only or no permission; make {folder} writable and run again")
 
 
 def main(argv: list[str]) -> int:
@@ -102,15 +171,32 @@ def main(argv: list[str]) -> int:
     if not 1 <= len(argv) <= 2:
         print("usage: python -m stages NAME [ITEM]", file=sys.stderr)
         return 2
-    name, started = "@".join(argv), time.monotonic()
+    name, item, started = "@".join(argv), argv[1] if len(argv) == 2 else None, time.monotonic()
     try:
-        summary = run(argv[0], argv[1] if len(argv) == 2 else None)
+        summary = run(argv[0], item)
+        if summary:  # of several processes of one stage, one tells
+            note(name, time.monotonic() - started)
+            print(f"{name}: {summary} [{time.monotonic() - started:.1f} s]", flush=True)
     except UserError as error:
         print(f"{name}: {ERROR}{error}", file=sys.stderr)
         return 1
-    if not summary:  # another process of the same stage says it
-        return 0
-    seconds = time.monotonic() - started
+    except KeyboardInterrupt:
+        print(f"{name}: {ERROR}stopped; run it again when you like", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # nobody reads our output any more; nor shall Python try to write at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except Exception as error:
+        line = explain(error, argv[0], item)
+        if line is None:
+            raise
+        print(f"{name}: {ERROR}{' '.join(line.split())}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def note(name: str, seconds: float) -> None:
+    """Keep what a stage took, and where, beside its log."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     record = {
         "seconds": round(seconds, 2),
@@ -120,8 +206,6 @@ def main(argv: list[str]) -> int:
     }
     Path("logs").mkdir(exist_ok=True)
     Path(f"logs/{name}.json").write_text(json.dumps(record) + "\n")
-    print(f"{name}: {summary} [{seconds:.1f} s]")
-    return 0
 
 
 if __name__ == "__main__":

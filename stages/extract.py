@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from kmerl.artifacts import read_table
+from kmerl.artifacts import read_table, whole
 from kmerl.knowledge.extract import extract
 from kmerl.reports import REPORTS
 
@@ -13,8 +13,8 @@ DATA = Path("data")
 def main(params: Any) -> str:
     """Reports to mentions."""
     reports = read_table(DATA / "reports" / "reports.parquet", REPORTS)
-    folder = DATA / "knowledge" / "extract"
-    counts = extract(reports, params.knowledge.engine, params.knowledge.extract, folder)
+    with whole(DATA / "knowledge" / "extract") as folder:
+        counts = extract(reports, params.knowledge.engine, params.knowledge.extract, folder)
     return (
         "{reports} reports, {mentions} mentions of {entities} entities ({unplaced} not written so), "
         "{unusable} unusable answers"

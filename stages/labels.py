@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from kmerl.artifacts import read_json, read_metadata, read_table
+from kmerl.artifacts import read_json, read_metadata, read_table, whole
 from kmerl.knowledge.extract import MENTIONS, UNUSABLE
 from kmerl.knowledge.labels import make_labels, trace_bits, unusable_reports
 from kmerl.knowledge.verify import VERIFIED
@@ -21,16 +21,19 @@ def main(params: Any) -> str:
     mentions = read_table(knowledge / "extract" / "mentions.parquet", MENTIONS)
     trace = trace_bits(mentions, verified, merged, superclasses)
     studies = DATA / "reports" / "studies.parquet"
-    counts = make_labels(
-        read_table(studies, STUDIES),
-        unusable_reports(read_table(knowledge / "extract" / "unusable.parquet", UNUSABLE), verified),
-        trace,
-        merged,
-        superclasses,
-        params.knowledge.labels,
-        DATA / "labels",
-        {**read_metadata(studies), "archive": params.pretraining_archive},
-    )
+    unusable = unusable_reports(read_table(knowledge / "extract" / "unusable.parquet", UNUSABLE), verified)
+    metadata = {**read_metadata(studies), "archive": params.pretraining_archive}
+    with whole(DATA / "labels") as folder:
+        counts = make_labels(
+            read_table(studies, STUDIES),
+            unusable,
+            trace,
+            merged,
+            superclasses,
+            params.knowledge.labels,
+            folder,
+            metadata,
+        )
     return (
         "{labelled} of {records} records labelled with {queries} queries ({entities} entities, {superclasses} "
         "superclasses), {without_entities} records without any, {unusable} without a usable answer, {rare} rare "

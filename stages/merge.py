@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from kmerl.artifacts import read_table
+from kmerl.artifacts import read_table, whole
 from kmerl.knowledge.merge import merge
 from kmerl.knowledge.verify import VERIFIED
 
@@ -14,7 +14,8 @@ def main(params: Any) -> str:
     """Verified entities to merged names."""
     verified = read_table(DATA / "knowledge" / "verify" / "verified.parquet", VERIFIED)
     entities = dict(verified.filter("kept").group_by("entity").len().iter_rows())
-    counts = merge(entities, params.knowledge.engine, params.knowledge.merge, DATA / "knowledge" / "merge")
+    with whole(DATA / "knowledge" / "merge") as folder:
+        counts = merge(entities, params.knowledge.engine, params.knowledge.merge, folder)
     return (
         "{entities} entities, {spellings} after merging spellings, {merged} after asking, {mended} keys mended"
     ).format_map(counts)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from kmerl.archives.tables import STATEMENTS
-from kmerl.artifacts import read_metadata, read_table, write_table
+from kmerl.artifacts import read_metadata, read_table, whole, write_table
 from kmerl.reports import REJECTED, REPORTS, STUDIES, clean
 
 DATA = Path("data")
@@ -15,8 +15,8 @@ def main(params: Any) -> str:
     source = DATA / "statements" / f"{params.pretraining_archive}.parquet"
     metadata = read_metadata(source)
     result = clean(read_table(source, STATEMENTS), params.reports)
-    folder = DATA / "reports"
-    write_table(folder / "reports.parquet", result.reports, REPORTS, metadata)
-    write_table(folder / "studies.parquet", result.studies, STUDIES, metadata)
-    write_table(folder / "rejected.parquet", result.rejected, REJECTED, metadata)
+    with whole(DATA / "reports") as folder:
+        write_table(folder / "reports.parquet", result.reports, REPORTS, metadata)
+        write_table(folder / "studies.parquet", result.studies, STUDIES, metadata)
+        write_table(folder / "rejected.parquet", result.rejected, REJECTED, metadata)
     return f"{len(result.reports)} distinct reports of {len(result.studies)} records, {len(result.rejected)} rejected"

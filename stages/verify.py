@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from kmerl.artifacts import read_table
+from kmerl.artifacts import read_table, whole
 from kmerl.knowledge.extract import MENTIONS
 from kmerl.knowledge.verify import verify
 from kmerl.reports import REPORTS
@@ -15,6 +15,6 @@ def main(params: Any) -> str:
     """Mentions to verified mentions."""
     reports = read_table(DATA / "reports" / "reports.parquet", REPORTS)
     mentions = read_table(DATA / "knowledge" / "extract" / "mentions.parquet", MENTIONS)
-    folder = DATA / "knowledge" / "verify"
-    counts = verify(reports, mentions, params.knowledge.engine, params.knowledge.verify, folder)
+    with whole(DATA / "knowledge" / "verify") as folder:
+        counts = verify(reports, mentions, params.knowledge.engine, params.knowledge.verify, folder)
     return "{kept} of {mentions} mentions kept, {questions} questions, {unusable} unusable answers".format_map(counts)

@@ -1,5 +1,7 @@
 """Artifacts that are missing or damaged are answered with one line that names them."""
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmerl.artifacts import read_jsonl, read_metadata, read_table, write_jsonl, write_table
+from kmerl.artifacts import read_jsonl, read_metadata, read_table, whole, write_jsonl, write_table
 from kmerl.errors import UserError
 
 SCHEMA = pa.schema([pa.field("name", pa.string(), nullable=False)])
@@ -26,6 +28,52 @@ def test_a_cut_table_is_one_line_that_names_it(tmp_path: Path, read: Callable[[P
     with pytest.raises(UserError, match=r"t.parquet: not a readable Parquet file .* again$") as caught:
         read(path)
     assert "\n" not in str(caught.value)
+
+
+def test_no_flipped_bit_of_a_table_goes_unnoticed(tmp_path: Path) -> None:
+    path, origin = tmp_path / "t.parquet", {"origin": "recorded"}
+    table = pl.DataFrame({"name": ["abc", "d", "efg"] * 9})
+    write_table(path, table, SCHEMA, origin)
+    right = path.read_bytes()
+    noticed = 0
+    for position in range(len(right)):
+        wrong = bytearray(right)
+        wrong[position] ^= 1 << position % 8
+        path.write_bytes(wrong)
+        for read, value in (
+            (lambda: read_table(path, SCHEMA).to_dict(), table.to_dict()),
+            (lambda: read_metadata(path), origin),
+        ):
+            try:
+                assert repr(read()) == repr(value)
+            except UserError:
+                noticed += 1
+    assert noticed > len(right)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("kept", ["number", "text"])
+def test_a_file_that_cannot_be_written_is_named_and_the_old_one_stays(tmp_path: Path, number: int, kept: str) -> None:
+    path = tmp_path / "folder"
+    with whole(path) as temporary:
+        temporary.mkdir()
+    error = OSError(number, os.strerror(number)) if kept == "number" else RuntimeError(os.strerror(number))
+
+    def write() -> None:
+        with whole(path) as temporary:
+            temporary.mkdir()
+            with whole(temporary / "t.json"):
+                raise error
+
+    with pytest.raises(UserError, match=r"folder/t.json: cannot be written, .* and run again$"):
+        write()
+    assert [file.name for file in tmp_path.iterdir()] == ["folder"]
+    assert not list(path.iterdir())
+
+
+def test_an_input_that_cannot_be_read_is_not_taken_for_an_output_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError), whole(tmp_path / "output"):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path / "input"))
 
 
 @pytest.mark.parametrize("read", [read_table, read_metadata])

@@ -207,8 +207,9 @@ def _step(
 
 def _save(scratch: Path, learner: Learner, optimizer: torch.optim.Optimizer, step: int, history: list[Any]) -> None:
     state = {"step": step, "history": history, "learner": learner.state_dict(), "optimizer": optimizer.state_dict()}
-    with whole(scratch / "checkpoint.pt") as temporary:
-        torch.save(state, temporary)
+    # torch tells of a full disk only if it writes to a file of Python's
+    with whole(scratch / "checkpoint.pt") as temporary, temporary.open("wb") as file:
+        torch.save(state, file)
 
 
 def _resume(
