@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
-from transformers import AutoModel, AutoTokenizer
 
 from kmerl.errors import UserError
 from kmerl.text.params import TextParams
@@ -47,6 +46,10 @@ class TextEncoder(nn.Module):
 
     def __init__(self, params: TextParams, trainable_layers: int = 0):
         super().__init__()
+        from transformers import AutoModel, AutoTokenizer  # takes seconds to import, and most stages need no encoder
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # of reading a file
         self.params = params
         source = locate(params.encoder)
         try:
