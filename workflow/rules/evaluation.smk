@@ -10,7 +10,7 @@ rule zeroshot:
         "logs/zeroshot@{item}.log",
     benchmark:
         "logs/zeroshot@{item}.tsv"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=3500,
         runtime=240,
@@ -27,7 +27,7 @@ rule partial_leads:
         "logs/partial_leads@{item}.log",
     benchmark:
         "logs/partial_leads@{item}.tsv"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=3500,
         runtime=480,
@@ -44,7 +44,7 @@ rule embed_ecg:
         "logs/embed_ecg@{item}.log",
     benchmark:
         "logs/embed_ecg@{item}.tsv"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=3500,
         runtime=480,
@@ -61,7 +61,7 @@ rule random_convolutions:
         "logs/random_convolutions.log",
     benchmark:
         "logs/random_convolutions.tsv"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=3500,
         runtime=480,
@@ -78,7 +78,7 @@ rule linear_probe:
         "logs/linear_probe@{item}.log",
     benchmark:
         "logs/linear_probe@{item}.tsv"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=3000,
         runtime=240,

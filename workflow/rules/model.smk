@@ -10,7 +10,7 @@ rule embed_text:
         "logs/embed_text@{item}.log",
     benchmark:
         "logs/embed_text@{item}.tsv"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=3000,
         runtime=240,
@@ -27,7 +27,7 @@ rule pretrain:
         "logs/pretrain@{item}.log",
     benchmark:
         "logs/pretrain@{item}.tsv"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=3500,
         runtime=1440,
