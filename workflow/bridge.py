@@ -12,6 +12,7 @@ DVC's cache, or runs the stage and records it in ``dvc.lock``.
 
 import fcntl
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -113,11 +114,16 @@ class Pipeline:
         return of
 
     def outputs(self, rule: str) -> list[str | AnnotatedString]:
-        """The outputs of a rule, with ``{item}`` where the stage is made for several; no suffix means a folder."""
+        """The outputs of a rule, with ``{item}`` where the stage is made for several; no suffix means a folder.
+
+        The wildcard stands for the stage's own items only: two rules may write into one folder.
+        """
         definition = self.definitions[rule].get("do", self.definitions[rule])
         entries = [entry for kind in ("outs", "metrics", "plots") for entry in definition.get(kind, [])]
         paths = [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
-        patterns = [path.replace("${item}", "{item}").replace("${key}", "{item}") for path in paths]
+        items = [re.escape(name.removeprefix(f"{rule}@")) for name in self.stages if name.startswith(f"{rule}@")]
+        wildcard = f"{{item,{'|'.join(items) or 'none'}}}"
+        patterns = [path.replace("${item}", wildcard).replace("${key}", wildcard) for path in paths]
         return [path if Path(path).suffix else directory(path) for path in patterns]
 
     def results(self) -> list[str]:
