@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from engines.project import Project, real
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +14,11 @@ def samples() -> Path:
     if not folder:
         pytest.skip("KMERL_SAMPLES names no folder of real sample records")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The real pipeline after `snakemake` on the tiny profile; nobody changes it."""
+    project = real(tmp_path_factory.mktemp("real") / "project", "tiny")
+    project.snakemake()
+    return project

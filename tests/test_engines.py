@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from engines.project import ROOT, real, toy
+from engines.project import ROOT, Project, toy
 
 from workflow import fingerprint, profile
 
-ALL = ["preprocess@a", "preprocess@b", "register@a", "register@b", "simulate@a", "simulate@b", "tables"]
+ALL = ["preprocess@a", "preprocess@b", "register@a", "register@b", "scores@a", "simulate@a", "simulate@b", "tables"]
 TABLE = "results/tables/sums.csv"
 
 
@@ -65,9 +65,9 @@ def test_t3_t5_a_changed_value_runs_the_same_stages_in_either_engine_and_changin
         return project.snakemake() if engine == "snakemake" else project.dvc("repro")
 
     project.replace("params.yaml", "factor: 2", "factor: 3")
-    assert project.planned() == {"preprocess", "tables"}
+    assert project.planned() == {"preprocess", "scores", "tables"}
     run()
-    assert project.computed() == ["preprocess@a", "preprocess@b", "tables"]
+    assert project.computed() == ["preprocess@a", "preprocess@b", "scores@a", "tables"]
     assert (project.folder / TABLE).read_bytes() != before
     assert project.agreed()
 
@@ -91,11 +91,22 @@ def test_t4_comments_docstrings_and_unrelated_files_make_nothing_stale(project):
 
 def test_t4_changed_code_makes_its_stage_and_what_follows_stale(project):
     project.replace("stages/preprocess.py", "float(value) *", "1.0 * float(value) *")
-    assert project.planned() == {"preprocess", "tables"}
+    assert project.planned() == {"preprocess", "scores", "tables"}
     project.replace("kmerl/names.csv", "Archive A", "The first")
     project.dvc("repro")
-    assert project.computed() == ["preprocess@a", "preprocess@b", "tables"]
+    assert {"preprocess@a", "preprocess@b", "tables"} <= set(project.computed())
     assert project.agreed()
+
+
+def test_t3_the_items_of_a_stage_can_be_a_list_within_a_section(project):
+    project.replace("params.yaml", "archives: [a]", "archives: [a, b]")
+    assert project.planned() == {"scores", "tables"}
+    project.dvc("repro", "scores@b")
+    assert project.computed() == ["scores@b"]
+    assert (
+        "no item 'c'; the items of scores are a, b"
+        in project.run("python", "-m", "stages", "scores", "c", check=False).stdout
+    )
 
 
 def test_t5_git_checkout_and_dvc_checkout_give_a_state_back_with_nothing_to_do(project):
@@ -117,12 +128,17 @@ def test_t5_what_a_removed_stage_or_a_killed_run_left_does_not_count(project, fr
     being_written = project.folder / f"data/rejected/.a.csv.{os.getpid()}.partial"
     being_written.touch()
     (project.folder / "data/raw/mine").mkdir(parents=True)
+    long_ago = project.folder / ".scratch/removed/2020-01-31"
+    long_ago.mkdir(parents=True)
 
     said = project.snakemake()
-    assert "data/waveforms/b: no stage makes it any more; moved to .scratch/removed/data/waveforms/b" in said
+    (moved,) = (project.folder / ".scratch/removed").iterdir()  # named after the day
+    target = f".scratch/removed/{moved.name}/data/waveforms/b"
+    assert f"data/waveforms/b: no stage makes it any more; moved to {target}" in said
+    assert not long_ago.exists()
     assert {path.name for path in waveforms.iterdir()} - {".snakemake_timestamp"} == {"a"}
     assert being_written.exists()
-    assert (project.folder / ".scratch/removed/data/waveforms/b/shard.txt").exists()
+    assert (project.folder / target / "shard.txt").exists()
     assert (project.folder / "data/raw/mine").exists()
     assert project.computed() == ["tables"]
     assert project.agreed()
@@ -152,18 +168,8 @@ def no_reaper():
 def test_t7_a_killed_run_needs_no_unlocking_and_keeps_finished_stages(project, no_reaper):
     project.replace("params.yaml", "factor: 2", "factor: 4")
     project.replace("params.yaml", "pause: 0 ", "pause: 60 ")
-    paths = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    process = subprocess.Popen(
-        ["snakemake", "--cores", "2", "--quiet", "all"],
-        cwd=project.folder,
-        env=os.environ | paths,
-        start_new_session=True,
-    )
-    patience = time.monotonic() + 120
-    while not (ran := project.folder / "ran.txt").exists() or "tables" not in ran.read_text():
-        assert process.poll() is None
-        assert time.monotonic() < patience
-        time.sleep(0.2)
+    process = project.start("snakemake", "--cores", "2", "--quiet", "all")
+    project.wait_for("tables", process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     project.computed()
@@ -173,12 +179,63 @@ def test_t7_a_killed_run_needs_no_unlocking_and_keeps_finished_stages(project, n
     assert project.agreed()
 
 
-def test_t9_the_pipeline_runs_where_there_is_no_git(fresh, tmp_path):
+def test_t6_a_clone_that_pulls_from_a_remote_has_nothing_to_do(made, tmp_path):
+    origin = made.copy(tmp_path / "origin")
+    origin.dvc("remote", "add", "--default", "here", str(tmp_path / "remote"))
+    origin.commit()
+    origin.dvc("push")
+    origin.run("git", "clone", "-q", str(origin.folder), str(tmp_path / "clone"))
+    clone = Project(tmp_path / "clone")
+    assert clone.planned() != set()
+    clone.dvc("pull")
+    assert clone.agreed()
+    assert clone.computed() == []
+
+
+@pytest.mark.parametrize(("copied", "engine"), [("folder", "snakemake"), ("archive", "dvc"), ("folder", "dvc")])
+def test_t9_the_pipeline_runs_where_there_is_no_git(fresh, tmp_path, copied, engine):
     project = fresh.copy(tmp_path / "toy")
-    project.run("rm", "-rf", ".git")
-    project.snakemake("data/simulated/a")
+    if copied == "archive":  # as the zip that a hosting service offers
+        fresh.run("git", "archive", "-o", str(tmp_path / "toy.tar"), "HEAD")
+        shutil.rmtree(project.folder)
+        shutil.unpack_archive(tmp_path / "toy.tar", project.folder, filter="data")
+    else:
+        shutil.rmtree(project.folder / ".git")
+        if engine == "dvc":
+            project.run("python", "-m", "workflow.nogit")  # make does it when it installs
+    project.snakemake("data/simulated/a") if engine == "snakemake" else project.dvc("repro", "simulate@a")
     assert project.computed() == ["simulate@a"]
     assert "simulate@a" not in project.stale()
+
+
+@pytest.mark.parametrize("engine", [("snakemake", "--cores", "2"), ("dvc", "repro")])
+def test_t11_a_stage_whose_parameters_change_while_it_runs_fails_and_nothing_wrong_is_kept(project, engine):
+    before = (project.folder / TABLE).read_bytes()
+    project.replace("params.yaml", "pause: 0 ", "pause: 2 ")
+    process = project.start(*engine)
+    project.wait_for("tables", process)
+    project.computed()
+    project.replace("params.yaml", "digits: 1 ", "digits: -1 ")
+    said, _ = process.communicate()
+    assert process.returncode != 0
+    assert "tables: error: params.yaml changed while tables ran; run the pipeline again" in said
+
+    project.run(*engine)
+    assert project.computed() == ["tables"]
+    assert (project.folder / TABLE).read_bytes() != before
+    assert project.stale() == set()
+    project.replace("params.yaml", "digits: -1 ", "digits: 1 ")
+    project.replace("params.yaml", "pause: 2 ", "pause: 0 ")
+    project.run(*engine)
+    assert project.computed() == []
+    assert (project.folder / TABLE).read_bytes() == before
+
+
+@pytest.mark.parametrize("module", ["workflow.fingerprint", "stages"])
+def test_another_python_than_the_projects_is_answered_in_one_line(project, module):
+    said = project.run(sys.executable, "-S", "-m", module, "tables", check=False)
+    assert said.returncode == 1
+    assert re.fullmatch(r"\w+: error: .*`source .venv/bin/activate`.*\n", said.stdout)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +295,8 @@ def test_every_stage_has_its_rule_and_every_rule_its_stage():
     assert set(rules()) == set(stages) - {"code"}
     for name, text in rules().items():
         at, wildcard = ("@{item}", "@{wildcards.item}") if "foreach" in stages[name] else ("", "")
-        for part in [f'pipeline.inputs("{name}")', f'pipeline.outputs("{name}")', f'"logs/{name}{at}.log"']:
+        assert re.search(rf'(pipeline\.outputs|shown)\(\s*"{name}"', text)
+        for part in [f'pipeline.inputs("{name}")', f'"logs/{name}{at}.log"']:
             assert part in text
         for part in [
             f'"logs/{name}{at}.tsv"',
@@ -402,14 +460,6 @@ def test_every_profile_of_the_project_fits_its_parameters(tmp_path, monkeypatch)
         monkeypatch.chdir(project)
         profile.switch(file.stem)
         load(Path("params.yaml"))
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """The real pipeline after `snakemake` on the tiny profile."""
-    project = real(tmp_path_factory.mktemp("real") / "project", "tiny")
-    project.snakemake()
-    return project
 
 
 def test_t1_on_the_real_pipeline(tiny):

@@ -6,14 +6,15 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TOY = Path(__file__).parent
 # what the toy takes from the real project
-SHARED = [".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "profiles", "workflow", "stages/__main__.py"]
-SHARED += ["kmerl/__init__.py", "kmerl/errors.py", "kmerl/artifacts.py"]
+SHARED = [".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitattributes", ".gitignore", "profiles", "workflow"]
+SHARED += ["stages/__main__.py", "kmerl/__init__.py", "kmerl/errors.py", "kmerl/artifacts.py"]
 
 
 @dataclass
@@ -22,28 +23,39 @@ class Project:
 
     folder: Path
 
-    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command of this environment in the project; stdout and stderr together."""
+    def environment(self) -> dict[str, str]:
+        """The variables of a command: none of this test run's own, and a state of its own for DVC."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_", "PYTEST_"))}
         paths = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         state = str(self.folder.parent / f"{self.folder.name}-state")
-        environment = {**clean, "PATH": paths, "DVC_SITE_CACHE_DIR": state, "PYTHONDONTWRITEBYTECODE": "1"}
+        clean.pop("PYTHONDONTWRITEBYTECODE", None)
+        environment = {**clean, "PATH": paths, "DVC_SITE_CACHE_DIR": state, "PYTHONPYCACHEPREFIX": f"{state}/code"}
         identity = {f"GIT_{who}_{what}": "test@test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        done = subprocess.run(
-            command, cwd=self.folder, env=environment | identity, text=True, stdout=-1, stderr=subprocess.STDOUT
+        return environment | identity
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of this environment in the project; stdout and stderr together."""
+        done = self.start(*command)
+        said, _ = done.communicate()
+        assert not check or done.returncode == 0, said
+        return subprocess.CompletedProcess(command, done.returncode, said)
+
+    def start(self, *command: str) -> "subprocess.Popen[str]":
+        """Begin what :meth:`run` runs to its end, in a process group of its own."""
+        return subprocess.Popen(
+            command, cwd=self.folder, env=self.environment(), text=True, stdout=-1, stderr=-2, start_new_session=True
         )
-        assert not check or done.returncode == 0, done.stdout
-        return done
 
     def snakemake(self, *options: str, check: bool = True) -> str:
         return self.run("snakemake", "--cores", "2", *options, check=check).stdout
 
-    def dvc(self, *arguments: str) -> str:
-        return self.run("dvc", *arguments).stdout
+    def dvc(self, *arguments: str, check: bool = True) -> str:
+        return self.run("dvc", *arguments, check=check).stdout
 
     def planned(self) -> set[str]:
         """The rules that Snakemake would run."""
         said = self.snakemake("-n")
+        assert "Exception" not in said
         if "Nothing to be done" in said:
             return set()
         jobs = set(re.findall(r"^(\w+) +\d+$", said, re.MULTILINE))
@@ -66,6 +78,14 @@ class Project:
         stages = sorted(file.read_text().split()) if file.exists() else []
         file.unlink(missing_ok=True)
         return stages
+
+    def wait_for(self, stage: str, process: "subprocess.Popen[str]") -> None:
+        """Return when ``process`` has come to the computing of a toy stage."""
+        patience = time.monotonic() + 120
+        while not (ran := self.folder / "ran.txt").exists() or stage not in ran.read_text().split():
+            assert process.poll() is None
+            assert time.monotonic() < patience
+            time.sleep(0.1)
 
     def replace(self, file: str, old: str, new: str) -> None:
         """Edit a file."""

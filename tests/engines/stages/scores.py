@@ -1,0 +1,13 @@
+from pathlib import Path
+
+from kmerl.artifacts import whole, write_json
+from kmerl.toy import ran
+
+
+def main(params, item):
+    ran(f"scores@{item}")
+    values = [float(value) for value in Path(f"data/waveforms/{item}/shard.txt").read_text().split()]
+    with whole(f"data/scores/{item}") as folder:
+        folder.mkdir()
+        write_json(folder / "scores.json", {"large": sum(value > params.scores["largest"] for value in values)})
+    return f"{len(values)} values"
