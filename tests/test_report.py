@@ -30,6 +30,10 @@ EVIL = "<script>alert('x')</script> & <img src=http://far.away/x.png>"
 SVG = "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'>\n<path d='M 1 1\nL 8 8'/></svg>\n"
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20 + b"IEND\xaeB`\x82"
 VOID = {"meta", "img", "br", "hr", "link", "input"}
+ENCODER = {
+    "kind": "vit", "shape": {"width": 8, "depth": 2, "heads": 2}, "resnet_width": 8, "feed_forward_ratio": 2.0,
+    "dropout": 0.0, "lead_embedding": True, "time_embedding": True,
+}  # fmt: skip
 
 
 class Loose(BaseModel):
@@ -83,7 +87,7 @@ def run_folder(folder, method, steps):
     folder.mkdir(parents=True)
     save_file({"a": np.zeros((3, 4), np.float32), "b": np.zeros(5, np.float32)}, folder / "model.safetensors")
     trained = {"archive": "mimic_iv_ecg", "origin": "simulated", "records": 3, "reports": 2}
-    config = {"method": method, "steps": steps, "trained_on": trained, "model": {"encoder": {"kind": "vit"}}}
+    config = {"method": method, "steps": steps, "trained_on": trained, "model": {"encoder": ENCODER}}
     write_json(folder / "config.json", config)
     losses = [2.5, 1.25][:steps]
     pl.DataFrame({"step": range(len(losses)), "loss": losses}, {"step": pl.Int32, "loss": pl.Float64}).write_parquet(
@@ -252,7 +256,7 @@ def test_what_was_run_is_told(params):
     text = Reader(page(params)).text
     assert "mimic_iv_ecg SIMULATED pretraining 2 1 0 0 1 2 500 Hz" in text
     assert "ptb_xl SIMULATED evaluation 0 0 2 2 1 1 500 Hz" in text
-    assert "ours K-MERL vit 17 2 16 mimic_iv_ecg (simulated), 3 records 1.250" in text
+    assert "ours K-MERL vit, 8 wide 17 2 16 mimic_iv_ecg (simulated), 3 records 1.250" in text
     digests = re.findall(r"\b[0-9a-f]{64}\b", text)
     assert len(digests) == 3
     vocabulary = json.loads(Path("data/labels/vocabulary.json").read_text())

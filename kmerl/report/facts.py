@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from kmerl.artifacts import read_json, read_table
 from kmerl.errors import UserError
 from kmerl.leads import LEADS
+from kmerl.model.params import EncoderParams
 from kmerl.report.grid import Grid, count, flat, plain, value
 from kmerl.report.headline import METHODS
 from kmerl.report.texts import explain
@@ -115,8 +116,7 @@ def run_grid(runs: Sequence[Run], batch: Mapping[str, Any]) -> Grid:
     for run in runs:
         config, trained = run.config, run.config.get("trained_on") or {}
         encoder = (config.get("model") or {}).get("encoder") or {}
-        shape = encoder.get("shape") or {}
-        size = f", {shape['width']} wide" if isinstance(shape, Mapping) and "width" in shape else ""
+        size = f", {EncoderParams.model_validate(encoder).width} wide" if encoder else ""
         on = f"{trained.get('archive')} ({trained.get('origin')}), {count(trained.get('records') or 0)} records"
         rows.append(
             [
