@@ -62,7 +62,11 @@ def compare(model: Model, paths: list[Path], leads: list[str] | None) -> dict[st
     """For every change and record: largest and mean difference, rank correlation, which class moved most."""
     found: dict[str, list[tuple]] = {}
     for path in paths:
-        answer = model.predict(path, leads)
+        try:
+            answer = model.predict(path, leads)
+        except UserError as error:
+            print(f"{path.name}: left out: {error}", file=sys.stderr)
+            continue
         expected = answer.probabilities
         for change, signal, names, fs in variants(path, leads):
             other = model.predict(signal, names, fs).probabilities
