@@ -1,6 +1,6 @@
 """Mean and spread over seeds of results/tables/queries_auc.csv: runs whose names differ in their last number.
 
-    make profile NAME=queries && .venv/bin/snakemake --cores all && .venv/bin/python benchmarks/seeds.py
+make profile NAME=queries && .venv/bin/snakemake --cores all && .venv/bin/python benchmarks/seeds.py
 """
 
 import sys
