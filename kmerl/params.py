@@ -82,7 +82,7 @@ class Params(Section):
         features = [*self.embed_ecg.runs, "random_convolutions"]
         for name in self.linear_probe.features:
             if name not in features:
-                raise ValueError(f"linear_probe.features: {name!r} is none of {', '.join(features)}; see embed_ecg.runs")
+                raise ValueError(f"linear_probe.features: {name!r} is none of {', '.join(features)} (embed_ecg.runs)")
         for name in self.evaluation.archives:
             if name not in self.archives or not tasks(name):
                 raise ValueError(f"evaluation.archives: {name!r} is no archive with labels, or not among archives")
