@@ -179,6 +179,22 @@ def test_t7_a_killed_run_needs_no_unlocking_and_keeps_finished_stages(project, n
     assert project.agreed()
 
 
+def test_t7_what_is_damaged_in_the_cache_too_is_made_again(project):
+    file = project.folder / "data/simulated/a/values.txt"
+    right = file.read_bytes()
+    cached = [path for path in (project.folder / ".dvc/cache/files").rglob("*") if path.is_file()]
+    same = {path.stat().st_ino: path for path in [file, *cached] if path.read_bytes() == right}
+    for path in same.values():  # in place, as a disk or root would: one file may have both names
+        mode = path.stat().st_mode
+        path.chmod(0o644)
+        path.write_bytes(right.replace(b"1", b"2"))
+        path.chmod(mode)
+    assert "data/simulated/a: damaged in DVC's cache, too; simulate@a makes it again" in project.snakemake()
+    assert project.computed() == ["simulate@a"]
+    assert file.read_bytes() == right
+    assert project.agreed()
+
+
 def test_t6_a_clone_that_pulls_from_a_remote_has_nothing_to_do(made, tmp_path):
     origin = made.copy(tmp_path / "origin")
     origin.dvc("remote", "add", "--default", "here", str(tmp_path / "remote"))
@@ -186,7 +202,6 @@ def test_t6_a_clone_that_pulls_from_a_remote_has_nothing_to_do(made, tmp_path):
     origin.dvc("push")
     origin.run("git", "clone", "-q", str(origin.folder), str(tmp_path / "clone"))
     clone = Project(tmp_path / "clone")
-    assert clone.planned() != set()
     clone.dvc("pull")
     assert clone.agreed()
     assert clone.computed() == []
@@ -468,15 +483,15 @@ def test_t1_on_the_real_pipeline(tiny):
 
 def test_computing_a_stage_of_the_real_pipeline_again_gives_the_same_bytes(tiny):
     record = (tiny.folder / "dvc.lock").read_text()
-    for stage in ("simulate@ptb_xl", "labels", "pretrain@kmerl", "zeroshot@kmerl", "figures"):
+    for stage in ("pretrain@kmerl", "figures"):  # test_faults.py does it for all, in one process
         assert "Running stage" in tiny.dvc("repro", "--single-item", "--force", stage)
     assert (tiny.folder / "dvc.lock").read_text() == record
 
 
 def test_t3_on_the_real_pipeline(tiny, tmp_path):
     project = tiny.copy(tmp_path / "project")
-    project.replace("params.yaml", "confidence: 0.95", "confidence: 0.9")
-    changed = {"zeroshot", "tables", "figures"}
+    project.replace("params.yaml", "seen_similarity: 0.95", "seen_similarity: 0.9")
+    changed = {"zeroshot", "tables", "figures", "report"}
     assert project.planned() == changed
     assert {name.partition("@")[0] for name in project.stale()} == changed
     project.dvc("repro")
