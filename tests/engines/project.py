@@ -28,8 +28,8 @@ class Project:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_", "PYTEST_"))}
         paths = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         state = str(self.folder.parent / f"{self.folder.name}-state")
-        clean.pop("PYTHONDONTWRITEBYTECODE", None)
-        environment = {**clean, "PATH": paths, "DVC_SITE_CACHE_DIR": state, "PYTHONPYCACHEPREFIX": f"{state}/code"}
+        clean.pop("PYTHONDONTWRITEBYTECODE", None)  # it would cost each of many processes a second
+        environment = {**clean, "PATH": paths, "DVC_SITE_CACHE_DIR": state}
         identity = {f"GIT_{who}_{what}": "test@test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         return environment | identity
 
