@@ -481,10 +481,9 @@ def test_t1_on_the_real_pipeline(tiny):
     assert tiny.agreed()
 
 
-def test_computing_a_stage_of_the_real_pipeline_again_gives_the_same_bytes(tiny):
+def test_pretraining_again_gives_the_same_bytes(tiny):  # test_faults.py does it for all stages, with one thread
     record = (tiny.folder / "dvc.lock").read_text()
-    for stage in ("pretrain@kmerl", "figures"):  # test_faults.py does it for all, in one process
-        assert "Running stage" in tiny.dvc("repro", "--single-item", "--force", stage)
+    assert "Running stage" in tiny.dvc("repro", "--single-item", "--force", "pretrain@kmerl")
     assert (tiny.folder / "dvc.lock").read_text() == record
 
 
@@ -494,8 +493,6 @@ def test_t3_on_the_real_pipeline(tiny, tmp_path):
     changed = {"zeroshot", "tables", "figures", "report"}
     assert project.planned() == changed
     assert {name.partition("@")[0] for name in project.stale()} == changed
-    project.dvc("repro")
-    assert project.agreed()
 
 
 @pytest.mark.parametrize(
