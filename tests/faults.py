@@ -189,9 +189,12 @@ def own_mounts() -> bool:
     if libc.unshare(UNSHARE_MOUNTS | (UNSHARE_USERS if user else 0)):
         return False
     if user:
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"0 {user} 1")
-        Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+        try:
+            Path("/proc/self/setgroups").write_text("deny")
+            Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+            Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+        except OSError:  # some containers let nobody map users
+            return False
     return libc.mount(None, b"/", None, RECURSIVE | PRIVATE, None) == 0
 
 
@@ -219,11 +222,11 @@ def fill_up(folder: Path) -> str:
 def make_read_only(folders: set[str]) -> str:
     """Forbid to write into ``folders``."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if own_mounts():
-        for folder in folders:
-            path = os.fsencode(folder)
-            assert libc.mount(path, path, None, BIND, None) == 0
-            assert libc.mount(None, path, None, REMOUNT | BIND | READ_ONLY, None) == 0
+    paths = [os.fsencode(folder) for folder in folders]
+    if own_mounts() and not any(
+        libc.mount(path, path, None, BIND, None) or libc.mount(None, path, None, REMOUNT | BIND | READ_ONLY, None)
+        for path in paths
+    ):
         return "mount"
     if os.getuid() == 0:
         return ""
