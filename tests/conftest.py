@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 from engines.project import Project, real
+from hypothesis import settings
+
+# the same examples everywhere, and no example fails because a machine is busy
+settings.register_profile("kmerl", deadline=None, derandomize=True)
+settings.load_profile("kmerl")
 
 
 @pytest.fixture(scope="session")
