@@ -17,7 +17,7 @@ import torch
 import wfdb
 from sklearn.metrics import roc_auc_score
 
-from kmerl.archives.wfdb_format import read_recording
+from kmerl.archives.wfdb_reader import read_recording
 from kmerl.artifacts import whole
 from kmerl.evaluation.metrics import bootstrap_auc, resample
 from kmerl.evaluation.probe import fit_paper

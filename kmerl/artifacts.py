@@ -184,28 +184,39 @@ def write_table(
 
 
 @contextmanager
+def batch_writer(
+    path: Path | str, schema: pa.Schema, metadata: Mapping[str, Any] | None = None
+) -> Iterator[Callable[[pa.Table], None]]:
+    """Like :func:`write_table`, piece by piece: the block gets a function that appends a table with ``schema``."""
+    with (
+        whole(path) as temporary,
+        pq.ParquetWriter(
+            temporary, schema.with_metadata(_stored(metadata)), compression="zstd", write_page_checksum=True
+        ) as writer,
+    ):
+
+        def append(table: pa.Table) -> None:
+            writer.write_table(table.cast(schema).replace_schema_metadata(_stored(metadata)))
+
+        yield append
+
+
+@contextmanager
 def table_writer(
     path: Path | str, schema: pa.Schema, metadata: Mapping[str, Any] | None = None, batch: int = 50_000
 ) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """Like :func:`write_table`, row by row: the block gets a function that appends one; ``batch`` rows in memory."""
-    schema = schema.with_metadata(_stored(metadata))
     rows: list[Mapping[str, Any]] = []
-    with (
-        whole(path) as temporary,
-        pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as writer,
-    ):
-
-        def flush() -> None:
-            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-            rows.clear()
+    with batch_writer(path, schema, metadata) as write:
 
         def append(row: Mapping[str, Any]) -> None:
             rows.append(row)
             if len(rows) == batch:
-                flush()
+                write(pa.Table.from_pylist(rows, schema=schema))
+                rows.clear()
 
         yield append
-        flush()
+        write(pa.Table.from_pylist(rows, schema=schema))
 
 
 def read_table(path: Path | str, schema: pa.Schema | None = None) -> pl.DataFrame:

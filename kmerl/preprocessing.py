@@ -1,169 +1,254 @@
-"""An archive read record by record into the waveform store and its tables.
+"""An archive's waveforms read into the waveform store, shard by shard and by several processes.
 
-One shard of waveforms is in memory at a time; of the archive's own tables, the columns that are needed.
+Records are taken in blocks of ``shard_records``. A block that is done lies in a scratch folder as a small store of its
+own, so that a run that was killed goes on with the next one; at the end the blocks become one store. What a block
+holds depends on its records alone, so the number of processes changes no byte.
 """
 
+import os
+import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
-from typing import Any, Literal
+from threading import Thread
+from typing import Any
 
-from pydantic import Field
+import polars as pl
+from pydantic import Field, field_validator
 from tqdm import tqdm
 
-from kmerl.archives.archive import Archive, RecordEntry, Rejected, SplitParams
 from kmerl.archives.recordings import read_file
-from kmerl.archives.tables import REJECTED, STATEMENTS, TARGETS
+from kmerl.archives.tables import REJECTED
 from kmerl.archives.wfdb_format import RecordError
-from kmerl.artifacts import table_writer
+from kmerl.archives.wfdb_reader import Reader
+from kmerl.artifacts import batch_writer, read_table, table_writer, whole
+from kmerl.catalogue import counts
 from kmerl.errors import UserError
-from kmerl.randomness import seed_of
 from kmerl.repair import WaveformParams, prepare
-from kmerl.waveforms import StoreWriter, store_writer
+from kmerl.shards import INDEX, RECORDS, shard_name, store_metadata, store_writer
+
+_REJECTED = "rejected.parquet"
+_TOLD = 32  # records between two reports of progress
 
 
 class PreprocessParams(WaveformParams):
     """The section ``preprocess``."""
 
-    shard_records: int = Field(ge=1, le=65536, description="records per shard, and in memory while writing")
+    shard_records: int = Field(ge=1, le=65536, description="records read at a time, and per shard if all can be used")
+    parts: list[str] = Field(
+        min_length=1, description="1of1, or 1of4 to 4of4: pieces of each archive that jobs of their own read"
+    )
 
-
-@dataclass(frozen=True)
-class Outputs:
-    """Where preprocessing writes: a folder and three tables."""
-
-    waveforms: Path
-    statements: Path
-    targets: Path
-    rejected: Path
+    @field_validator("parts")
+    @classmethod
+    def _whole(cls, parts: list[str]) -> list[str]:
+        if parts != [f"{i}of{len(parts)}" for i in range(1, len(parts) + 1)]:
+            raise ValueError(f"pieces of one whole in their order are needed, such as [1of{len(parts)}, ...]")
+        return parts
 
 
 @dataclass
 class Summary:
     """Counts of what was read, kept, mended and rejected."""
 
-    kept: Counter[str] = field(default_factory=Counter)  # by split
+    kept: int = 0
     flags: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)  # by reason
+    again: int = 0  # blocks that an earlier run had read
 
     def __str__(self) -> str:
-        read = self.kept.total() + self.rejected.total()
+        resumed = f" ({self.again} shards were there from an earlier run)" if self.again else ""
         return (
-            f"{read} records read, {self.kept.total()} kept ({_counts(self.kept)}); "
-            f"found or mended: {_counts(self.flags)}; {self.rejected.total()} rejected: {_counts(self.rejected)}"
+            f"{self.kept + self.rejected.total()} records read{resumed}, {self.kept} kept; "
+            f"found or mended: {counts(self.flags)}; {self.rejected.total()} rejected: {counts(self.rejected)}"
         )
 
 
-Split = Literal["train", "valid", "test"]
-SplitRule = Literal["official"] | SplitParams
+@dataclass(frozen=True)
+class Source:
+    """What blocks are read from, and how.
+
+    Attributes:
+        folder: the archive's root.
+        name, origin: of the archive, and ``simulated`` or ``recorded``.
+        params: the section ``preprocess``.
+        scratch: folder of blocks that are done.
+    """
+
+    folder: Path
+    name: str
+    origin: str
+    params: PreprocessParams
+    scratch: Path
+
+    def block(self, number: int) -> Path:
+        """Where a block is when it is done."""
+        return self.scratch / f"block-{number:05d}"
 
 
-def preprocess(
-    archive: Archive,
-    name: str,
-    origin: str,
-    params: PreprocessParams,
-    split: SplitRule,
-    seed: int,
-    outputs: Outputs,
-) -> Summary:
-    """Write an archive's waveform store, statements, targets and rejected records.
+def part_of(entries: pl.DataFrame, part: str) -> pl.DataFrame:
+    """The rows of one part, such as ``2of4``: a stretch of the table, as long as the others but for one row."""
+    number, of = map(int, part.split("of"))
+    begin, end = (entries.height * i // of for i in (number - 1, number))
+    return entries[begin:end]
+
+
+def preprocess(source: Source, entries: pl.DataFrame, waveforms: Path, rejected: Path, processes: int) -> Summary:
+    """Write the waveform store and the rejected records of an archive, or of a part of it.
 
     Args:
-        archive: the reader.
-        name: of the archive.
-        origin: ``simulated`` or ``recorded``.
-        params: the section ``preprocess``.
-        split: the parameter ``archives.NAME.split``.
-        seed: of a drawn split.
-        outputs: files to write.
+        source: of the archive.
+        entries: schema :data:`kmerl.archives.tables.ENTRIES`, the records to read.
+        waveforms: folder to write.
+        rejected: table to write.
+        processes: that read side by side.
 
     Raises:
-        UserError: the archive has no official split although that is wanted, a table of the archive is unusable, or
-            no record at all could be used.
+        UserError: not one record could be used, or a process ended abruptly.
     """
-    if split == "official" and not archive.official_split:
-        raise UserError(
-            f"archives.{name}.split: {name} has no official split; "
-            "write {unit: patient, valid_share: 0.1, test_share: 0.2}, or other shares"
-        )
-    metadata = {"archive": name, "origin": origin}
-    summary = Summary()
-
-    def choose(entry: RecordEntry) -> Split:
-        return split_of(entry, name, split, seed)
-
-    with ExitStack() as stack:
-        store = stack.enter_context(
-            store_writer(outputs.waveforms, name, origin, params.fs, params.samples, params.shard_records)
-        )
-        statements = stack.enter_context(table_writer(outputs.statements, STATEMENTS, metadata))
-        targets = stack.enter_context(table_writer(outputs.targets, TARGETS, metadata))
-        rejected = stack.enter_context(table_writer(outputs.rejected, REJECTED, metadata))
-        failure = "its tables are empty"
-        for entry in tqdm(archive.records(), desc=f"preprocess {name}", unit="record", disable=None):
-            result = entry if isinstance(entry, Rejected) else _keep(entry, store, params, choose, summary)
-            if isinstance(result, Rejected):
-                rejected({"record_id": result.record_id, "reason": result.reason, "detail": result.detail})
-                summary.rejected[result.reason] += 1
-                failure = f"{result.reason}: {result.detail}"
-            elif isinstance(entry, RecordEntry):
-                _append_tables(entry, statements, targets)
-        if not summary.kept:
-            raise UserError(f"{archive.folder}: no usable record of {name} ({failure}); check the archive's folder")
+    size = source.params.shard_records
+    blocks = {i: entries[start : start + size] for i, start in enumerate(range(0, entries.height, size))}
+    todo = {i: block for i, block in blocks.items() if not source.block(i).exists()}
+    before = sum(block.height for block in blocks.values()) - sum(block.height for block in todo.values())
+    with tqdm(
+        total=entries.height, initial=before, desc=f"preprocess {source.name}", unit="record", disable=None
+    ) as bar:
+        if processes > 1 and len(todo) > 1:
+            _read_side_by_side(source, todo, min(processes, len(todo)), bar.update)
+        else:
+            for i, block in todo.items():
+                read_block(source, i, block, bar.update)
+    summary = _join(source, len(blocks), waveforms, rejected)
+    summary.again = len(blocks) - len(todo)
     return summary
 
 
-def split_of(entry: RecordEntry, archive: str, rule: SplitRule, seed: int) -> Split:
-    """The official split of a record, or the drawn one of its patient (or of itself)."""
-    if isinstance(rule, SplitParams):
-        by_patient = rule.unit == "patient" and entry.patient_id is not None
-        unit = f"patient {entry.patient_id}" if by_patient else f"record {entry.record_id}"
-        return draw_split(seed, archive, unit, rule)
-    if entry.split is None:
-        raise ValueError(f"record {entry.record_id} of {archive} has no official split")  # the reader's mistake
-    return entry.split
+def read_block(source: Source, number: int, entries: pl.DataFrame, told: Callable[[int], object]) -> None:
+    """Read some records into a store of one shard, with a table of those that cannot be used.
+
+    Args:
+        source: of the archive.
+        number: of the block.
+        entries: its records.
+        told: is called with the number of records read since it was called before.
+    """
+    params, metadata = source.params, {"archive": source.name, "origin": source.origin}
+    reader, unsaid = Reader(), 0
+    with whole(source.block(number)) as folder:
+        with (
+            store_writer(
+                folder, source.name, source.origin, params.fs, params.samples, max(1, entries.height)
+            ) as store,
+            table_writer(folder / _REJECTED, REJECTED, metadata) as reject,
+        ):
+            for record_id, patient_id, file, flags in entries.iter_rows():
+                try:
+                    recording = read_file(source.folder / file, reader)
+                    waveform = prepare(recording, params, store.slot())
+                except RecordError as error:
+                    reject({"record_id": record_id, "reason": error.reason, "detail": str(error)})
+                else:
+                    if flags:
+                        waveform = replace(waveform, flags=tuple(sorted({*waveform.flags, *flags})))
+                    store.append(waveform, record_id, patient_id)
+                unsaid += 1
+                if unsaid == _TOLD:
+                    told(unsaid)
+                    unsaid = 0
+    told(unsaid)
 
 
-def draw_split(seed: int, archive: str, unit: str, params: SplitParams) -> Split:
-    """The split of a patient (or record), which depends on nothing but the seed and its name."""
-    share = seed_of(seed, "split", archive, unit) / 2**63
-    if share < params.test_share:
-        return "test"
-    return "valid" if share < params.test_share + params.valid_share else "train"
+def _join(source: Source, blocks: int, waveforms: Path, rejected: Path) -> Summary:
+    """Make one store of the blocks; their files are linked, not copied, where the file system can."""
+    params, summary, failure = source.params, Summary(), "its tables are empty"
+    metadata = {"archive": source.name, "origin": source.origin}
+    described = store_metadata(source.name, source.origin, params.fs, params.samples)
+    with whole(waveforms) as folder, ExitStack() as stack:
+        folder.mkdir()
+        index = stack.enter_context(batch_writer(folder / INDEX, RECORDS, described))
+        refuse = stack.enter_context(batch_writer(rejected, REJECTED, metadata))
+        shard = 0
+        for number in range(blocks):
+            records = read_table(source.block(number) / INDEX, RECORDS)
+            refused = read_table(source.block(number) / _REJECTED, REJECTED)
+            if records.height:
+                index(records.with_columns(pl.lit(shard, pl.Int32).alias("shard")).to_arrow())
+                _link(source.block(number) / shard_name(0), folder / shard_name(shard))
+                shard += 1
+            refuse(refused.to_arrow())
+            summary.kept += records.height
+            summary.flags.update(records["flags"].explode().drop_nulls().to_list())
+            summary.rejected.update(refused["reason"].to_list())
+            if refused.height:
+                failure = "{reason}: {detail}".format(**refused.row(-1, named=True))
+        if blocks and not summary.kept:
+            raise UserError(
+                f"{source.folder}: no usable record of {source.name} ({failure}); check the archive's folder"
+            )
+    return summary
 
 
-def _keep(
-    entry: RecordEntry,
-    store: StoreWriter,
-    params: PreprocessParams,
-    choose: Callable[[RecordEntry], Split],
-    summary: Summary,
-) -> Rejected | None:
-    """Put one record into the store; what stands against it, if anything does."""
+def _link(source: Path, target: Path) -> None:
     try:
-        waveform = prepare(read_file(entry.file), params)
-    except RecordError as error:
-        return Rejected(entry.record_id, error.reason, str(error))
-    split = choose(entry)
-    waveform = replace(waveform, flags=tuple(sorted({*waveform.flags, *entry.flags})))
-    store.append(waveform, entry.record_id, entry.patient_id, split)
-    summary.kept[split] += 1
-    summary.flags.update(waveform.flags)
-    return None
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)
 
 
-def _append_tables(
-    entry: RecordEntry,
-    statements: Callable[[Mapping[str, Any]], None],
-    targets: Callable[[Mapping[str, Any]], None],
+# --- several processes
+
+_told: Any = None  # in a process that reads: the counter of records
+
+
+def _read_side_by_side(
+    source: Source, todo: dict[int, pl.DataFrame], processes: int, told: Callable[[int], object]
 ) -> None:
-    statements({"record_id": entry.record_id, "statements": list(entry.statements)})
-    for task, code in entry.targets:
-        targets({"record_id": entry.record_id, "task": task, "code": code})
+    context = get_context("spawn")  # a fork would copy the threads' locks of other libraries
+    counter = context.Value("q", 0)
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"), "1"))
+    try:
+        with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(counter,)) as pool:
+            waiting = {pool.submit(_read_in_process, source, i, block) for i, block in todo.items()}
+            said = 0
+            try:
+                while waiting:
+                    done, waiting = wait(waiting, 0.2, FIRST_COMPLETED)
+                    told(counter.value - said)
+                    said = counter.value
+                    for one in done:
+                        one.result()
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+    except BrokenProcessPool:
+        raise UserError(
+            f"{source.folder}: a process that read records ended abruptly, perhaps for want of memory; "
+            "run again, shards that are done are kept"
+        ) from None
 
 
-def _counts(counter: Counter[str]) -> str:
-    return ", ".join(f"{name} {n}" for name, n in sorted(counter.items())) or "none"
+def _begin(counter: Any) -> None:
+    """Prepare a process that reads: it ends with the one that started it, however that ends."""
+    global _told
+    _told = counter
+    parent = parent_process()
+    if parent is not None:
+
+        def follow() -> None:
+            connection.wait([parent.sentinel])
+            os._exit(1)
+
+        Thread(target=follow, daemon=True).start()
+
+
+def _read_in_process(source: Source, number: int, entries: pl.DataFrame) -> None:
+    def told(records: int) -> None:
+        with _told.get_lock():
+            _told.value += records
+
+    read_block(source, number, entries, told)

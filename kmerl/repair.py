@@ -3,19 +3,30 @@
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kmerl.archives.wfdb_format import MISSING, RecordError, Recording, quantise
+from kmerl import flaws
+from kmerl.archives.wfdb_format import MISSING, UNSTATED, RecordError, Recording, quantise
 from kmerl.errors import UserError
-from kmerl.leads import LEADS, bit_mask, canonical, derive_limb_leads
+from kmerl.leads import LEADS, canonical, derive_limb_leads
 from kmerl.section import Section
-from kmerl.waveforms import Waveform
+from kmerl.shards import Waveform
 
 _RATIO = 50  # rates further apart than this are a mangled header, not a sampling rate
 _GAINS = (1e-2, 1e12)  # steps per mV; beyond them too
+_LARGE, _SMALL = 20.0, 0.05  # mV: further from its mean no lead goes; less from peak to peak no record has in all leads
+_CLIPPING = 1.0  # mV from the mean, below which no amplifier clips
+_STILL = 1.0  # s without a change, while the lead is not flat as a whole
+_CONTRADICTION = 0.5  # of what unrelated leads would show
+_THINNED = 5  # limb leads are compared in every fifth sample
+_BITS = 1 << np.arange(len(LEADS), dtype=np.uint32)
+_I, _II = 0, 1  # rows
+_SUMS = ((slice(0, 3), np.array([1, -1, 1])), (slice(3, 6), np.ones(3)))
+"""Limb leads that add up to nothing with these signs: Einthoven's I - II + III, Goldberger's aVR + aVL + aVF."""
 
 
 class WaveformParams(Section):
@@ -39,69 +50,95 @@ class WaveformParams(Section):
 
 
 @dataclass
-class _Lead:
-    """One lead on the way into the store; mV = (sample - baseline) / gain."""
+class _Leads:
+    """Twelve leads in the order of ``LEADS`` on the way into the store; mV = (sample - baseline) / gain.
+
+    Attributes:
+        samples: (12, S); zeros for leads not present.
+        gain: (12,) steps per mV.
+        baseline: (12,) the sample that stands for 0 mV.
+        present: (12,) whether a lead is in use.
+        low, high: (12,) extremes.
+        total, squares: (12,) sums of the samples and of their squares, exact.
+    """
 
     samples: NDArray[np.int16]
-    gain: float
-    baseline: float
+    gain: NDArray[np.float64]
+    baseline: NDArray[np.float64]
+    present: NDArray[np.bool_]
+    low: NDArray[np.int16]
+    high: NDArray[np.int16]
+    total: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+    @classmethod
+    def none(cls, samples: NDArray[np.int16]) -> "_Leads":
+        """No lead present."""
+        ends, sums = np.zeros((2, len(LEADS)), np.int16), np.zeros((3, len(LEADS)))
+        return cls(samples, np.ones(len(LEADS)), sums[0], np.zeros(len(LEADS), np.bool_), *ends, *sums[1:])
+
+    def measure(self) -> None:
+        """Work out extremes and sums."""
+        self.low, self.high = self.samples.min(axis=1), self.samples.max(axis=1)
+        values = self.samples.astype(np.float64)  # whole numbers below 2^53: sums are exact in any order
+        self.total, self.squares = np.vecdot(values, _ones(values.shape[1])), np.vecdot(values, values)
+
+    def drop(self, rows: NDArray[np.bool_]) -> None:
+        """Use some leads no more."""
+        self.samples[rows] = 0
+        self.present &= ~rows
+
+    def millivolts(self, row: int, step: int = 1) -> NDArray[np.float64]:
+        """Every ``step``-th sample of one lead."""
+        return np.asarray((self.samples[row, ::step] - self.baseline[row]) / self.gain[row])
 
 
-def prepare(recording: Recording, params: WaveformParams) -> Waveform:
+def prepare(recording: Recording, params: WaveformParams, out: NDArray[np.int16] | None = None) -> Waveform:
     """Crop or pad, resample, interpolate gaps, and leave out leads without a signal.
 
-    A record at the target rate without gaps keeps its samples bit by bit. Flags: ``cropped``, ``padded``,
-    ``resampled``, ``nan_repaired``, ``nan_lead`` (too many missing samples), ``flat_lead`` (constant),
-    ``missing_lead`` (not recorded), ``derived_lead``.
+    A record at the target rate without gaps keeps its samples bit by bit. Flags:
+
+    - length and rate: ``cropped``, ``padded``, ``resampled``;
+    - leads mended: ``nan_repaired`` (gaps interpolated), ``derived_lead``;
+    - leads left out: ``nan_lead`` (too many missing samples), ``flat_lead`` (constant), ``missing_lead`` (not
+      recorded), ``unknown_lead`` (none of the twelve), ``repeated_lead`` (there twice: one is kept if both hold the
+      same, else none);
+    - doubtful, kept as they are: ``clipped_lead`` (:func:`kmerl.flaws.is_clipped`, more than 1 mV from the mean),
+      ``flat_part`` (no change for 1 s or more), ``large_amplitude`` (more than 20 mV from the mean),
+      ``small_amplitude`` (less than 0.05 mV from peak to peak in every lead), ``limb_leads`` (they contradict
+      Einthoven's or Goldberger's relation, as swapped names do), ``checksum`` (samples are not those that the header
+      vouches for).
+
+    Args:
+        recording: as read.
+        params: what a stored waveform is.
+        out: (12, S) memory for the waveform's samples, if they are not to get their own.
 
     Raises:
         RecordError: ``unknown_lead``, ``repeated_lead``, ``unusable_rate``, ``unusable_gain``, ``too_short`` or
             ``too_few_leads``.
     """
-    names = _lead_names(recording)
-    kept, flags = _cut(recording, params)
-    zeros, nans = np.zeros(12, np.int32), np.zeros(12, np.int32)
-    usable: dict[str, _Lead] = {}
-    for i, name in enumerate(names):
-        samples, gain = kept[i], float(recording.gain[i] / recording.unit[i])
-        baseline = float(recording.baseline[i])
-        if not _GAINS[0] <= abs(gain) <= _GAINS[1]:
-            raise RecordError("unusable_gain", f"lead {name}: {gain:g} steps per mV")
-        missing = samples == MISSING
-        position = LEADS.index(name)
-        nans[position] = np.count_nonzero(missing)
-        zeros[position] = np.count_nonzero(samples == baseline) if baseline != MISSING else 0
-        if nans[position] > params.max_nan_share * samples.size:
-            flags.add("nan_lead")
-            continue
-        if nans[position]:
-            samples = _interpolate(samples, missing)
-            flags.add("nan_repaired")
-        if samples.min() == samples.max():
-            flags.add("flat_lead")
-            continue
-        usable[name] = _resample(_Lead(samples, gain, baseline), recording.fs, params)
-    if len(names) < len(LEADS):
-        flags.add("missing_lead")
-    if params.derive_limb_leads and _derive(usable):
+    length, flags = _length(recording, params)
+    as_recorded = recording.fs == params.fs
+    shape = (len(LEADS), params.samples if as_recorded else length)
+    memory = out if as_recorded and out is not None else np.empty(shape, np.int16)
+    leads = _gather(recording, memory[:, :length], flags)
+    zeros, nans = _mend(leads, params, flags)
+    _doubt(leads, recording.fs, flags)
+    if not as_recorded:
+        memory = _resample(leads, recording.fs, params, out)
+    if params.derive_limb_leads and _derive(leads):
         flags.add("derived_lead")
-    if len(usable) < params.min_leads:
-        raise RecordError("too_few_leads", f"{len(usable)} usable leads of {len(names)} ({', '.join(sorted(flags))})")
-    return _assemble(usable, recording.fs, params.samples, zeros, nans, flags)
+    usable = int(leads.present.sum())
+    if usable < params.min_leads:
+        raise RecordError(
+            "too_few_leads", f"{usable} usable leads of {len(recording.leads)} ({', '.join(sorted(flags))})"
+        )
+    return _assemble(leads, memory, recording.fs, zeros, nans, flags)
 
 
-def _lead_names(recording: Recording) -> list[str]:
-    try:
-        names = [canonical(name) for name in recording.leads]
-    except UserError as error:
-        raise RecordError("unknown_lead", str(error)) from None
-    if len(set(names)) < len(names):
-        raise RecordError("repeated_lead", f"leads {', '.join(recording.leads)}")
-    return names
-
-
-def _cut(recording: Recording, params: WaveformParams) -> tuple[NDArray[np.int16], set[str]]:
-    """The first ``seconds`` of a record at its own rate, and the flags of its length and rate."""
+def _length(recording: Recording, params: WaveformParams) -> tuple[int, set[str]]:
+    """How many samples are used, at the record's own rate, and the flags of its length and rate."""
     length = recording.samples.shape[1]
     if not 1 / _RATIO <= params.fs / recording.fs <= _RATIO:
         raise RecordError("unusable_rate", f"{recording.fs:g} Hz")
@@ -115,7 +152,110 @@ def _cut(recording: Recording, params: WaveformParams) -> tuple[NDArray[np.int16
         flags.add("padded")
     if recording.fs != params.fs:
         flags.add("resampled")
-    return recording.samples[:, :wanted], flags
+    return min(length, wanted), flags
+
+
+@lru_cache(256)
+def _places(names: tuple[str, ...]) -> dict[int, list[int]]:
+    """Row of each lead that is there -> the signals that bear its name."""
+    found: dict[int, list[int]] = {}
+    for i, name in enumerate(names):
+        try:
+            found.setdefault(LEADS.index(canonical(name)), []).append(i)
+        except UserError:
+            continue
+    return found
+
+
+def _chosen(recording: Recording, flags: set[str]) -> tuple[list[int], list[int]]:
+    """Rows and signals of the leads that are there once, or more than once with the same samples."""
+    places = _places(recording.leads)
+    if len(places) == len(recording.leads) == len(LEADS):
+        return list(places), [signal for (signal,) in places.values()]
+    if sum(map(len, places.values())) < len(recording.leads):
+        flags.add("unknown_lead")
+    if len(places) < len(LEADS):
+        flags.add("missing_lead")
+    if not places:
+        names = ", ".join(map(repr, recording.leads))
+        raise RecordError("unknown_lead", f"none of the twelve leads, but {names}"[:200])
+    chosen = {}
+    for row, (first, *others) in places.items():
+        if others:
+            flags.add("repeated_lead")
+        if all(_same(recording, first, other) for other in others):
+            chosen[row] = first
+    if not chosen:
+        raise RecordError("repeated_lead", f"leads {', '.join(recording.leads)}"[:200])
+    return list(chosen), list(chosen.values())
+
+
+def _same(recording: Recording, one: int, other: int) -> bool:
+    stored = [(recording.gain[i], recording.baseline[i], recording.unit[i]) for i in (one, other)]
+    return stored[0] == stored[1] and np.array_equal(recording.samples[one], recording.samples[other])
+
+
+def _gather(recording: Recording, samples: NDArray[np.int16], flags: set[str]) -> _Leads:
+    """The first samples of a record's leads in the order of ``LEADS``, compared with what its header says of them."""
+    rows, signals = _chosen(recording, flags)
+    leads = _Leads.none(samples)
+    if len(rows) < len(LEADS):
+        samples[:] = 0
+    if rows == signals:
+        samples[: len(rows)] = recording.samples[: len(rows), : samples.shape[1]]
+    else:
+        samples[rows] = recording.samples[signals, : samples.shape[1]]
+    leads.gain[rows] = recording.gain[signals] / recording.unit[signals]
+    leads.baseline[rows] = recording.baseline[signals]
+    leads.present[rows] = True
+    usable = (np.abs(leads.gain) >= _GAINS[0]) & (np.abs(leads.gain) <= _GAINS[1])
+    if not usable.all():
+        row = int((~usable).argmax())
+        raise RecordError("unusable_gain", f"lead {LEADS[row]}: {leads.gain[row]:g} steps per mV")
+    leads.measure()
+    if not _vouched(recording, leads, rows, signals):
+        flags.add("checksum")
+    return leads
+
+
+def _vouched(recording: Recording, leads: _Leads, rows: list[int], signals: list[int]) -> bool:
+    """Whether first samples and checksums are those of the header, as far as it states them."""
+    if recording.first is not None:
+        stated = recording.first[signals]
+        if ((stated != recording.samples[signals, 0]) & (stated != UNSTATED)).any():
+            return False
+    if recording.checksum is None:
+        return True
+    stated, total = recording.checksum[signals], leads.total[rows].astype(np.int64)
+    beyond = recording.samples[:, leads.samples.shape[1] :]
+    if beyond.shape[1]:
+        total += beyond[signals].sum(axis=1, dtype=np.int64)
+    return not (((total - stated) % 65536 != 0) & (stated != UNSTATED)).any()
+
+
+def _mend(leads: _Leads, params: WaveformParams, flags: set[str]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Interpolate gaps and leave out leads without a signal; the numbers of zeros and gaps there were."""
+    whole = leads.present & (leads.baseline == np.rint(leads.baseline)) & (np.abs(leads.baseline) < -MISSING)
+    zero = np.where(whole, leads.baseline, 0).astype(np.int16)
+    zeros = (leads.samples == zero[:, None]).sum(axis=1, dtype=np.int32) * whole
+    nans = np.zeros(len(LEADS), np.int32)
+    gaps = leads.present & (leads.low == MISSING)
+    if gaps.any():
+        missing = leads.samples == MISSING
+        nans = missing.sum(axis=1, dtype=np.int32) * gaps
+        lost = nans > params.max_nan_share * leads.samples.shape[1]
+        if lost.any():
+            flags.add("nan_lead")
+            leads.drop(lost)
+        for row in np.flatnonzero(gaps & leads.present):
+            leads.samples[row] = _interpolate(leads.samples[row], missing[row])
+            flags.add("nan_repaired")
+        leads.measure()
+    flat = leads.present & (leads.low == leads.high)
+    if flat.any():
+        flags.add("flat_lead")
+        leads.drop(flat)
+    return zeros, nans
 
 
 def _interpolate(samples: NDArray[np.int16], missing: NDArray[np.bool_]) -> NDArray[np.int16]:
@@ -126,61 +266,114 @@ def _interpolate(samples: NDArray[np.int16], missing: NDArray[np.bool_]) -> NDAr
     return repaired
 
 
-def _resample(lead: _Lead, fs: float, params: WaveformParams) -> _Lead:
-    """A lead at the store's rate; untouched if it has it already."""
-    if fs == params.fs:
-        return lead
+def _doubt(leads: _Leads, fs: float, flags: set[str]) -> None:
+    """Flag what looks wrong but is kept."""
+    length, present = leads.samples.shape[1], leads.present
+    if not present.any():
+        return
+    mean, steps = leads.total / length, np.abs(leads.gain)
+    reach = np.maximum(leads.high - mean, mean - leads.low) / steps * present  # mV from the mean
+    if reach.max() > _LARGE:
+        flags.add("large_amplitude")
+    if ((leads.high.astype(np.int32) - leads.low) / steps * present).max() < _SMALL:
+        flags.add("small_amplitude")
+    clipped = (reach > _CLIPPING) & flaws.may_be_clipped(leads.samples, leads.low, leads.high, fs)
+    if clipped.any() and any(flaws.is_clipped(leads.samples[row], fs) for row in np.flatnonzero(clipped)):
+        flags.add("clipped_lead")
+    still = max(2, round(_STILL * fs))
+    doubtful = present & flaws.may_stand_still(leads.samples, still)
+    if doubtful.any() and any(flaws.longest_constant(leads.samples[row]) >= still for row in np.flatnonzero(doubtful)):
+        flags.add("flat_part")
+    if _contradicting(leads):
+        flags.add("limb_leads")
+
+
+def _contradicting(leads: _Leads) -> bool:
+    """Whether I + III - II or aVR + aVL + aVF is far from constant, for leads that show anything.
+
+    The deviation of the sum is compared with what it would be if the leads had nothing to do with one another.
+    """
+    length = leads.samples.shape[1]
+    power = (leads.squares / length - (leads.total / length) ** 2) / leads.gain**2  # mV^2
+    for rows, signs in _SUMS:
+        if leads.present[rows].all():
+            total = (signs / leads.gain[rows]) @ leads.samples[rows, ::_THINNED]
+            total -= total.sum() / total.size
+            if np.vdot(total, total) / total.size > _CONTRADICTION**2 * power[rows].sum():
+                return True
+    return False
+
+
+def _resample(leads: _Leads, fs: float, params: WaveformParams, out: NDArray[np.int16] | None) -> NDArray[np.int16]:
+    """Bring the leads to the store's rate, on a 16-bit grid over each one's range, into ``out`` or memory of its own."""
     from scipy.signal import resample_poly  # takes longer to import than all the rest of this module
 
+    memory = out if out is not None else np.empty((len(LEADS), params.samples), np.int16)
     ratio = Fraction(params.fs / fs).limit_denominator(1000)
-    millivolts = (lead.samples - lead.baseline) / lead.gain
-    # the line through both ends is taken off first, or an offset would ring at the ends
-    resampled = resample_poly(millivolts, ratio.numerator, ratio.denominator, padtype="line")[: params.samples]
-    return _Lead(*quantise(resampled))
+    found = min(params.samples, math.ceil(leads.samples.shape[1] * ratio))
+    samples = memory[:, :found]
+    samples[:] = 0
+    for row in np.flatnonzero(leads.present):
+        # the line through both ends is taken off first, or an offset would ring at the ends
+        resampled = resample_poly(leads.millivolts(row), ratio.numerator, ratio.denominator, padtype="line")[:found]
+        samples[row, : resampled.size], leads.gain[row], leads.baseline[row] = quantise(resampled)
+    leads.samples = samples
+    leads.measure()
+    return memory
 
 
-def _derive(usable: dict[str, _Lead]) -> bool:
+def _derive(leads: _Leads) -> bool:
     """Add the limb leads that I and II determine and that are not usable themselves; whether there were any."""
-    if not {"I", "II"} <= usable.keys():
+    if not leads.present[[_I, _II]].all():
         return False
-    i, ii = ((usable[name].samples - usable[name].baseline) / usable[name].gain for name in ("I", "II"))
-    absent = {name: value for name, value in derive_limb_leads(i, ii).items() if name not in usable}
-    usable.update({name: _Lead(*quantise(value)) for name, value in absent.items()})
-    return bool(absent)
+    before = leads.present.copy()
+    for name, value in derive_limb_leads(leads.millivolts(_I), leads.millivolts(_II)).items():
+        row = LEADS.index(name)
+        if not before[row]:
+            leads.samples[row], leads.gain[row], leads.baseline[row] = quantise(value)
+            leads.present[row] = True
+    leads.measure()
+    return not np.array_equal(before, leads.present)
 
 
 def _assemble(
-    usable: dict[str, _Lead], fs: float, length: int, zeros: NDArray[np.int32], nans: NDArray[np.int32], flags: set[str]
+    leads: _Leads,
+    memory: NDArray[np.int16],
+    fs: float,
+    zeros: NDArray[np.int32],
+    nans: NDArray[np.int32],
+    flags: set[str],
 ) -> Waveform:
-    """The store's arrays from the usable leads, in the order of ``LEADS``, padded to ``length``."""
-    samples = np.zeros((len(LEADS), length), np.int16)
-    scale, offset = np.ones(len(LEADS)), np.zeros(len(LEADS))
-    present = np.zeros(len(LEADS), np.bool_)
-    found = min(length, next(iter(usable.values())).samples.size)
-    for name, lead in usable.items():
-        position = LEADS.index(name)
-        present[position] = True
-        scale[position], offset[position] = 1 / lead.gain, -lead.baseline / lead.gain
-        samples[position, :found] = lead.samples[:found]
-        samples[position, found:] = np.clip(round(lead.baseline), -32767, 32767)  # 0 mV
-    values = samples[:, :found]
-    ends = np.stack([values.min(axis=1), values.max(axis=1)]) * scale + offset
+    """The store's arrays, padded with 0 mV."""
+    found, present = leads.samples.shape[1], leads.present
+    scale = np.where(present, 1 / leads.gain, 1.0)
+    offset = np.where(present, -leads.baseline / leads.gain, 0.0)
+    if found < memory.shape[1]:
+        memory[:, found:] = np.where(present, np.clip(np.rint(leads.baseline), -32767, 32767), 0)[:, None]
+    ends = np.stack([leads.low, leads.high]) * scale + offset
+    mean = leads.total / found
+    deviation = np.sqrt(np.maximum(leads.squares / found - mean**2, 0))
 
     def known(statistic: NDArray[np.float64]) -> NDArray[np.float32]:
         return np.where(present, statistic, np.nan).astype(np.float32)
 
     return Waveform(
-        samples=samples,
+        samples=memory,
         scale=scale.astype(np.float32),
         offset=offset.astype(np.float32),
         fs=fs,
         length=found,
-        leads=bit_mask(usable),
+        leads=int(_BITS[present].sum()),
         minimum=known(ends.min(axis=0)),  # a negative gain swaps the ends
         maximum=known(ends.max(axis=0)),
-        mean=known(values.mean(axis=1, dtype=np.float64) * scale + offset),
-        deviation=known(values.std(axis=1, dtype=np.float64) * np.abs(scale)),
+        mean=known(mean * scale + offset),
+        deviation=known(deviation * np.abs(scale)),
         zeros=zeros,
         nans=nans,
         flags=tuple(sorted(flags)),
     )
+
+
+@lru_cache(16)
+def _ones(n: int) -> NDArray[np.float64]:
+    return np.ones(n)

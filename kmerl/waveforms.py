@@ -1,12 +1,11 @@
-"""The waveform store: memory-mapped int16 shards and one Parquet index.
+"""Reading the waveform store: memory-mapped int16 shards, each with its rows in a Parquet index.
 
-A shard is ``shard-00000.npy``, int16 (n, 12, S), lead-major in the order of :data:`kmerl.leads.LEADS`, so that a
-reader touches only the leads it asks for. Normalisation is applied when read, from statistics in the index.
+Shards are lead-major (:mod:`kmerl.shards`), so that a reader touches only the leads it asks for. Normalisation is
+applied when read, from statistics in the index. Which split a record belongs to stands in a table of its own, since
+no waveform depends on it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,66 +15,19 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kmerl.artifacts import read_metadata, read_table, table_writer, whole
+from kmerl.artifacts import read_metadata, read_table
 from kmerl.errors import UserError
 from kmerl.leads import LEADS, positions
 from kmerl.section import Section
+from kmerl.shards import INDEX, RECORDS, Waveform, index_table, shard_name, store_metadata
 
-_PER_LEAD = pa.list_(pa.float32(), len(LEADS))
-_COUNTS = pa.list_(pa.int32(), len(LEADS))
-RECORDS = pa.schema(
+SPLITS = pa.schema(
     [
         pa.field("record_id", pa.string(), nullable=False),
-        pa.field("patient_id", pa.string()),
-        pa.field("shard", pa.int32(), nullable=False),
-        pa.field("row", pa.int32(), nullable=False),
-        pa.field("fs", pa.float32(), nullable=False),  # of the source, Hz
-        pa.field("length", pa.int32(), nullable=False),  # samples that are not padding
-        pa.field("scale", _PER_LEAD, nullable=False),  # mV = sample * scale + offset
-        pa.field("offset", _PER_LEAD, nullable=False),
-        pa.field("leads", pa.uint16(), nullable=False),  # bit mask of kmerl.leads
-        pa.field("minimum", _PER_LEAD, nullable=False),  # mV, padding left out, NaN for absent leads
-        pa.field("maximum", _PER_LEAD, nullable=False),
-        pa.field("mean", _PER_LEAD, nullable=False),
-        pa.field("deviation", _PER_LEAD, nullable=False),
-        pa.field("zeros", _COUNTS, nullable=False),  # samples of exactly 0 mV before repair
-        pa.field("nans", _COUNTS, nullable=False),  # samples without a value before repair
-        pa.field("flags", pa.list_(pa.string()), nullable=False),
         pa.field("split", pa.string(), nullable=False),  # train | valid | test
     ]
 )
-_INDEX = "records.parquet"
 _OPEN_SHARDS = 256  # each holds a file descriptor; systems allow about 1,000
-
-
-@dataclass(frozen=True)
-class Waveform:
-    """A record ready for the store: twelve leads in the order of ``LEADS``, used or not as ``leads`` says.
-
-    Attributes:
-        samples: (12, S) int16; mV = sample * scale + offset; zeros for leads not in use.
-        scale, offset: (12,) float32.
-        fs: sampling rate of the source, Hz.
-        length: number of samples that are not padding.
-        leads: bit mask.
-        minimum, maximum, mean, deviation: (12,) float32, mV, padding left out; NaN for leads not in use.
-        zeros, nans: (12,) int32, samples of exactly 0 mV and without a value, before any repair.
-        flags: what was mended or found, sorted.
-    """
-
-    samples: NDArray[np.int16]
-    scale: NDArray[np.float32]
-    offset: NDArray[np.float32]
-    fs: float
-    length: int
-    leads: int
-    minimum: NDArray[np.float32]
-    maximum: NDArray[np.float32]
-    mean: NDArray[np.float32]
-    deviation: NDArray[np.float32]
-    zeros: NDArray[np.int32]
-    nans: NDArray[np.int32]
-    flags: tuple[str, ...]
 
 
 class NormalizeParams(Section):
@@ -98,19 +50,36 @@ class NormalizeParams(Section):
 class WaveformStore:
     """A folder of shards, read record by record and lead by lead. It can be pickled, and shards open when first read.
 
+    Args:
+        folder: of a store, or of several (parts of one archive that were written side by side), which are one then.
+        splits: record_id and split (schema :data:`SPLITS`); records that are not in it have none.
+
     Attributes:
-        records: the index, one row per record (schema :data:`RECORDS`).
+        records: the index, one row per record (schema :data:`RECORDS`), and split.
         archive, origin: which archive it is, and ``simulated`` or ``recorded``.
         fs, samples: sampling rate in Hz, and S.
         present: (n,) uint16, the bit mask of leads in use.
 
     Raises:
-        UserError: there is no such store.
+        UserError: there is no such store, or its parts do not belong together.
     """
 
-    def __init__(self, folder: Path | str) -> None:
-        index = Path(folder) / _INDEX
-        self._index(Path(folder), read_table(index, RECORDS), read_metadata(index))
+    def __init__(self, folder: Path | str, splits: pl.DataFrame | None = None) -> None:
+        indexes = index_files(folder)
+        described = [read_metadata(index) for index in indexes]
+        for index, one in zip(indexes, described, strict=True):
+            if one != described[0]:
+                raise UserError(f"{index.parent}: not of one kind with {indexes[0].parent}; run preprocess again")
+        parts = [read_table(index, RECORDS) for index in indexes]
+        files: list[Path] = []
+        shards = []
+        for index, part in zip(indexes, parts, strict=True):
+            shards.append(part["shard"].to_numpy() + len(files))
+            files += [index.parent / shard_name(i) for i in range((part["shard"].max() or 0) + 1 if len(part) else 0)]
+        records = pl.concat(parts)
+        if records["record_id"].is_duplicated().any():
+            raise UserError(f"{folder}: a record stands in two parts; delete the folder and run preprocess again")
+        self._index(Path(folder), records, described[0], files, np.concatenate(shards), splits)
 
     @classmethod
     def in_memory(cls, waveforms: Sequence[Waveform], fs: int, archive: str = "memory") -> "WaveformStore":
@@ -123,27 +92,37 @@ class WaveformStore:
         """
         rows = [
             {name: getattr(one, name) for name in RECORDS.names if hasattr(one, name)}
-            | {"record_id": str(row), "patient_id": None, "split": "test", "shard": 0, "row": row}
+            | {"record_id": str(row), "patient_id": None, "shard": 0, "row": row}
             for row, one in enumerate(waveforms)
         ]
-        records = pl.from_arrow(pa.Table.from_pylist(rows, schema=RECORDS))
+        records = pl.from_arrow(index_table(rows))
         assert isinstance(records, pl.DataFrame)
         samples = np.stack([one.samples for one in waveforms])
         store = cls.__new__(cls)
-        metadata = {"archive": archive, "origin": "recorded", "fs": fs, "samples": samples.shape[2]}
-        store._index(Path(archive), records, metadata)
+        metadata = store_metadata(archive, "recorded", fs, samples.shape[2])
+        store._index(Path(archive), records, metadata, [], np.zeros(len(rows), np.int32), None)
         store._shards[0] = samples
         return store
 
-    def _index(self, folder: Path, records: pl.DataFrame, metadata: Mapping[str, Any]) -> None:
+    def _index(
+        self,
+        folder: Path,
+        records: pl.DataFrame,
+        metadata: Mapping[str, Any],
+        files: list[Path],
+        shards: NDArray[np.int32],
+        splits: pl.DataFrame | None,
+    ) -> None:
         """Take over the index and what it says of the whole store."""
-        self.folder, self.records = folder, records
+        known = splits if splits is not None else pl.DataFrame(schema={"record_id": pl.String, "split": pl.String})
+        self.folder = folder
+        self.records = records.join(known, on="record_id", how="left", maintain_order="left")
         self.archive: str = metadata["archive"]
         self.origin: str = metadata["origin"]
         self.fs: int = metadata["fs"]
         self.samples: int = metadata["samples"]
         self.present: NDArray[np.uint16] = self.records["leads"].to_numpy()
-        self._shard, self._row = self.records["shard"].to_numpy(), self.records["row"].to_numpy()
+        self._files, self._shard, self._row = files, shards, self.records["row"].to_numpy()
         self._scale, self._offset = self._per_lead("scale"), self._per_lead("offset")
         self._minimum, self._maximum = self._per_lead("minimum"), self._per_lead("maximum")
         self._mean, self._deviation = self._per_lead("mean"), self._per_lead("deviation")
@@ -197,7 +176,7 @@ class WaveformStore:
 
     def _open(self, shard: int) -> NDArray[np.int16]:
         if shard not in self._shards:
-            path = self.folder / _shard_name(shard)
+            path = self._files[shard]
             try:
                 mapped = np.load(path, mmap_mode="r").view(np.ndarray)
             except (OSError, ValueError) as error:
@@ -220,47 +199,14 @@ class WaveformStore:
         return self.records[column].to_numpy().reshape(-1, len(LEADS))
 
 
-class StoreWriter:
-    """Appends waveforms to the shards of one store; see :func:`store_writer`."""
+def index_files(folder: Path | str) -> list[Path]:
+    """The index of a store, or those of its parts in the order of their names.
 
-    def __init__(self, folder: Path, append_row: Any, samples: int, shard_records: int) -> None:
-        self._folder, self._append_row = folder, append_row
-        self._buffer = np.empty((shard_records, len(LEADS), samples), np.int16)
-        self._shard, self._filled = 0, 0
-
-    def append(self, waveform: Waveform, record_id: str, patient_id: str | None, split: str) -> None:
-        """Add one record; it is on disk when its shard is full or the store is closed."""
-        if self._filled == len(self._buffer):
-            self.flush()
-        self._buffer[self._filled] = waveform.samples
-        row: Mapping[str, Any] = {
-            **{name: getattr(waveform, name) for name in RECORDS.names if hasattr(waveform, name)},
-            "record_id": record_id, "patient_id": patient_id, "split": split,
-            "shard": self._shard, "row": self._filled,
-        }  # fmt: skip
-        self._append_row(row)
-        self._filled += 1
-
-    def flush(self) -> None:
-        """Write the shard that is in memory."""
-        if self._filled:
-            np.save(self._folder / _shard_name(self._shard), self._buffer[: self._filled])
-            self._shard, self._filled = self._shard + 1, 0
-
-
-@contextmanager
-def store_writer(
-    folder: Path | str, archive: str, origin: str, fs: int, samples: int, shard_records: int
-) -> Iterator[StoreWriter]:
-    """A new store at ``folder``; it appears there whole, when the block has succeeded. One shard is in memory."""
-    metadata = {"archive": archive, "origin": origin, "fs": fs, "samples": samples}
-    with whole(folder) as temporary:
-        temporary.mkdir()
-        with table_writer(temporary / _INDEX, RECORDS, metadata, batch=5_000) as append_row:
-            writer = StoreWriter(temporary, append_row, samples, shard_records)
-            yield writer
-            writer.flush()
-
-
-def _shard_name(shard: int) -> str:
-    return f"shard-{shard:05d}.npy"
+    Raises:
+        UserError: there is none.
+    """
+    folder = Path(folder)
+    found = [folder / INDEX] if (folder / INDEX).exists() else sorted(folder.glob(f"*/{INDEX}"))
+    if not found:
+        raise UserError(f"{folder}: no such file or folder with a waveform store; run the stage preprocess")
+    return found

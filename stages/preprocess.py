@@ -1,22 +1,39 @@
-"""Read an archive into the waveform store and its tables."""
+"""Read an archive's waveforms, or a part of them, into the waveform store."""
 
+import os
 from pathlib import Path
 from typing import Any
 
-from kmerl.archives.registry import open_archive
-from kmerl.artifacts import read_metadata
-from kmerl.preprocessing import Outputs, preprocess
+from kmerl.archives.archive import existing_folder
+from kmerl.archives.tables import ENTRIES
+from kmerl.artifacts import read_json, read_metadata, read_table, remove
+from kmerl.preprocessing import Source, part_of, preprocess
+from kmerl.training.examples import digest
+
+
+def processes() -> int:
+    """How many may work side by side: what the engine grants, or all processors this process may use."""
+    return int(os.environ.get("KMERL_THREADS") or len(os.sched_getaffinity(0)))
 
 
 def main(params: Any, item: str) -> str:
-    """Write ``data/{waveforms,statements,targets,rejected}`` of ITEM."""
-    origin = read_metadata(f"data/manifests/{item}.parquet")["origin"]
-    given = getattr(params.archives, item)
-    archive = open_archive(item, Path(given.folder))
-    outputs = Outputs(
-        waveforms=Path(f"data/waveforms/{item}"),
-        statements=Path(f"data/statements/{item}.parquet"),
-        targets=Path(f"data/targets/{item}.parquet"),
-        rejected=Path(f"data/rejected/{item}.parquet"),
+    """Write ``data/waveforms/ARCHIVE/PART`` and ``data/rejected/ARCHIVE/PART.parquet`` of ITEM, ARCHIVE-PART."""
+    name, _, part = item.rpartition("-")
+    table, manifest = Path(f"data/entries/{name}.parquet"), Path(f"data/manifests/{name}.parquet")
+    folder = existing_folder(name, Path(getattr(params.archives, name).folder))
+    code = read_json("data/code.json")["preprocess"]
+    key = digest([part, params.preprocess.model_dump_json(), folder.absolute(), code], [table, manifest])
+    scratch = Path(".scratch/preprocess") / f"{item}-{key}"
+    for left in scratch.parent.glob(f"{item}-*"):  # of runs with other parameters or files
+        if left != scratch:
+            remove(left)
+    source = Source(folder, name, read_metadata(manifest)["origin"], params.preprocess, scratch)
+    summary = preprocess(
+        source,
+        part_of(read_table(table, ENTRIES), part),
+        Path("data/waveforms") / name / part,
+        Path("data/rejected") / name / f"{part}.parquet",
+        processes(),
     )
-    return str(preprocess(archive, item, origin, params.preprocess, given.split, params.seed, outputs))
+    remove(scratch)
+    return str(summary)

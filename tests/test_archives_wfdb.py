@@ -6,14 +6,8 @@ import wfdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kmerl.archives.wfdb_format import (
-    Header,
-    RecordError,
-    SignalLine,
-    parse_header,
-    quantise,
-    read_recording,
-)
+from kmerl.archives.wfdb_format import Header, RecordError, SignalLine, parse_header, quantise
+from kmerl.archives.wfdb_reader import read_recording
 from tests.archives import noise, write_record
 
 word = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,12}", fullmatch=True)

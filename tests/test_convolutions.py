@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from kmerl.archives.archive import RecordEntry
 from kmerl.archives.ptb_xl import PtbXl
-from kmerl.archives.wfdb_format import read_recording
+from kmerl.archives.wfdb_reader import read_recording
 from kmerl.evaluation.convolutions import convolve, draw_kernels, fit_banks, respond, shown_signal
 from kmerl.evaluation.probe import Examples, probe
 from kmerl.evaluation.probe_params import RandomConvolutionsParams

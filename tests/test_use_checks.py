@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from kmerl.archives.wfdb_format import read_recording
+from kmerl.archives.wfdb_reader import read_recording
 from kmerl.leads import LEADS, canonical
 from kmerl.use.checks import doubts
 from tests.used import ecg

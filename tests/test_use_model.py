@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kmerl
-from kmerl.archives.wfdb_format import read_recording
+from kmerl.archives.wfdb_reader import read_recording
 from kmerl.checkpoint import save_run
 from kmerl.errors import UserError
 from kmerl.inference import ask_records

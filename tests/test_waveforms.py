@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from kmerl.archives.archive import SplitParams
 from kmerl.archives.ptb_xl import PtbXl
-from kmerl.archives.wfdb_format import RecordError, Recording, read_recording
+from kmerl.archives.wfdb_format import RecordError, Recording
+from kmerl.archives.wfdb_reader import read_recording
 from kmerl.errors import UserError
 from kmerl.leads import LEADS, bit_mask, from_bit_mask
 from kmerl.repair import prepare

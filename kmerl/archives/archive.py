@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -29,16 +29,29 @@ class SplitParams(Section):
         return self
 
 
+class PublishedSplit(Section):
+    """Records and splits as the field publishes them (the split files of MERL)."""
+
+    published: str = Field(min_length=1, description="folder of the split files; `kmerl.archives fetch` brings them")
+
+
+Rule = Literal["official"] | SplitParams | PublishedSplit
+LabelRule = Literal["corrected", "published"]
+
+
 class ArchiveParams(Section):
-    """Where an archive lies, how its files are told apart, and how its records are divided."""
+    """Where an archive lies, how its files are told apart, how its records are divided and labelled."""
 
     folder: str = Field(min_length=1, description="folder that holds the archive in its official layout")
     watch: str = Field(min_length=1, description="file or folder that DVC compares to see whether the archive changed")
     checksum: Literal["size", "mtime", "sha256"] = Field(
         description="what the manifest records of every file: its size, also its modification time, or also its hash"
     )
-    split: Literal["official"] | SplitParams = Field(
-        description="official, or how to draw it; a record whose archive names no patient is drawn by itself"
+    split: Rule = Field(
+        description="official, published, or how to draw it; a record whose archive names no patient is drawn by itself"
+    )
+    labels: LabelRule = Field(
+        description="corrected, or published: as in the field's split files, which are wrong for CSN (substrings)"
     )
 
 
@@ -53,6 +66,7 @@ class RecordEntry:
         split: the archive's official split; None where it has none.
         statements: non-empty pieces of the report, in order.
         targets: (task, code) of every positive label.
+        published: the same by the rule of the published files; None where these leave the record out.
         flags: what the tables have amiss that does not stand against the record; kept beside those of the waveform.
     """
 
@@ -61,8 +75,9 @@ class RecordEntry:
     file: Path
     split: Literal["train", "valid", "test"] | None = None
     statements: Sequence[str] = ()
-    targets: Sequence[tuple[str, str]] = field(default=())
-    flags: Sequence[str] = field(default=())
+    targets: Sequence[tuple[str, str]] = ()
+    published: Sequence[tuple[str, str]] | None = ()
+    flags: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -135,19 +150,25 @@ def read_csv(path: Path, columns: Sequence[str], loosely: bool = False) -> pl.Da
         raise UserError(f"{path}: no such file; copy it there from the archive's official release") from None
     except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
         problem = str(error).splitlines()[0][:160]
-        what = "not UTF-8 text" if "utf" in problem.lower() else f"not a readable CSV table ({problem})"
-        raise UserError(f"{path}: {what}; take the file from the archive's official release") from None
+        if "utf" in problem.lower():
+            raise UserError(
+                f"{path}: not UTF-8 text; take the file from the archive's official release, "
+                "or convert it (iconv -f WINDOWS-1252 -t UTF-8)"
+            ) from None
+        raise UserError(
+            f"{path}: not a readable CSV table ({problem}); take the file from the archive's official release"
+        ) from None
 
 
-def refuse_duplicates(frame: pl.DataFrame, key: str, path: Path) -> None:
-    """Make sure that ``key`` names each row of a table once, so that no join can multiply records.
+def once(frame: pl.DataFrame, key: str, path: Path) -> tuple[pl.DataFrame, list[Rejected]]:
+    """The rows of a table whose ``key`` stands there for the first time, and the others as rejected.
 
-    Raises:
-        UserError: a key is empty or stands twice.
+    Of several rows for one record the first stands, so that no join multiplies records.
     """
-    if frame[key].null_count():
-        row = frame[key].is_null().arg_max()
-        raise UserError(f"{path}: row {(row or 0) + 1} has no {key}; take the file from the archive's official release")
-    repeated = frame[key].is_duplicated()
-    if repeated.any():
-        raise UserError(f"{path}: {key} {frame[key].filter(repeated)[0]} stands twice; keep one of its rows")
+    named = frame.filter(pl.col(key).is_not_null())
+    first = named[key].is_first_distinct()
+    nameless = frame.with_row_index("row", 1).filter(pl.col(key).is_null())["row"]
+    rejected = [Rejected(f"row {row}", "no_id", f"{path.name} gives no {key} there") for row in nameless]
+    repeated = named[key].filter(~first)
+    rejected += [Rejected(one, "repeated_id", f"{path.name} has this {key} once more") for one in repeated]
+    return named.filter(first), rejected

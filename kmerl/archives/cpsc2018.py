@@ -10,7 +10,7 @@ patients. MERL keeps the first 2,500 samples and pads them with zeros to 5,000; 
 from collections.abc import Iterator
 from pathlib import Path
 
-from kmerl.archives.archive import Archive, RecordEntry, Rejected, read_csv, refuse_duplicates
+from kmerl.archives.archive import Archive, RecordEntry, Rejected, once, read_csv
 from kmerl.archives.snomed import codes_of
 from kmerl.archives.wfdb_format import RecordError
 
@@ -43,8 +43,8 @@ class Cpsc2018(Archive):
 
     def _referenced(self) -> Iterator[RecordEntry | Rejected]:
         path = self.folder / REFERENCE
-        table = read_csv(path, ["Recording", *LABEL_COLUMNS])
-        refuse_duplicates(table, "Recording", path)
+        table, rejected = once(read_csv(path, ["Recording", *LABEL_COLUMNS]), "Recording", path)
+        yield from rejected
         files = {file.stem: file for file in sorted(self.folder.rglob("*.mat"), reverse=True)}
         for record_id, *cells in table.iter_rows():
             given = [cell.strip().removesuffix(".0") for cell in cells if cell and cell.strip()]
@@ -64,10 +64,12 @@ def _entry(record_id: str, file: Path, given: list[str], classes: dict[str, str]
     if not known:
         found = ", ".join(given) or "none"
         return Rejected(record_id, "bad_labels", f"labels {found[:80]} are none of {', '.join(classes)}")
+    targets = sorted((TASK, code) for code in known)
     return RecordEntry(
         record_id=record_id,
         patient_id=None,
         file=file,
-        targets=sorted((TASK, code) for code in known),
+        targets=targets,
+        published=targets,
         flags=() if set(given) <= set(classes) else ("unknown_code",),
     )

@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator
 from typing import Literal
 
-from kmerl.archives.archive import Archive, RecordEntry, Rejected, read_csv, refuse_duplicates
+from kmerl.archives.archive import Archive, RecordEntry, Rejected, once, read_csv
 from kmerl.archives.classes import TABLE, class_names
 from kmerl.errors import UserError
 
@@ -30,8 +30,8 @@ class PtbXl(Archive):
         """See :meth:`Archive.records`."""
         columns = ["ecg_id", "patient_id", "report", "scp_codes", "strat_fold", "filename_hr"]
         path = self.folder / "ptbxl_database.csv"
-        table = read_csv(path, columns)
-        refuse_duplicates(table, "ecg_id", path)
+        table, rejected = once(read_csv(path, columns), "ecg_id", path)
+        yield from rejected
         targets_of = self.code_targets()
         for ecg_id, patient_id, report, scp_codes, fold, filename in table.iter_rows():
             record_id = _integer(ecg_id)
@@ -42,13 +42,15 @@ class PtbXl(Archive):
             elif split is None or not filename:
                 yield Rejected(record_id, "bad_row", f"strat_fold {fold!r}, filename_hr {filename!r}")
             else:
+                targets = sorted({target for code in codes for target in targets_of.get(code, ())})
                 yield RecordEntry(
                     record_id=record_id,
                     patient_id=_integer(patient_id) if patient_id else None,
                     file=self.folder / f"{filename}.hea",
                     split=split,
                     statements=[report.strip()] if report and report.strip() else [],
-                    targets=sorted({target for code in codes for target in targets_of.get(code, ())}),
+                    targets=targets,
+                    published=targets,
                     flags=() if set(codes) <= set(targets_of) else ("unknown_code",),
                 )
 

@@ -3,19 +3,17 @@
 from pathlib import Path
 
 from kmerl.archives.wfdb_format import RecordError, parse_header
+from kmerl.archives.wfdb_reader import header_text
 
 
 def codes_of(header: Path) -> list[str]:
     """The codes of a header's line ``#Dx: 426783006,164884008`` (or ``# Dx:``), in its order, each once.
 
     Raises:
-        RecordError: ``no_header``, ``bad_header``, or ``bad_labels`` where no such line names a code.
+        RecordError: ``no_header``, ``unreadable_file``, ``bad_header``, or ``bad_labels`` where no such line names a
+            code.
     """
-    try:
-        comments = parse_header(header.read_bytes().decode("utf-8", errors="replace")).comments
-    except OSError as error:
-        raise RecordError("no_header", f"{header.name}: {error.strerror}") from None
-    for comment in comments:
+    for comment in parse_header(header_text(header)).comments:
         key, colon, value = comment.partition(":")
         if colon and key.strip().lower() == "dx":
             codes = [code for part in value.split(",") if (code := part.strip())]

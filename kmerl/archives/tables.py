@@ -1,18 +1,33 @@
-"""Schemas of the tables that preprocessing leaves beside the waveform store; metadata: {archive, origin}."""
+"""Schemas of the tables that come of an archive's own tables; metadata: {archive, origin}."""
 
 import pyarrow as pa
 
+ENTRIES = pa.schema(  # one row per record whose waveform is to be read
+    [
+        pa.field("record_id", pa.string(), nullable=False),
+        pa.field("patient_id", pa.string()),
+        pa.field("file", pa.string(), nullable=False),  # header or struct, relative to the archive's folder
+        pa.field("flags", pa.list_(pa.string()), nullable=False),  # what the archive's tables have amiss
+    ]
+)
 STATEMENTS = pa.schema(
     [
         pa.field("record_id", pa.string(), nullable=False),
         pa.field("statements", pa.list_(pa.string()), nullable=False),  # non-empty pieces of the report, in order
     ]
 )
-TARGETS = pa.schema(  # one row per positive label
+TARGETS = pa.schema(  # one row per positive label, and one without a code for a record of a task that has none there
     [
         pa.field("record_id", pa.string(), nullable=False),
         pa.field("task", pa.string(), nullable=False),
-        pa.field("code", pa.string(), nullable=False),
+        pa.field("code", pa.string()),
+    ]
+)
+LABEL_DIFFERENCES = pa.schema(  # how labels by the published rule differ from corrected ones; see published.differences
+    [pa.field(name, pa.string(), nullable=False) for name in ("task", "code", "split")]
+    + [
+        pa.field(name, pa.int64(), nullable=False)
+        for name in ("records", "published", "corrected", "false_positives", "false_negatives", "differing")
     ]
 )
 REJECTED = pa.schema(

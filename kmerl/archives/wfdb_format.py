@@ -1,13 +1,13 @@
-"""WFDB records: the header, and signals in format 16 read in one go.
+"""WFDB headers, and what any reader makes of a record.
 
-The format is PhysioNet's (header(5), signal(5) of the WFDB Applications Guide). Format 16 with one sample per
-frame, no skew and one signal file is read here; whatever else a header describes goes to the wfdb package.
+The format is PhysioNet's (header(5), signal(5) of the WFDB Applications Guide).
 """
 
 import math
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from kmerl.errors import UserError
 
 MISSING = -32768
 """The sample of format 16 that means "not a number"."""
+UNSTATED = -(2**63)
+"""Stands for a first sample or checksum that a header does not give."""
 
 _UNITS = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "v": 1e3, "nv": 1e-6}  # in mV
 _DEFAULT_GAIN, _DEFAULT_FS = 200.0, 250.0  # header(5)
@@ -39,9 +41,11 @@ class RecordError(UserError):
         self.reason = reason
 
 
-@dataclass(frozen=True)
-class SignalLine:
-    """One signal as its header line describes it; physical value = (sample - baseline) / gain, in ``unit``."""
+class SignalLine(NamedTuple):
+    """One signal as its header line describes it; physical value = (sample - baseline) / gain, in ``unit``.
+
+    ``first`` and ``checksum`` are the first sample and the sum of all samples modulo 65,536; None if not stated.
+    """
 
     file: str
     format: str
@@ -52,10 +56,11 @@ class SignalLine:
     baseline: int
     unit: str
     name: str
+    first: int | None = None
+    checksum: int | None = None
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """A record's header; ``samples`` is None where it is not stated, ``comments`` have their ``#`` stripped."""
 
     name: str
@@ -73,10 +78,12 @@ class Recording:
     Attributes:
         leads: names as the header gives them.
         fs: samples per second.
-        samples: (L, S) int16, lead-major, :data:`MISSING` where there is no value.
+        samples: (L, S) int16, :data:`MISSING` where there is no value.
         gain: (L,) steps per ``unit``.
         baseline: (L,) the sample that stands for 0.
         unit: (L,) mV per unit.
+        first, checksum: (L,) what the header says of the samples, the sum modulo 65,536; :data:`UNSTATED` for a lead
+            of which it says nothing, None if of none.
     """
 
     leads: tuple[str, ...]
@@ -85,6 +92,8 @@ class Recording:
     gain: NDArray[np.float64]
     baseline: NDArray[np.float64]
     unit: NDArray[np.float64]
+    first: NDArray[np.int64] | None = None
+    checksum: NDArray[np.int64] | None = None
 
     def millivolts(self) -> NDArray[np.float64]:
         """The signals (L, S) in mV, NaN where there is no value."""
@@ -119,39 +128,8 @@ def parse_header(text: str) -> Header:
         return Header(name, int(segments), fs, samples or None, (), comments)
     if int(fields[1]) != len(lines) - 1:
         raise RecordError("bad_header", f"{fields[1]} signals announced, {len(lines) - 1} lines follow")
-    signals = tuple(_signal_line(line) for line in lines[1:])
+    signals = tuple(map(_signal_line, lines[1:]))
     return Header(name, 1, fs, samples or None, signals, comments)
-
-
-def read_recording(header_path: Path) -> Recording:
-    """Read a record.
-
-    Raises:
-        RecordError: with the reason ``no_header``, ``bad_header``, ``no_signal_file``, ``empty_signal_file``,
-            ``truncated_signal_file``, ``unknown_unit`` or ``unreadable_signal``.
-    """
-    try:
-        header = parse_header(header_path.read_bytes().decode("utf-8", errors="replace"))
-    except FileNotFoundError:
-        raise RecordError("no_header", f"no file {header_path.name}") from None
-    except OSError as error:
-        raise RecordError("no_header", f"{header_path.name}: {error.strerror}") from None
-    if not header.signals and header.segments == 1:
-        raise RecordError("bad_header", f"{header_path.name} announces no signals")
-    if not _is_plain(header):
-        return _read_with_wfdb(header_path, header)
-    signals = header.signals
-    samples = _read_format_16(
-        header_path.parent / signals[0].file, len(signals), signals[0].byte_offset, header.samples
-    )
-    return Recording(
-        leads=tuple(s.name for s in signals),
-        fs=header.fs,
-        samples=samples,
-        gain=np.array([s.gain for s in signals]),
-        baseline=np.array([s.baseline for s in signals], np.float64),
-        unit=np.array([millivolts_in(s.unit) for s in signals]),
-    )
 
 
 def quantise(value: NDArray[np.floating]) -> tuple[NDArray[np.int16], float, float]:
@@ -174,77 +152,46 @@ def quantise(value: NDArray[np.floating]) -> tuple[NDArray[np.int16], float, flo
     return samples, gain, baseline
 
 
-def _is_plain(header: Header) -> bool:
-    """Whether the record is format 16, unframed, without skew, all its signals in one file."""
-    first = header.signals[0] if header.signals else None
-    return first is not None and all(
-        (s.file, s.format, s.samples_per_frame, s.skew, s.byte_offset) == (first.file, "16", 1, 0, first.byte_offset)
-        for s in header.signals
-    )
-
-
-def _read_format_16(path: Path, n: int, byte_offset: int, samples: int | None) -> NDArray[np.int16]:
-    """Interleaved little-endian samples as (n, S) lead-major."""
-    try:
-        present = path.stat().st_size
-    except OSError:
-        raise RecordError("no_signal_file", f"no file {path.name}") from None
-    if present <= byte_offset:
-        raise RecordError("empty_signal_file", f"{path.name} holds no samples")
-    if samples is None:
-        samples = (present - byte_offset) // (2 * n)
-    needed = byte_offset + 2 * n * samples
-    if present < needed or not samples:
-        raise RecordError("truncated_signal_file", f"{path.name} has {present} of {needed} bytes")
-    frames = np.fromfile(path, "<i2", count=n * samples, offset=byte_offset).reshape(samples, n)
-    return np.ascontiguousarray(frames.T, np.int16)
-
-
-def _read_with_wfdb(header_path: Path, header: Header) -> Recording:
-    """Any other format, through the wfdb package, on a 16-bit grid of its own per lead."""
-    import wfdb  # slow to import, and most archives never need it
-
-    for s in header.signals:
-        if s.file not in ("-", "~") and not (header_path.parent / s.file).exists():
-            raise RecordError("no_signal_file", f"no file {s.file}")
-    try:
-        record = wfdb.rdrecord(str(header_path.with_suffix("")))
-        value = np.asarray([] if record.p_signal is None else record.p_signal, np.float64).T  # (L, S)
-        names, units, fs = tuple(record.sig_name), list(record.units), float(record.fs)
-    except Exception as error:  # wfdb raises whatever its parsers meet
-        raise RecordError("unreadable_signal", f"{header_path.name}: wfdb says {error}"[:200]) from None
-    if not value.size:
-        raise RecordError("bad_header", f"{header_path.name} leads to no signals")
-    parts = [quantise(signal) for signal in value]
-    return Recording(
-        leads=names,
-        fs=fs,
-        samples=np.stack([samples for samples, _, _ in parts]),
-        gain=np.array([gain for _, gain, _ in parts]),
-        baseline=np.array([baseline for _, _, baseline in parts]),
-        unit=np.array([millivolts_in(unit) for unit in units]),
-    )
-
-
 def _signal_line(line: str) -> SignalLine:
     """One signal line: file, format, gain, ADC resolution and zero, first value, checksum, block size, name."""
     fields = line.split(None, 8)
-    match = _FORMAT.fullmatch(fields[1]) if len(fields) > 1 else None
-    if match is None:
+    if len(fields) < 2:
         raise RecordError("bad_header", f"signal line {line[:60]!r} has no format")
+    gain, zero = fields[2] if len(fields) > 2 else "", fields[4] if len(fields) > 4 else ""
+    name = fields[8] if len(fields) > 8 else ""
+    first, checksum = (_integer(fields[i]) if len(fields) > i else None for i in (5, 6))
+    try:
+        return SignalLine(fields[0], *storage(fields[1], gain, zero), name, first, checksum)
+    except RecordError as error:
+        raise RecordError("bad_header", f"{error} of signal line {line[:60]!r}") from None
+
+
+@lru_cache(4096)
+def storage(format: str, gain: str, zero: str) -> tuple[str, int, int, int, float, int, str]:
+    """The fields of :class:`SignalLine` from ``format`` to ``unit``, from a line's second, third and fifth.
+
+    Raises:
+        RecordError: (``bad_header``) a field is none.
+    """
+    match = _FORMAT.fullmatch(format)
+    if match is None:
+        raise RecordError("bad_header", f"format {format[:40]!r}")
     per_frame, skew, byte_offset = (int(group or 0) for group in match.groups()[1:])
-    gain, baseline, unit = _DEFAULT_GAIN, None, "mV"
-    if len(fields) > 2:
-        parts = _GAIN.fullmatch(fields[2])
+    steps, baseline, unit = _DEFAULT_GAIN, None, "mV"
+    if gain:
+        parts = _GAIN.fullmatch(gain)
         if parts is None:
-            raise RecordError("bad_header", f"gain {fields[2][:40]!r} of signal line {line[:60]!r}")
-        gain = float(parts[1]) or _DEFAULT_GAIN
+            raise RecordError("bad_header", f"gain {gain[:40]!r}")
+        steps = float(parts[1]) or _DEFAULT_GAIN
         baseline = int(parts[2]) if parts[2] else None
         unit = parts[3] or unit
     if baseline is None:
-        baseline = int(fields[4]) if len(fields) > 4 and _INTEGER.fullmatch(fields[4]) else 0
-    name = fields[8] if len(fields) > 8 else ""
-    return SignalLine(fields[0], match[1], per_frame or 1, skew, byte_offset, gain, baseline, unit, name)
+        baseline = _integer(zero) or 0
+    return match[1], per_frame or 1, skew, byte_offset, steps, baseline, unit
+
+
+def _integer(text: str) -> int | None:
+    return int(text) if _INTEGER.fullmatch(text) else None
 
 
 def _sampling_rate(text: str) -> float:

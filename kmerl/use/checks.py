@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from kmerl.flaws import is_clipped
+
 _PLAUSIBLE = (0.1, 10.0)  # mV, an ECG's usual peak
 _LARGE, _SMALL = 20.0, 0.02  # mV, beyond them the unit is in doubt
 _OFFSET = 1.0  # mV
-_FLAT_TOP, _TOPS, _CLIPPED = 0.01, 3, 0.01  # s at the extreme in one go; how many such tops; their share of samples
 _INCONSISTENT = 0.25  # of the limb leads' power that Einthoven's and Goldberger's relations leave unexplained
 _SLOW = 100.0  # Hz
 _LIMB = {
@@ -75,7 +76,7 @@ def gaps(leads: Sequence[str], signal: NDArray[np.floating]) -> str | None:
 
 def clipping(leads: Sequence[str], signal: NDArray[np.floating], fs: float) -> str | None:
     """Leads that stay at an extreme, as an overdriven amplifier does."""
-    clipped = [lead for lead, one in zip(leads, signal, strict=True) if _is_clipped(one[np.isfinite(one)], fs)]
+    clipped = [lead for lead, one in zip(leads, signal, strict=True) if is_clipped(one[np.isfinite(one)], fs)]
     return f"lead {', '.join(clipped)} looks clipped: it stays at its extreme value for long" if clipped else None
 
 
@@ -108,21 +109,3 @@ def unexplained(leads: Sequence[str], signal: NDArray[np.floating]) -> float:
     left = known - mixing @ (np.linalg.pinv(mixing) @ known)
     power = float((known**2).sum())
     return float(np.sqrt((left**2).sum() / power)) if power else 0.0
-
-
-def _is_clipped(lead: NDArray[np.floating], fs: float) -> bool:
-    low, high = float(lead.min()), float(lead.max())
-    middle, least = float(np.median(lead)), max(3, round(_FLAT_TOP * fs))
-    for extreme in (low, high):
-        tops = _stretches(lead == extreme)
-        tops = tops[tops >= least]  # one alone is the held value at the end of many records
-        far = abs(extreme - middle) > 0.25 * (high - low)
-        if far and len(tops) >= _TOPS and tops.sum() > _CLIPPED * lead.size:
-            return True
-    return False
-
-
-def _stretches(marks: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Lengths of the unbroken stretches of marks."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], marks.astype(np.int8), [0]])))
-    return edges[1::2] - edges[::2]

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kmerl.archives.cpsc_format import read_matrices, read_struct
-from kmerl.archives.wfdb_format import RecordError, Recording, read_recording
+from kmerl.archives.wfdb_format import RecordError, Recording
+from kmerl.archives.wfdb_reader import read_recording
 from kmerl.errors import UserError
 from kmerl.leads import canonical
 from kmerl.use.delimited import read_delimited

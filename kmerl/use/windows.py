@@ -9,8 +9,8 @@ from kmerl.checkpoint import RunConfig
 from kmerl.errors import UserError
 from kmerl.leads import from_bit_mask
 from kmerl.repair import WaveformParams, prepare
+from kmerl.shards import Waveform
 from kmerl.use.signal import SHORTEST
-from kmerl.waveforms import Waveform
 
 _MAX_NAN_SHARE = 0.1  # as in the store: a lead with more gaps than this is not used
 
@@ -70,7 +70,7 @@ def cut(recording: Recording, config: RunConfig, hop: float | None) -> tuple[lis
     windows, failures = [], []
     begins = starts(recording.samples.shape[1], size, step, token)
     for begin in begins:
-        part = replace(recording, samples=recording.samples[:, begin : begin + size])
+        part = replace(recording, samples=recording.samples[:, begin : begin + size], first=None, checksum=None)
         try:
             waveform = prepare(part, params)
         except RecordError as error:

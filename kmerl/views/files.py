@@ -13,7 +13,8 @@ import polars as pl
 import pyarrow.parquet as pq
 from safetensors import safe_open
 
-from kmerl.archives.wfdb_format import MISSING, parse_header, read_recording
+from kmerl.archives.wfdb_format import MISSING, parse_header
+from kmerl.archives.wfdb_reader import read_recording
 from kmerl.artifacts import read_json, read_jsonl, read_metadata, read_table
 from kmerl.errors import UserError
 from kmerl.views.text import DISTINCT, cell, counts, frame, grid, size, width
