@@ -206,7 +206,7 @@ class _Labels:
                 continue
             members[task] += 1
             codes = corrected if self.labels == "corrected" else released
-            for code in codes or [None]:
+            for code in codes if codes else (None,):
                 yield {"record_id": entry.record_id, "task": task, "code": code}
 
     def absent(self, seen: set[str]) -> list[str]:
@@ -230,7 +230,7 @@ class _Labels:
                 )
                 for rule in ("published", "corrected")
             ]
-            counted = differences(*sides, task).with_columns(task=pl.lit(task))
+            counted = differences(sides[0], sides[1], task).with_columns(task=pl.lit(task))
             found.append(counted.select(LABEL_DIFFERENCES.names))
         return pl.concat(found)
 

@@ -139,27 +139,25 @@ def read_block(source: Source, number: int, entries: pl.DataFrame, told: Callabl
     """
     params, metadata = source.params, {"archive": source.name, "origin": source.origin}
     reader, unsaid = Reader(), 0
-    with whole(source.block(number)) as folder:
-        with (
-            store_writer(
-                folder, source.name, source.origin, params.fs, params.samples, max(1, entries.height)
-            ) as store,
-            table_writer(folder / _REJECTED, REJECTED, metadata) as reject,
-        ):
-            for record_id, patient_id, file, flags in entries.iter_rows():
-                try:
-                    recording = read_file(source.folder / file, reader)
-                    waveform = prepare(recording, params, store.slot())
-                except RecordError as error:
-                    reject({"record_id": record_id, "reason": error.reason, "detail": str(error)})
-                else:
-                    if flags:
-                        waveform = replace(waveform, flags=tuple(sorted({*waveform.flags, *flags})))
-                    store.append(waveform, record_id, patient_id)
-                unsaid += 1
-                if unsaid == _TOLD:
-                    told(unsaid)
-                    unsaid = 0
+    store_of = (source.name, source.origin, params.fs, params.samples, max(1, entries.height))
+    with (
+        whole(source.block(number)) as folder,
+        store_writer(folder, *store_of) as store,
+        table_writer(folder / _REJECTED, REJECTED, metadata) as reject,
+    ):
+        for record_id, patient_id, file, flags in entries.iter_rows():
+            try:
+                waveform = prepare(read_file(source.folder / file, reader), params, store.slot())
+            except RecordError as error:
+                reject({"record_id": record_id, "reason": error.reason, "detail": str(error)})
+            else:
+                if flags:
+                    waveform = replace(waveform, flags=tuple(sorted({*waveform.flags, *flags})))
+                store.append(waveform, record_id, patient_id)
+            unsaid += 1
+            if unsaid == _TOLD:
+                told(unsaid)
+                unsaid = 0
     told(unsaid)
 
 

@@ -305,7 +305,7 @@ def _contradicting(leads: _Leads) -> bool:
 
 
 def _resample(leads: _Leads, fs: float, params: WaveformParams, out: NDArray[np.int16] | None) -> NDArray[np.int16]:
-    """Bring the leads to the store's rate, on a 16-bit grid over each one's range, into ``out`` or memory of its own."""
+    """Bring the leads to the store's rate, each on a 16-bit grid over its range, into ``out`` or memory of its own."""
     from scipy.signal import resample_poly  # takes longer to import than all the rest of this module
 
     memory = out if out is not None else np.empty((len(LEADS), params.samples), np.int16)
@@ -313,7 +313,7 @@ def _resample(leads: _Leads, fs: float, params: WaveformParams, out: NDArray[np.
     found = min(params.samples, math.ceil(leads.samples.shape[1] * ratio))
     samples = memory[:, :found]
     samples[:] = 0
-    for row in np.flatnonzero(leads.present):
+    for row in np.flatnonzero(leads.present).tolist():
         # the line through both ends is taken off first, or an offset would ring at the ends
         resampled = resample_poly(leads.millivolts(row), ratio.numerator, ratio.denominator, padtype="line")[:found]
         samples[row, : resampled.size], leads.gain[row], leads.baseline[row] = quantise(resampled)

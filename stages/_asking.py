@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kmerl.archives import classes
-from kmerl.artifacts import read_table
 from kmerl.checkpoint import RunConfig, check_store, load_run
 from kmerl.errors import UserError
 from kmerl.evaluation.asking import Training
@@ -21,7 +20,7 @@ from kmerl.evaluation.zeroshot import Answers, Records, Vectors, find_records
 from kmerl.model.kmerl import KMERL
 from kmerl.text.embeddings import Embeddings
 from kmerl.text.encoder import TextEncoder
-from kmerl.waveforms import WaveformStore
+from stages._stores import open_store, read_targets
 
 EMBEDDINGS = Path("data/embeddings")
 
@@ -83,10 +82,10 @@ class Subject:
             tasks = classes.tasks(archive)
             if not tasks:
                 raise UserError(f"evaluation.archives: {archive} has no classes to ask for; leave it out")
-            store = WaveformStore(Path("data/waveforms") / archive)
+            store = open_store(archive)
             check_store(self.config, store)
             codes = {task: list(classes.class_names(task)) for task in tasks}
-            found.append(find_records(store, read_table(f"data/targets/{archive}.parquet"), codes, evaluation.splits))
+            found.append(find_records(store, read_targets(archive), codes, evaluation.splits))
         return found
 
     def metadata(self, records: Sequence[Records]) -> Mapping[str, Any]:

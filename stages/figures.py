@@ -23,7 +23,7 @@ from kmerl.reports import REPORTS, STUDIES
 from kmerl.tables import published
 from kmerl.tables.scores import PartialScores, RunScores, ZeroshotScores
 from kmerl.training.history import HISTORY
-from kmerl.waveforms import WaveformStore
+from stages._stores import open_store
 from stages.tables import counts_of, read_scores
 
 
@@ -36,7 +36,7 @@ def evaluated(params: Any, run: ZeroshotScores) -> Iterator[Example]:
     for archive, count in records.shares(params.figures.examples, params.evaluation.archives).items():
         statements = read_table(f"data/statements/{archive}.parquet", STATEMENTS)
         reports = {record: " ".join(pieces) for record, pieces in statements.iter_rows()}
-        store, model = WaveformStore(Path("data/waveforms") / archive), f"model {run.name}, {about}"
+        store, model = open_store(archive), f"model {run.name}, {about}"
         answered = asked.filter(archive=archive)
         yield from records.evaluated(store, answered, reports, model, count, params.figures, params.seed)
 
@@ -47,7 +47,7 @@ def pretraining(params: Any) -> Iterator[Example]:
     trace = read_table("data/labels/trace.parquet", TRACE)
     studies = dict(read_table("data/reports/studies.parquet", STUDIES).iter_rows())
     reports = dict(read_table("data/reports/reports.parquet", REPORTS).select("report_id", "text").iter_rows())
-    store = WaveformStore(Path("data/waveforms") / params.pretraining_archive)
+    store = open_store(params.pretraining_archive)
     return records.pretraining(store, vocabulary, labels, trace, studies, reports, params.figures, params.seed)
 
 

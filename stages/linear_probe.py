@@ -7,14 +7,14 @@ from typing import Any
 import torch
 
 from kmerl.archives import classes
-from kmerl.artifacts import read_table, whole, write_table
+from kmerl.artifacts import whole, write_table
 from kmerl.errors import UserError
 from kmerl.evaluation.features import Features
 from kmerl.evaluation.probe_schemas import PROBE_RESAMPLES, PROBE_SCORES
 from kmerl.evaluation.probe_scores import Answered, score_probes
 from kmerl.evaluation.probing import probe_archive, splits_left_to_test
 from kmerl.evaluation.schemas import AVERAGE, MACRO
-from kmerl.waveforms import WaveformStore
+from stages._stores import open_store, read_targets
 
 
 def main(params: Any, item: str) -> str:
@@ -28,8 +28,8 @@ def main(params: Any, item: str) -> str:
             codes = {task: list(classes.class_names(task)) for task in classes.tasks(archive)}
             if not codes:
                 raise UserError(f"evaluation.archives: {archive} has no classes to learn; leave it out")
-            records = WaveformStore(Path("data/waveforms") / archive).records
-            targets = read_table(f"data/targets/{archive}.parquet")
+            records = open_store(archive).records
+            targets = read_targets(archive)
             yield from probe_archive(archive, features, records, targets, codes, probing, evaluation, params.seed)
 
     scores, resamples = score_probes(answers(), item, evaluation)

@@ -12,16 +12,18 @@ from kmerl.training.examples import digest
 from kmerl.training.params import PretrainParams, override
 from kmerl.training.processes import distributed, launch, started_by_torchrun
 from kmerl.training.run import Material, pretrain
-from kmerl.waveforms import WaveformStore
+from kmerl.waveforms import index_files
+from stages._stores import open_store
 
-WAVEFORMS, REPORTS, LABELS = Path("data/waveforms"), Path("data/reports"), Path("data/labels")
+WAVEFORMS, SPLITS, REPORTS, LABELS = (Path("data") / name for name in ("waveforms", "splits", "reports", "labels"))
 EMBEDDINGS, RUNS = Path("data/embeddings"), Path("data/runs")
 
 
 def inputs(archive: str) -> list[Path]:
     """The files that tell whether a checkpoint belongs to this run; the store's index stands for its waveforms."""
     return [
-        WAVEFORMS / archive / "records.parquet",
+        *index_files(WAVEFORMS / archive),
+        SPLITS / f"{archive}.parquet",
         REPORTS / "studies.parquet",
         LABELS / "labels.parquet",
         LABELS / "vocabulary.json",
@@ -35,7 +37,7 @@ def read(archive: str) -> Material:
     """What all runs learn from."""
     vocabulary, labels = load_labels(LABELS)
     return Material(
-        store=WaveformStore(WAVEFORMS / archive),
+        store=open_store(archive),
         studies=read_table(REPORTS / "studies.parquet"),
         report_texts=read_table(REPORTS / "reports.parquet"),
         reports=Embeddings.load(EMBEDDINGS / "reports"),

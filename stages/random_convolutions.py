@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from kmerl.evaluation.convolutions import convolve, fit_banks
 from kmerl.evaluation.features import write_features
 from kmerl.evaluation.probe_params import RANDOM_CONVOLUTIONS
-from kmerl.waveforms import WaveformStore
+from stages._stores import open_store
 
 
 def main(params: Any) -> str:
     """Write ``data/features/random_convolutions/``."""
     own, lead_sets = params.random_convolutions, params.embed_ecg.leads
     torch.set_num_threads(own.threads)
-    stores = [WaveformStore(Path("data/waveforms") / archive) for archive in params.evaluation.archives]
+    stores = [open_store(archive) for archive in params.evaluation.archives]
     banks = {}
     for store in stores:
         train = np.flatnonzero((store.records["split"] == "train").to_numpy()).tolist()

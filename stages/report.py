@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from kmerl.artifacts import read_json, read_metadata, read_table, whole
+from kmerl.artifacts import read_json, read_table, whole
 from kmerl.knowledge.labels import REJECTED as LABELS_REJECTED
 from kmerl.knowledge.labels import TRACE, load_vocabulary
 from kmerl.report import facts, knowledge, rejected, results
@@ -16,7 +16,7 @@ from kmerl.report.headline import headlines
 from kmerl.report.page import Facts, Page, render
 from kmerl.reports import REJECTED as REPORTS_REJECTED
 from kmerl.reports import STUDIES
-from kmerl.waveforms import RECORDS
+from stages._stores import open_store, rejected_records
 
 OUT = Path("results/report.html")
 DATA, TABLES, FIGURES = Path("data"), Path("results/tables"), Path("results/figures")
@@ -27,20 +27,18 @@ def archives(params: Any) -> Iterator[Archive]:
     """The pretraining archive, then those that are evaluated; others were not used and are left out."""
     evaluated = list(params.evaluation.archives)
     for name in dict.fromkeys([params.pretraining_archive, *evaluated]):
-        index = DATA / "waveforms" / name / "records.parquet"
-        records = read_table(index, RECORDS).select("patient_id", "leads", "flags", "split", "fs")
+        store = open_store(name)
+        records = store.records.select("patient_id", "leads", "flags", "split", "fs")
         use = ["pretraining"] * (name == params.pretraining_archive) + ["evaluation"] * (name in evaluated)
-        refused = read_table(DATA / "rejected" / f"{name}.parquet").height
-        yield Archive(name, read_metadata(index)["origin"], ", ".join(use), records, refused)
+        yield Archive(name, store.origin, ", ".join(use), records, rejected_records(name).height)
 
 
 def left_out(params: Any, names: list[str]) -> Grid:
     """Everything that some stage could not use."""
     tables = [
-        rejected.left_out(f"Records of {name}", read_table(DATA / "rejected" / f"{name}.parquet"), "reason",
-                          "record_id", "detail")
+        rejected.left_out(f"Records of {name}", rejected_records(name), "reason", "record_id", "detail")
         for name in names
-    ]  # fmt: skip
+    ]
     extracted, verified = (read_table(KNOWLEDGE / step / "unusable.parquet") for step in ("extract", "verify"))
     denied = read_table(KNOWLEDGE / "verify/verified.parquet").filter(answer="no").with_columns(reason=pl.lit("denied"))
     unlabelled = read_table(LABELS / "rejected.parquet", LABELS_REJECTED)

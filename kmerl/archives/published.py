@@ -153,7 +153,7 @@ def acronyms_of(codes: Iterable[str], acronyms: Mapping[str, str]) -> list[str] 
     """
     found = [acronyms.get(code) for code in codes]
     known = [acronym for acronym in found if acronym is not None]
-    return known
+    return known if len(known) == len(found) else None
 
 
 def relabelled(diagnoses: pl.DataFrame, rule: Callable[[Sequence[str]], list[str]]) -> pl.DataFrame:

@@ -94,7 +94,7 @@ class Reader:
 
     def _frames(self, path: str, n: int, signals: _Signals) -> NDArray[np.int16]:
         """Interleaved samples (S, n), in memory of this reader."""
-        name, offset = os.path.basename(path), signals.layout.byte_offset
+        name, offset = _name(path), signals.layout.byte_offset
         file, present = _open(path, "no_signal_file")
         try:
             if present <= offset:
@@ -138,10 +138,10 @@ def header_text(path: Path | str) -> str:
     file, size = _open(path, "no_header")
     try:
         if size > _LONGEST_HEADER:
-            raise RecordError("bad_header", f"{os.path.basename(path)} is too large for a header")
+            raise RecordError("bad_header", f"{_name(path)} is too large for a header")
         content = os.read(file, size)
     except OSError as error:
-        raise RecordError("unreadable_file", f"{os.path.basename(path)}: {error.strerror}") from None
+        raise RecordError("unreadable_file", f"{_name(path)}: {error.strerror}") from None
     finally:
         os.close(file)
     return content.decode("utf-8", "replace")
@@ -236,6 +236,10 @@ def _thorough(text: str, name: str) -> _Signals | None:
     return _Signals(_layout(lines), lines[0].file, header.fs, header.samples, first, checksum)
 
 
+def _name(path: Path | str) -> str:
+    return os.fspath(path).rpartition(os.sep)[2]
+
+
 def _open(path: Path | str, absent: str) -> tuple[int, int]:
     """The descriptor of a regular file, and its size in bytes; opening a pipe or a device does not wait for anything.
 
@@ -245,21 +249,21 @@ def _open(path: Path | str, absent: str) -> tuple[int, int]:
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
-        raise RecordError(absent, f"no file {os.path.basename(path)}") from None
+        raise RecordError(absent, f"no file {_name(path)}") from None
     except (OSError, ValueError) as error:  # a name with a NUL in it is a ValueError
-        name = os.path.basename(path)
+        name = _name(path)
         raise RecordError("unreadable_file", f"{name}: {getattr(error, 'strerror', None) or error}") from None
     status = os.fstat(file)
     if not stat.S_ISREG(status.st_mode):
         os.close(file)
-        raise RecordError("unreadable_file", f"{os.path.basename(path)} is no file")
+        raise RecordError("unreadable_file", f"{_name(path)} is no file")
     return file, status.st_size
 
 
 def _fill(file: int, offset: int, values: NDArray[np.int16], name: str) -> bytes:
     """Read little-endian samples from an offset on, and return what lies before it."""
     head = bytearray(offset)
-    into = memoryview(values).cast("B")
+    into = values.view(np.uint8).data
     got = os.preadv(file, [head, into], 0) if offset else os.preadv(file, [into], 0)
     wanted = offset + len(into)
     while got < wanted:
