@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kmerl.evaluation.convolutions import convolve, fit_banks
 from kmerl.evaluation.features import write_features
 from kmerl.evaluation.probe_params import RANDOM_CONVOLUTIONS
+from kmerl.waveforms import WaveformStore
 from stages._stores import open_store
 
 

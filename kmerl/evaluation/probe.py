@@ -61,21 +61,22 @@ def read_task(name: str, codes: Sequence[str], records: pl.DataFrame, targets: p
         name: of the task.
         codes: of its classes.
         records: record_id and split of every row of the store.
-        targets: record_id, task, code of every positive label.
+        targets: record_id, task, code of every positive label; without a code for a record that has none in a task.
 
     Raises:
         UserError: a label is none of the classes.
     """
     column = {code: c for c, code in enumerate(codes)}
     indexed = records.select("record_id").with_row_index("place")
-    own = targets.filter(pl.col("task") == name).join(indexed, on="record_id")
+    members = targets.filter(pl.col("task") == name).join(indexed, on="record_id")
+    own = members.drop_nulls("code")
     unknown = sorted({*own["code"]} - {*codes})
     if unknown:
-        raise UserError(f"label {unknown[0]!r} is no class of task {name}; run preprocess again")
+        raise UserError(f"label {unknown[0]!r} is no class of task {name}; run catalogue again")
     labels = np.zeros((len(records), len(codes)), bool)
     labels[own["place"].to_numpy(), [column[code] for code in own["code"]]] = True
-    rows = np.flatnonzero(labels.any(1))
-    return Task(name, list(codes), rows, labels[rows], records["split"].to_numpy().astype(str)[rows])
+    rows = np.unique(members["place"].to_numpy())
+    return Task(name, list(codes), rows, labels[rows], records["split"].fill_null("none").to_numpy().astype(str)[rows])
 
 
 def draw_share(n: int, share: float, seed: int, *names: object) -> NDArray[np.int64]:

@@ -37,12 +37,14 @@ class Records:
         store: where they are.
         rows: (n,) rows of the store.
         positive: task -> (n, C) whether a record has each of the task's classes, in the order of ``codes``.
+        member: task -> (n,) whether a record belongs to the task; usually because it has a label there.
         codes: task -> C class codes.
     """
 
     store: WaveformStore
     rows: list[int]
     positive: Mapping[str, NDArray[np.bool_]]
+    member: Mapping[str, NDArray[np.bool_]]
     codes: Mapping[str, list[str]]
 
     @property
@@ -58,8 +60,8 @@ class Records:
     def take(self, chosen: Sequence[int]) -> "Records":
         """Those at the places ``chosen``."""
         places = list(chosen)
-        positive = {task: labels[places] for task, labels in self.positive.items()}
-        return replace(self, rows=[self.rows[i] for i in places], positive=positive)
+        positive, member = ({task: of[places] for task, of in each.items()} for each in (self.positive, self.member))
+        return replace(self, rows=[self.rows[i] for i in places], positive=positive, member=member)
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,9 @@ class Answers:
     probability: Mapping[Condition, Mapping[str, NDArray[np.float32]]]
 
     def counted(self, condition: Condition, task: str) -> NDArray[np.bool_]:
-        """(n,) whether a record counts: it has a label in the task, and an answer."""
+        """(n,) whether a record counts: it belongs to the task, and has an answer."""
         unanswered = np.isnan(self.probability[condition][task]).any(axis=1)
-        return np.asarray(self.records.positive[task].any(axis=1) & ~unanswered)
+        return np.asarray(self.records.member[task] & ~unanswered)
 
     @property
     def without_leads(self) -> int:
@@ -89,11 +91,11 @@ class Answers:
 def find_records(
     store: WaveformStore, targets: pl.DataFrame, codes: Mapping[str, Sequence[str]], splits: Sequence[str]
 ) -> Records:
-    """The records of ``splits`` that have a label in at least one task.
+    """The records of ``splits`` that belong to at least one task.
 
     Args:
         store: of one archive.
-        targets: record_id, task, code of every positive label.
+        targets: record_id, task, code of every positive label; without a code for a record that has none in a task.
         codes: task -> codes of its classes.
         splits: some of train, valid, test.
 
@@ -109,17 +111,21 @@ def find_records(
             "name other splits, or leave the archive out of evaluation.archives"
         )
     place = {record: i for i, record in enumerate(store.records["record_id"][rows])}
-    positive = {}
+    positive, member = {}, {}
     for task, classes in codes.items():
         column = {code: c for c, code in enumerate(classes)}
-        found = np.zeros((len(rows), len(column)), bool)
+        found, belongs = np.zeros((len(rows), len(column)), bool), np.zeros(len(rows), bool)
         for record, code in labels.filter(task=task).select("record_id", "code").iter_rows():
+            if record in place:
+                belongs[place[record]] = True
+            if code is None:
+                continue
             if code not in column:
-                raise UserError(f"label {code!r} of {store.archive} is no class of task {task}; run preprocess again")
+                raise UserError(f"label {code!r} of {store.archive} is no class of task {task}; run catalogue again")
             if record in place:
                 found[place[record], column[code]] = True
-        positive[task] = found
-    return Records(store, rows, positive, {task: list(classes) for task, classes in codes.items()})
+        positive[task], member[task] = found, belongs
+    return Records(store, rows, positive, member, {task: list(classes) for task, classes in codes.items()})
 
 
 def predict(
@@ -166,7 +172,7 @@ def predict(
 def predictions(answers: Sequence[Answers]) -> pl.DataFrame:
     """The answers of all archives, one row per probability (schema ``PREDICTIONS``).
 
-    A record counts in a task only if it has a label there, as in the published splits. One with none of a lead set's
+    A record counts in a task only if it belongs to it, as in the published splits. One with none of a lead set's
     leads has no row for it.
     """
     return pl.concat(frame for one in answers for frame in _frames(one)).select(PREDICTIONS.names)
