@@ -8,14 +8,26 @@ HARD = "."
 COMMA = ","
 DASH = "-"
 
-_WORD = re.compile(r"\d+(?:\.\d+)?(?:st|nd|rd|th)?(?![a-z0-9'])|[a-z0-9][a-z0-9']*|&")
+_LETTERS = "a-z0-9äöüßå"
+# "v.a." (suspected) and "z.n." (after) are words of German reports, whose stops end no sentence
+_WORD = re.compile(
+    rf"v\. ?a\.|z\. ?n\.|\d+(?:\.\d+)?(?:st|nd|rd|th)?(?![{_LETTERS}'])|[{_LETTERS}][{_LETTERS}']*|&"
+)
+_FOLDED = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "a", " ": ""})
 _HARD = re.compile(r"[.;!?\n]|:\s")
 _GOES_ON = {"and", "or", "with", "without", "of", "for", "by", "in", "to", "the", "a", "due", "no", "possible"}
+# German and Swedish abbreviations, and what follows the stop of an ordinal number: "av-block 1. grades"
+_ABBREVIATED = {"chron", "dd", "evtl", "indiff", "inkompl", "insbes", "intraventr", "kompl", "rep", "supraventr"}
+_ABBREVIATED |= {"unspez", "unvollst", "ventr", "wahrsch", "amplitudkrit"}
+_ORDERED = {"grad", "grades", "grads"}
 _DASH = re.compile(r"(?:^|\s)-+(?:\s|$)")
 
 
 class Word(NamedTuple):
-    """A word: lower-case text, place ``[start, end)`` in the report, and the boundary before it (or "")."""
+    """A word: its text, place ``[start, end)`` in the report, and the boundary before it (or "").
+
+    The text is in lower case and without umlauts (``ä`` is ``ae``, ``ß`` is ``ss``), so both spellings are one word.
+    """
 
     text: str
     start: int
@@ -32,18 +44,19 @@ def words(text: str) -> list[Word]:
     result: list[Word] = []
     end = 0
     for match in _WORD.finditer(text.lower()):
-        boundary = _boundary(text[end : match.start()], result[-1].text if result else "")
+        word = "and" if match[0] == "&" else match[0].translate(_FOLDED)
+        boundary = _boundary(text[end : match.start()], result[-1].text if result else "", word)
         end = match.end()
-        result.append(Word("and" if match[0] == "&" else match[0], match.start(), end, boundary))
+        result.append(Word(word, match.start(), end, boundary))
     return result
 
 
-def _boundary(gap: str, before: str) -> str:
-    """The boundary that ``gap`` makes after the word ``before``."""
+def _boundary(gap: str, before: str, after: str) -> str:
+    """The boundary that ``gap`` makes between the words ``before`` and ``after``."""
     if _DASH.search(gap):
         return DASH
     if _HARD.search(gap):
-        return "" if before in _GOES_ON else HARD
+        return "" if before in _GOES_ON or before in _ABBREVIATED or after in _ORDERED else HARD
     return COMMA if "," in gap else ""
 
 

@@ -19,6 +19,11 @@ from kmerl.knowledge.words import words
 
 Phrase = tuple[str, ...]
 Value = TypeVar("Value")
+Slots = dict[str, dict[str, list[str]]]
+"""Slot -> value, as it stands in names -> wordings."""
+
+OTHER_LANGUAGES = ("german", "swedish")
+"""Languages beside English whose words are known."""
 
 _FOLDER = Path(__file__).parent
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -85,27 +90,58 @@ def as_phrase(text: str) -> Phrase:
 @cache
 def load() -> Lexicon:
     """The lexicon, read once."""
-    slots: dict[str, dict[str, list[str]]] = {}
-    for row in _rows("slots.csv"):
-        slots.setdefault(row["slot"], {})[row["name"]] = row["forms"].split("|")
-    every = {slot: list(itertools.chain(*values.values())) for slot, values in slots.items()}
     forms: Phrases[str] = Phrases()
     superclasses: dict[str, tuple[str, ...]] = {}
-    for row in _rows("lexicon.csv"):
-        named = _SLOT.findall(row["name"])
-        for values in itertools.product(*(slots[slot] for slot in named)):
-            chosen = dict(zip(named, values, strict=True))
-            name = _set(row["name"], chosen)
+    slots = _slots("slots.csv")
+    for row in _rows("lexicon.csv") + _rows("names.csv"):
+        for name, chosen, wordings in _named(row["name"], slots):
             superclasses[name] = tuple(_set(s, chosen) for s in row["superclasses"].split("|") if s)
-            wordings = every | {slot: slots[slot][value] for slot, value in chosen.items()}
-            for form in [name, *row["forms"].split("|")]:
-                for text in _expand(form, wordings):
-                    forms.add(as_phrase(text), name)
+            _add(forms, name, [name, *row["forms"].split("|")], wordings)
+    for language in OTHER_LANGUAGES:
+        slots = _slots(f"slots_{language}.csv")
+        for row in _rows(f"lexicon_{language}.csv"):
+            for name, _, wordings in _named(row["name"], slots):
+                if name not in superclasses:
+                    raise ValueError(f"lexicon_{language}.csv: {name!r} is no name of lexicon.csv or names.csv")
+                _add(forms, name, row["forms"].split("|"), wordings)
     cues: Phrases[Cue] = Phrases()
-    for row in _rows("cues.csv"):
-        for text in row["phrase"].split("|"):
-            cues.add(as_phrase(text), Cue(row["meaning"], row["direction"]))
+    for file in ("cues.csv", *(f"cues_{language}.csv" for language in OTHER_LANGUAGES)):
+        for row in _rows(file):
+            for text in row["phrase"].split("|"):
+                cues.add(as_phrase(text), Cue(row["meaning"], row["direction"]))
     return Lexicon(forms, superclasses, cues)
+
+
+def _slots(file: str) -> Slots:
+    slots: Slots = {}
+    for row in _rows(file):
+        slots.setdefault(row["slot"], {})[row["name"]] = row["forms"].split("|")
+    return slots
+
+
+def _named(template: str, slots: Slots) -> Iterator[tuple[str, dict[str, str], dict[str, list[str]]]]:
+    """Every name that a template makes, the values of its slots, and every slot's wordings under that name.
+
+    A slot with some of the same values goes with one in the name, even if the name does not hold it: German writes a
+    site inflected before its noun (``{site}``), and as it is behind it (``{where}``).
+    """
+    every = {slot: list(itertools.chain(*values.values())) for slot, values in slots.items()}
+    named = _SLOT.findall(template)
+    for values in itertools.product(*(slots[slot] for slot in named)):
+        chosen = dict(zip(named, values, strict=True))
+        alike = {
+            slot: wordings.get(value, [])
+            for of, value in chosen.items()
+            for slot, wordings in slots.items()
+            if wordings.keys() <= slots[of].keys()
+        }
+        yield _set(template, chosen), chosen, every | alike
+
+
+def _add(forms: Phrases[str], name: str, texts: list[str], wordings: dict[str, list[str]]) -> None:
+    for form in texts:
+        for text in _expand(form, wordings):
+            forms.add(as_phrase(text), name)
 
 
 def _rows(name: str) -> list[dict[str, str]]:

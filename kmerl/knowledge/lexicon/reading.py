@@ -9,6 +9,10 @@ Rules, in the manner of NegEx and ConText (Chapman 2001, Harkema 2009):
   and to those coordinated with it.
 - "no significant change", "compared to prior ecg" and the like say nothing about a finding beside them.
 - "A or B" leaves open which of the two is there, so both are uncertain.
+- German reports run their statements together without punctuation, so a German cue reaches one finding only: the
+  next one behind it ("next": "verdacht auf", "kein") or the last one before it ("last": "nicht auszuschliessen"), at
+  most two words away with no comma or dash between, and those coordinated with it. "Wahrscheinlich" ("beside") looks
+  back if a finding ends right before it, else ahead. A bare "nicht" and "bekannt" (known, so present) are no cues.
 - Where several cues reach a finding: negated, then historical, then not excluded, then uncertain. "Cannot rule out X"
   is weaker than "possible X": the reader saw no sign of it, only none against it.
 """
@@ -19,8 +23,12 @@ from enum import IntEnum
 from kmerl.knowledge.lexicon import Cue, Lexicon, Phrase, load
 from kmerl.knowledge.words import COMMA, DASH, HARD, Word, surface, words
 
-_COORDINATORS = {"and", "or", "nor", "vs", "versus", "plus"}
+_COORDINATORS = {"and", "or", "nor", "vs", "versus", "plus", "und", "oder", "noch", "sowie", "bzw"}
+_COORDINATORS |= {"och", "eller"}
 _TERMINATORS = {"with", "but", "however", "although", "though", "except", "now", "which", "unless", "otherwise"}
+_TERMINATORS |= {"mit", "bei", "aber", "jedoch", "jetzt", "sonst", "ansonsten", "med", "men", "nu"}
+_NEAR = 2
+"""Words that may stand between a cue that reaches one finding and that finding."""
 
 
 class Assertion(IntEnum):
@@ -231,18 +239,20 @@ def _assertions(sentence: list[Word], spans: list[_Span], cues: list[_CueSpan]) 
     for cue in cues:
         meaning = _MEANINGS[cue.cue.meaning]
         reached = _forward(sentence, spans, cue) if cue.cue.direction == "forward" else []
+        if cue.cue.direction in ("next", "last", "beside"):
+            reached = _beside(sentence, spans, cue)
         # "pvcs previously": a cue with nothing behind it in its clause looks back
-        if cue.cue.direction == "backward" or (not reached and meaning == Assertion.HISTORICAL):
+        elif cue.cue.direction == "backward" or (not reached and meaning == Assertion.HISTORICAL):
             reached = _backward(sentence, spans, cue)
         for i in reached:
             result[i] = max(result[i], meaning)
     for i in range(len(spans) - 1):
         between = {word.text for word in sentence[spans[i].last : spans[i + 1].first]}
-        if between and between <= {"or", "vs", "versus"}:
+        if between and between <= {"or", "vs", "versus", "oder", "eller"}:
             result[i], result[i + 1] = (max(Assertion.UNCERTAIN, a) for a in result[i : i + 2])
     for i, span in enumerate(spans):
         inside = {word.text for word in sentence[span.first : span.last]}
-        if len(span.names) > 1 and "or" in inside:
+        if len(span.names) > 1 and inside & {"or", "oder", "eller"}:
             result[i] = max(result[i], Assertion.UNCERTAIN)
     return result
 
@@ -290,4 +300,34 @@ def _backward(sentence: list[Word], spans: list[_Span], cue: _CueSpan) -> list[i
             break
         result.append(i)
         limit = spans[i].first
+    return result
+
+
+def _beside(sentence: list[Word], spans: list[_Span], cue: _CueSpan) -> list[int]:
+    """The finding next to a cue, on the side to which it looks, and those coordinated with it."""
+    behind = [i for i, span in enumerate(spans) if span.first >= cue.last]
+    before = [i for i, span in enumerate(spans) if span.last <= cue.first][::-1]
+    looks_back = cue.cue.direction == "last" or (
+        cue.cue.direction == "beside"
+        and bool(before)
+        and spans[before[0]].last == cue.first
+        and not sentence[cue.first].boundary
+    )
+    result: list[int] = []
+    waiting: list[int] = []
+    edge = cue.first if looks_back else cue.last
+    for i in before if looks_back else behind:
+        first, last = (spans[i].last, edge) if looks_back else (edge, spans[i].first)
+        texts = {word.text for word in sentence[first:last]}
+        broken = any(word.boundary for word in sentence[first : last + 1])
+        if not result:
+            if last - first > _NEAR or broken or texts & _TERMINATORS:
+                break
+        elif not (texts <= _COORDINATORS and (texts or broken)):
+            break
+        # of a list, a comma alone joins those that a coordinator joins in the end
+        waiting.append(i)
+        if texts or not result:
+            result, waiting = result + waiting, []
+        edge = spans[i].first if looks_back else spans[i].last
     return result
