@@ -10,15 +10,14 @@ DASH = "-"
 
 _LETTERS = "a-z0-9äöüßå"
 # "v.a." (suspected) and "z.n." (after) are words of German reports, whose stops end no sentence
-_WORD = re.compile(
-    rf"v\. ?a\.|z\. ?n\.|\d+(?:\.\d+)?(?:st|nd|rd|th)?(?![{_LETTERS}'])|[{_LETTERS}][{_LETTERS}']*|&"
-)
+_WORD = re.compile(rf"v\. ?a\.|z\. ?n\.|\d+(?:\.\d+)?(?:st|nd|rd|th)?(?![{_LETTERS}'])|[{_LETTERS}][{_LETTERS}']*|&")
 _FOLDED = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "a", " ": ""})
 _HARD = re.compile(r"[.;!?\n]|:\s")
 _GOES_ON = {"and", "or", "with", "without", "of", "for", "by", "in", "to", "the", "a", "due", "no", "possible"}
-# German and Swedish abbreviations, and what follows the stop of an ordinal number: "av-block 1. grades"
-_ABBREVIATED = {"chron", "dd", "evtl", "indiff", "inkompl", "insbes", "intraventr", "kompl", "rep", "supraventr"}
-_ABBREVIATED |= {"unspez", "unvollst", "ventr", "wahrsch", "amplitudkrit"}
+# German and Swedish abbreviations, whose stop (or colon, as in "dd: ...") ends no sentence
+_ABBREVIATED = {"amplitudkrit", "chron", "dd", "evtl", "indiff", "inkompl", "insbes", "intraventr", "kompl", "rep"}
+_ABBREVIATED |= {"supraventr", "unspez", "unvollst", "ventr", "wahrsch"}
+# what follows the stop of an ordinal number: "av-block 1. grades"
 _ORDERED = {"grad", "grades", "grads"}
 _DASH = re.compile(r"(?:^|\s)-+(?:\s|$)")
 
