@@ -75,6 +75,12 @@ def test_a_cue_reaches_one_finding_where_nothing_is_punctuated() -> None:
         "left ventricular hypertrophy",
     ]
     assert findings("kein unbekanntes wort vor dem linkstyp") == ["left axis type"]
+    assert findings("steiltyp ves, lsb oder rsb nicht nachweisbar") == [
+        "vertical axis type",
+        "ventricular premature complex (negated)",
+        "left bundle branch block (negated)",
+        "right bundle branch block (negated)",
+    ]
     assert findings("kein, linkstyp") == ["left axis type"]
     assert findings("lvh. möglich") == ["left ventricular hypertrophy"]
 

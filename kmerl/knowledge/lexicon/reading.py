@@ -26,7 +26,8 @@ from kmerl.knowledge.words import COMMA, DASH, HARD, Word, surface, words
 _COORDINATORS = {"and", "or", "nor", "vs", "versus", "plus", "und", "oder", "noch", "sowie", "bzw"}
 _COORDINATORS |= {"och", "eller"}
 _TERMINATORS = {"with", "but", "however", "although", "though", "except", "now", "which", "unless", "otherwise"}
-_TERMINATORS |= {"mit", "bei", "aber", "jedoch", "jetzt", "sonst", "ansonsten", "med", "men", "nu"}
+# of German and Swedish clauses; apart, as "men" and "med" are English words too
+_OTHER_TERMINATORS = {"mit", "bei", "aber", "jedoch", "jetzt", "sonst", "ansonsten", "med", "men", "nu"}
 _NEAR = 2
 """Words that may stand between a cue that reaches one finding and that finding."""
 
@@ -315,19 +316,21 @@ def _beside(sentence: list[Word], spans: list[_Span], cue: _CueSpan) -> list[int
     )
     result: list[int] = []
     waiting: list[int] = []
+    coordinated = False
     edge = cue.first if looks_back else cue.last
     for i in before if looks_back else behind:
         first, last = (spans[i].last, edge) if looks_back else (edge, spans[i].first)
         texts = {word.text for word in sentence[first:last]}
         broken = any(word.boundary for word in sentence[first : last + 1])
         if not result:
-            if last - first > _NEAR or broken or texts & _TERMINATORS:
+            if last - first > _NEAR or broken or texts & _OTHER_TERMINATORS:
                 break
         elif not (texts <= _COORDINATORS and (texts or broken)):
             break
+        coordinated = coordinated or (bool(result) and bool(texts))
         # of a list, a comma alone joins those that a coordinator joins in the end
         waiting.append(i)
-        if texts or not result:
+        if texts or not result or (looks_back and coordinated):
             result, waiting = result + waiting, []
         edge = spans[i].first if looks_back else spans[i].last
     return result
