@@ -32,7 +32,7 @@ from kmerl.errors import UserError
 from kmerl.repair import WaveformParams, prepare
 from kmerl.shards import INDEX, RECORDS, shard_name, store_metadata, store_writer
 
-_REJECTED = "rejected.parquet"
+_STORE, _REJECTED = "store", "rejected.parquet"  # in the folder of a block
 _TOLD = 32  # records between two reports of progress
 
 
@@ -142,7 +142,7 @@ def read_block(source: Source, number: int, entries: pl.DataFrame, told: Callabl
     store_of = (source.name, source.origin, params.fs, params.samples, max(1, entries.height))
     with (
         whole(source.block(number)) as folder,
-        store_writer(folder, *store_of) as store,
+        store_writer(folder / _STORE, *store_of) as store,
         table_writer(folder / _REJECTED, REJECTED, metadata) as reject,
     ):
         for record_id, patient_id, file, flags in entries.iter_rows():
@@ -172,11 +172,11 @@ def _join(source: Source, blocks: int, waveforms: Path, rejected: Path) -> Summa
         refuse = stack.enter_context(batch_writer(rejected, REJECTED, metadata))
         shard = 0
         for number in range(blocks):
-            records = read_table(source.block(number) / INDEX, RECORDS)
+            records = read_table(source.block(number) / _STORE / INDEX, RECORDS)
             refused = read_table(source.block(number) / _REJECTED, REJECTED)
             if records.height:
                 index(records.with_columns(pl.lit(shard, pl.Int32).alias("shard")).to_arrow())
-                _link(source.block(number) / shard_name(0), folder / shard_name(shard))
+                _link(source.block(number) / _STORE / shard_name(0), folder / shard_name(shard))
                 shard += 1
             refuse(refused.to_arrow())
             summary.kept += records.height

@@ -6,6 +6,7 @@ to ``logs/`` (never into an artifact, whose bytes depend on its inputs alone).
 """
 
 import importlib
+import itertools
 import json
 import os
 import platform
@@ -41,16 +42,33 @@ def read_yaml(path: Path) -> Any:
 
 def declared(stage: str, item: str | None, dag: dict[str, Any]) -> list[str]:
     """The dotted parameter names that ``dvc.yaml`` lists for a stage (its code fingerprint left out)."""
+    names = {"item": item or "", "key": item or ""}
+    if "matrix" in dag["stages"][stage]:
+        _, items = context(stage, dag)
+        names |= {f"item.{name}": value for name, value in (items or {}).get(item or "", {}).items()}
     definition = dag["stages"][stage]
-    entries = definition.get("do", definition).get("params", [])
-    return [e.replace("${item}", item or "").replace("${key}", item or "") for e in entries if isinstance(e, str)]
+    entries = [one for one in definition.get("do", definition).get("params", []) if isinstance(one, str)]
+    return [re.sub(r"\$\{([\w.]+)\}", lambda found: names[found[1]], one) for one in entries]
 
 
-def context(stage: str, dag: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """All parameters as they stand in the file, and the items that ``dvc.yaml`` makes a stage for (None if one)."""
+def context(stage: str, dag: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """All parameters as they stand in the file, and the items that ``dvc.yaml`` makes a stage for (None if one).
+
+    An item's value is what ``${item}`` stands for; in a matrix it is a mapping.
+    """
     params: dict[str, Any] = read_yaml(PARAMS)
-    items = dag["stages"][stage].get("foreach")
-    return params, look_up(items, params) if isinstance(items, str) else items
+    definition = dag["stages"][stage]
+    axes = {name: resolved(values, params) for name, values in definition.get("matrix", {}).items()}
+    if axes:
+        found = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+        return params, {"-".join(map(str, one.values())): one for one in found}
+    items = resolved(definition.get("foreach"), params)
+    return params, {one: one for one in items} if isinstance(items, list) else items
+
+
+def resolved(value: Any, params: dict[str, Any]) -> Any:
+    """A value of ``dvc.yaml``, or the parameter that it names."""
+    return look_up(value, params) if isinstance(value, str) else value
 
 
 def look_up(name: str, params: dict[str, Any]) -> Any:
@@ -146,7 +164,7 @@ def paths(stage: str, item: str | None, *kinds: str) -> list[str]:
     """The files and folders that ``dvc.yaml`` lists for a stage under ``kinds``: deps, outs, metrics, plots."""
     dag = read_yaml(DAG)
     params, items = context(stage, dag)
-    params |= {"key": item, "item": items[item] if isinstance(items, dict) else item}
+    params |= {"key": item, "item": items[item] if items and item else item}
     entry = dag["stages"][stage].get("do", dag["stages"][stage])
     listed = [next(iter(one)) if isinstance(one, dict) else one for kind in kinds for one in entry.get(kind, [])]
     return [re.sub(r"\$\{[\w.]+\}", lambda name: str(look_up(name[0], params)), path) for path in listed]

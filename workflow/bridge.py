@@ -107,24 +107,30 @@ class Pipeline:
         """The input function of a rule."""
 
         def of(wildcards: Any) -> list[str | AnnotatedString]:
-            name = "@".join([rule, *wildcards])
+            name = f"{rule}@{'-'.join(wildcards)}" if wildcards else rule
             paths = self.reads(name)
             return [*paths, str(MARK)] if name in self.stale else [ancient(path) for path in paths]
 
         return of
 
     def outputs(self, rule: str) -> list[str | AnnotatedString]:
-        """The outputs of a rule, with ``{item}`` where the stage is made for several; no suffix means a folder.
+        """The outputs of a rule, with wildcards where the stage is made for several; no suffix means a folder.
 
-        The wildcard stands for the stage's own items only: two rules may write into one folder.
+        The wildcard is ``{item}``, or those of a matrix by their names. They stand for the stage's own items only, as
+        two rules may write into one folder.
         """
         definition = self.definitions[rule].get("do", self.definitions[rule])
         entries = [entry for kind in ("outs", "metrics", "plots") for entry in definition.get(kind, [])]
         paths = [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
-        items = [re.escape(name.removeprefix(f"{rule}@")) for name in self.stages if name.startswith(f"{rule}@")]
-        wildcard = f"{{item,{'|'.join(items) or 'none'}}}"
-        patterns = [path.replace("${item}", wildcard).replace("${key}", wildcard) for path in paths]
-        return [path if Path(path).suffix else directory(path) for path in patterns]
+        axes = list(self.definitions[rule].get("matrix", ["item"]))
+        items = [name.removeprefix(f"{rule}@") for name in self.stages if name.startswith(f"{rule}@")]
+        values = [item.rsplit("-", len(axes) - 1) if len(axes) > 1 else [item] for item in items]
+        for place, axis in enumerate(axes):
+            allowed = "|".join(dict.fromkeys(re.escape(value[place]) for value in values)) or "none"
+            names = ("${item}", "${key}") if axis == "item" else (f"${{item.{axis}}}",)
+            for name in names:
+                paths = [path.replace(name, f"{{{axis},{allowed}}}") for path in paths]
+        return [path if Path(path).suffix else directory(path) for path in paths]
 
     def results(self) -> list[str]:
         """Everything that the stages make."""

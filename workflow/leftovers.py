@@ -46,11 +46,20 @@ def clear_away(made: Iterable[str], read: Iterable[str]) -> None:
 
 
 def unmade(outputs: set[Path], read: set[Path]) -> Iterator[Path]:
-    """What lies beside outputs in a folder that a stage reads as a whole, if all outputs in it are one level down."""
+    """What lies beside outputs in the folders that stages read as a whole."""
     for folder in sorted(read - outputs):
-        within = {path for path in outputs if folder in path.parents}
-        if within and all(path.parent == folder for path in within) and folder.is_dir():
-            yield from sorted(path for path in folder.iterdir() if path not in within and path.name[0] != ".")
+        if any(folder in path.parents for path in outputs) and folder.is_dir():
+            yield from _unmade(folder, outputs)
+
+
+def _unmade(folder: Path, outputs: set[Path]) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path in outputs or path.name[0] == ".":
+            continue
+        if path.is_dir() and any(path in one.parents for one in outputs):
+            yield from _unmade(path, outputs)
+        else:
+            yield path
 
 
 def unfinished(outputs: set[Path]) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Run one stage for Snakemake: ``python -m workflow.run STAGE LOG``.
+"""Run one stage for Snakemake: ``python -m workflow.run STAGE LOG [THREADS]``.
 
 Everything goes to the log; the terminal gets the stage's own lines: its progress, its summary, or its message if it
 fails. They begin with its name. DVC runs in this process, as starting another one for it would take longer.
@@ -14,8 +14,10 @@ from pathlib import Path
 from stages.__main__ import ERROR
 
 
-def main(stage: str, log: str) -> int:
-    """Returns DVC's exit status."""
+def main(stage: str, log: str, threads: str | None = None) -> int:
+    """Returns DVC's exit status. A stage of several processes finds in KMERL_THREADS how many it may have."""
+    if threads is not None:
+        os.environ["KMERL_THREADS"] = threads
     print(f"{stage}: started, see {log}", flush=True)
     shown: list[str] = []
     with passed_on(stage, Path(log), shown):

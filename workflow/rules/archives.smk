@@ -35,18 +35,36 @@ rule register:
         "python -m workflow.run register@{wildcards.item} {log}"
 
 
+rule catalogue:
+    input:
+        pipeline.inputs("catalogue"),
+    output:
+        pipeline.outputs("catalogue"),
+    log:
+        "logs/catalogue@{item}.log",
+    benchmark:
+        "logs/catalogue@{item}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    shell:
+        "python -m workflow.run catalogue@{wildcards.item} {log}"
+
+
+# as many processes as threads read side by side; the parts of an archive are jobs of their own, for other nodes
 rule preprocess:
     input:
         pipeline.inputs("preprocess"),
     output:
         pipeline.outputs("preprocess"),
     log:
-        "logs/preprocess@{item}.log",
+        "logs/preprocess@{archive}-{part}.log",
     benchmark:
-        "logs/preprocess@{item}.tsv"
-    threads: 1
+        "logs/preprocess@{archive}-{part}.tsv"
+    threads: 8
     resources:
-        mem_mb=2000,
+        mem_mb=4000,
         runtime=720,
     shell:
-        "python -m workflow.run preprocess@{wildcards.item} {log}"
+        "python -m workflow.run preprocess@{wildcards.archive}-{wildcards.part} {log} {threads}"

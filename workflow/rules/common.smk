@@ -20,3 +20,5 @@ except UserError as error:
 
 wildcard_constraints:
     item=r"[\w-]+",
+    archive=r"\w+",
+    part=r"\w+",
