@@ -19,7 +19,8 @@ from kmerl.views.text import grid, size
 
 ARTIFACTS = (
     "data/simulated/*", "data/raw/*", "data/truth/*.parquet", "data/manifests/*.parquet", "data/waveforms/*",
-    "data/statements/*.parquet", "data/targets/*.parquet", "data/rejected/*.parquet", "data/reports",
+    "data/entries/*.parquet", "data/splits/*.parquet", "data/statements/*.parquet", "data/targets/*.parquet",
+    "data/label_differences/*.parquet", "data/rejected/*/*.parquet", "data/reports",
     "data/knowledge/*", "data/labels", "data/embeddings/*", "data/runs/*", "data/scores/*", "data/partial/*",
     "data/features/*", "data/probes/*", "results/tables", "results/figures", "results/metrics.json",
     "results/report.html",
@@ -39,7 +40,7 @@ def kind(path: Path) -> tuple[str, Callable[[Path], str]]:
     """
     if path.is_dir():
         for files, name, view in FOLDERS:
-            if all((path / file).exists() for file in files):
+            if all(any(path.glob(file)) for file in files):
                 return name, view
         return "folder", folder
     if path.is_file() and path.suffix in FILES:
@@ -87,11 +88,11 @@ def _listed(patterns: tuple[str, ...]) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _rows(path: Path, name: str) -> str:
-    table = path / _MAIN_TABLE[name] if name in _MAIN_TABLE else path
-    if table.suffix != ".parquet":
+    tables = sorted(path.rglob(_MAIN_TABLE[name])) if name in _MAIN_TABLE else [path]
+    if any(table.suffix != ".parquet" for table in tables):
         return ""
     try:
-        return f"{pq.read_metadata(table).num_rows:,}"
+        return f"{sum(pq.read_metadata(table).num_rows for table in tables):,}"
     except (OSError, ValueError):
         return "damaged"
 

@@ -34,6 +34,7 @@ from kmerl.shards import INDEX, RECORDS, shard_name, store_metadata, store_write
 
 _STORE, _REJECTED = "store", "rejected.parquet"  # in the folder of a block
 _TOLD = 32  # records between two reports of progress
+_WORTH = 1000  # records that are worth the start of a process
 
 
 class PreprocessParams(WaveformParams):
@@ -118,8 +119,9 @@ def preprocess(source: Source, entries: pl.DataFrame, waveforms: Path, rejected:
     with tqdm(
         total=entries.height, initial=before, desc=f"preprocess {source.name}", unit="record", disable=None
     ) as bar:
-        if processes > 1 and len(todo) > 1:
-            _read_side_by_side(source, todo, min(processes, len(todo)), bar.update)
+        processes = min(processes, len(todo), -(-(entries.height - before) // _WORTH))
+        if processes > 1:
+            _read_side_by_side(source, todo, processes, bar.update)
         else:
             for i, block in todo.items():
                 read_block(source, i, block, bar.update)

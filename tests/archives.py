@@ -1,18 +1,25 @@
-"""Tiny archives in their official layouts, written with the wfdb package."""
+"""Tiny archives in their official layouts, written with the wfdb package, and their way into a store."""
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import wfdb
 from numpy.typing import NDArray
 from scipy.io import savemat
 
 from kmerl.archives.archive import SplitParams
 from kmerl.archives.classes import class_names
+from kmerl.archives.registry import open_archive
+from kmerl.archives.tables import ENTRIES, REJECTED
+from kmerl.artifacts import read_table, write_table
+from kmerl.catalogue import Outputs, catalogue
 from kmerl.leads import LEADS
-from kmerl.preprocessing import Outputs, PreprocessParams
+from kmerl.preprocessing import PreprocessParams, Source, preprocess
+from kmerl.waveforms import SPLITS, WaveformStore
 
 SPLIT = SplitParams(unit="patient", valid_share=0.3, test_share=0.2)
 MIMIC_ORDER = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -21,20 +28,50 @@ MIMIC_ORDER = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V
 def params(**changes: object) -> PreprocessParams:
     values = {
         "fs": 500, "seconds": 10, "min_seconds": 5, "min_leads": 6, "max_nan_share": 0.1, "derive_limb_leads": False,
-        "shard_records": 3,
+        "shard_records": 3, "parts": ["1of1"],
     }  # fmt: skip
     return PreprocessParams.model_validate({**values, **changes})
 
 
-def outputs(folder: Path) -> Outputs:
-    return Outputs(
-        folder / "waveforms", folder / "statements.parquet", folder / "targets.parquet", folder / "rejected.parquet"
-    )
+@dataclass(frozen=True)
+class Made:
+    """What became of an archive: its store and its tables, all rejected records in one."""
+
+    waveforms: Path
+    statements: Path
+    targets: Path
+    rejected: Path
+    differences: Path
+    splits: Path
+
+    def store(self) -> WaveformStore:
+        return WaveformStore(self.waveforms, read_table(self.splits, SPLITS))
+
+
+def read(archive, folder: Path, out: Path, seed=1, split=SPLIT, labels="corrected", processes=1, **changes):
+    """Both stages of an archive: their summaries in one line, and what they made."""
+    paths = {name: out / f"{name}.parquet" for name in Outputs.__dataclass_fields__}
+    reader = open_archive(archive, folder)
+    first = catalogue(reader, archive, "recorded", split, labels, seed, Outputs(**paths))
+    source = Source(folder, archive, "recorded", params(**changes), out / "scratch")
+    entries, lost = read_table(paths["entries"], ENTRIES), out / "lost.parquet"
+    second = preprocess(source, entries, out / "waveforms", lost, processes)
+    rejected = pl.concat([read_table(paths["rejected"], REJECTED), read_table(lost, REJECTED)])
+    write_table(out / "all_rejected.parquet", rejected, REJECTED)
+    made = Made(
+        out / "waveforms", paths["statements"], paths["targets"], out / "all_rejected.parquet", paths["differences"],
+        paths["splits"],
+    )  # fmt: skip
+    return f"{first}; {second}", made
 
 
 def noise(seed: int, leads: int = 12, samples: int = 5000) -> NDArray[np.int16]:
-    """(S, leads) samples as the wfdb package takes them."""
-    return np.random.default_rng(seed).integers(-900, 900, (samples, leads)).astype(np.int16)
+    """(S, leads) samples as the wfdb package takes them; twelve of them are related as an ECG's leads are."""
+    found = np.random.default_rng(seed).integers(-900, 900, (samples, leads)).astype(np.int16)
+    if leads == 12:
+        one, two = found[:, 0], found[:, 1]
+        found[:, 2:6] = np.stack([two - one, -(one + two) // 2, one - two // 2, two - one // 2], axis=1)
+    return found
 
 
 def write_record(

@@ -5,22 +5,22 @@ from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import small
 
 from kmerl.archives import classes
+from kmerl.archives.tables import TARGETS
 from kmerl.artifacts import write_table
 from kmerl.checkpoint import RunConfig, TrainedOn, save_run
 from kmerl.evaluation.params import EvaluationParams, PartialLeadsParams, ZeroshotParams
 from kmerl.evaluation.zeroshot import Answers, Condition, Records
 from kmerl.leads import LEADS
 from kmerl.randomness import generator
+from kmerl.shards import RECORDS
 from kmerl.text.embeddings import Embeddings
 from kmerl.text.params import TextParams
 from kmerl.training.history import HISTORY
-from kmerl.waveforms import RECORDS, WaveformStore
+from kmerl.waveforms import SPLITS, WaveformStore
 
-TARGETS = pa.schema([(name, pa.string()) for name in ("record_id", "task", "code")])
 QUERIES = ["atrial fibrillation", "Sinus Rhythm", "bifascicular block"]
 TEXT = TextParams(encoder="none", pooling="mean", max_tokens=8, batch=8, threads=1)
 
@@ -57,12 +57,12 @@ def params(**sections):
 
 def store(folder, archive, split="test", patients=True, **options):
     """A store of :func:`small.store` under another archive's name."""
-    index = small.store(folder, **options).records.with_columns(pl.lit(split).alias("split"))
+    index = small.store(folder, **options).records.select(RECORDS.names)
     if not patients:
         index = index.with_columns(pl.lit(None, pl.String).alias("patient_id"))
     metadata = {"archive": archive, "origin": "simulated", "fs": 100, "samples": small.SAMPLES}
     write_table(Path(folder) / "records.parquet", index, RECORDS, metadata)
-    return WaveformStore(folder)
+    return WaveformStore(folder, small.splits(len(index), split))
 
 
 def targets(n=24, tasks=("ptbxl_rhythm", "cpsc2018")):
@@ -84,6 +84,7 @@ def project(folder, method="kmerl", rule="millivolt", name="one", splits=("test"
             store(data / "waveforms" / archive, archive, split, patients=archive == "ptb_xl", **options)
             tasks = {"ptb_xl": ("ptbxl_rhythm", "ptbxl_super"), "cpsc2018": ("cpsc2018",)}[archive]
             write_table(data / f"targets/{archive}.parquet", targets(tasks=tasks), TARGETS)
+            write_table(data / f"splits/{archive}.parquet", small.splits(split=split), SPLITS)
     columns = ("name", "other_name")
     names = [text for task in classes.tasks() for c in columns for text in classes.class_names(task, c).values()]
     for stored, texts in {"classes": dict.fromkeys(names), "vocabulary": QUERIES}.items():
@@ -110,6 +111,10 @@ def made_up(n=80, archive="archive", task="task", noise=0, condition=("I", "reco
     table = pl.DataFrame({"record_id": [f"r{i}" for i in range(n)], "patient_id": patient})
     table = table.cast({"patient_id": pl.String})
     records = Records(
-        SimpleNamespace(archive=archive, records=table), list(range(n)), {task: positive}, {task: ["A", "B", "C"]}
+        SimpleNamespace(archive=archive, records=table),
+        list(range(n)),
+        {task: positive},
+        {task: positive.any(1)},
+        {task: ["A", "B", "C"]},
     )
     return Answers(records, {Condition(*condition): {task: score.astype(np.float32)}})

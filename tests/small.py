@@ -1,16 +1,17 @@
 """A store, labels and parameters small enough to train on in a second."""
 
 import numpy as np
+import polars as pl
 import torch
 
 from kmerl.leads import LEADS, bit_mask
 from kmerl.model.kmerl import KMERL
 from kmerl.randomness import generator
-from kmerl.repair import Waveform
+from kmerl.shards import Waveform, store_writer
 from kmerl.training.batches import Examples
 from kmerl.training.params import PretrainParams, override
 from kmerl.training.texts import Texts
-from kmerl.waveforms import WaveformStore, store_writer
+from kmerl.waveforms import WaveformStore
 
 SAMPLES, QUERIES, REPORTS, TEXT_WIDTH = 200, 3, 7, 6
 
@@ -43,9 +44,13 @@ def store(folder, n=24, leads=LEADS, length=SAMPLES, louder_but=LEADS):
                 ),
                 f"r{i}",
                 f"p{i // 2}",
-                "train",
             )
-    return WaveformStore(folder)
+    return WaveformStore(folder, splits(n))
+
+
+def splits(n=24, split="train"):
+    """All records in one split."""
+    return pl.DataFrame({"record_id": [f"r{i}" for i in range(n)], "split": [split] * n})
 
 
 def examples(rows):

@@ -20,14 +20,7 @@ from kmerl.archives.wfdb_format import RecordError
 from kmerl.artifacts import read_table
 from kmerl.errors import UserError
 from kmerl.leads import LEADS
-from kmerl.preprocessing import preprocess
-from kmerl.waveforms import WaveformStore
-from tests.archives import SPLIT, csn_codes, outputs, params, write_cpsc2018, write_csn
-
-
-def run(archive, folder, out):
-    made = outputs(out)
-    return preprocess(open_archive(archive, folder), archive, "recorded", params(), SPLIT, 1, made), made
+from tests.archives import csn_codes, read, write_cpsc2018, write_csn
 
 
 def labels(entry):
@@ -38,18 +31,19 @@ def test_cpsc2018_labels_are_read_by_number_and_waveforms_in_millivolts(tmp_path
     long = np.random.default_rng(1).normal(0, 0.4, (12, 9000))
     short = long[:, :3100]
     write_cpsc2018(tmp_path / "raw", {"A0001": "1", "A0002": "5,7", "A0003": "2,3,9"}, A0001=long, A0003=short)
-    summary, made = run("cpsc2018", tmp_path / "raw", tmp_path)
+    summary, made = read("cpsc2018", tmp_path / "raw", tmp_path)
     assert set(read_table(made.targets, TARGETS).iter_rows()) == {
         ("A0001", "cpsc2018", "NORM"), ("A0002", "cpsc2018", "CRBBB"), ("A0002", "cpsc2018", "VPC"),
         ("A0003", "cpsc2018", "AFIB"), ("A0003", "cpsc2018", "1AVB"), ("A0003", "cpsc2018", "STE"),
     }  # fmt: skip
-    store = WaveformStore(made.waveforms)
-    assert store.records["flags"].to_list() == [["cropped"], [], ["padded"]]
+    store = made.store()
+    # the first and third hold noise, in which no limb lead follows from others
+    assert store.records["flags"].to_list() == [["cropped", "limb_leads"], [], ["limb_leads", "padded"]]
     assert store.records["patient_id"].null_count() == 3
     np.testing.assert_allclose(store.read(0, LEADS), long[:, :5000], atol=5e-5)
     np.testing.assert_allclose(store.read(2, LEADS)[:, :3100], short, atol=5e-5)
     np.testing.assert_allclose(store.read(2, LEADS)[:, 3100:], 0, atol=5e-5)
-    assert "cropped 1, padded 1" in str(summary)
+    assert "cropped 1, limb_leads 2, padded 1" in str(summary)
 
 
 def test_cpsc2018_files_may_lie_in_the_folders_they_were_packed_in(tmp_path):
@@ -188,12 +182,12 @@ def test_csn_labels_are_whole_codes_and_not_letters(tmp_path, header):
         "JS00005": " ",
     }
     write_csn(tmp_path / "raw", dx, header)
-    summary, made = run("csn", tmp_path / "raw", tmp_path)
+    summary, made = read("csn", tmp_path / "raw", tmp_path)
     assert set(read_table(made.targets, TARGETS).iter_rows()) == {
         ("JS00001", "csn", "AFIB"), ("JS00001", "csn", "1AVB"), ("JS00002", "csn", "TWC"), ("JS00003", "csn", "SR"),
     }  # fmt: skip
     # MERL drops the third
-    assert WaveformStore(made.waveforms).records["flags"].to_list() == [[], [], ["unknown_code"]]
+    assert made.store().records["flags"].to_list() == [[], [], ["unknown_code"]]
     reasons = dict(read_table(made.rejected, REJECTED).select("record_id", "reason").iter_rows())
     assert reasons == {"JS00004": "bad_labels", "JS00005": "bad_labels"}
     assert "unknown_code 1" in str(summary)
@@ -230,7 +224,7 @@ def test_a_damaged_csn_record_is_rejected_and_the_others_are_kept(tmp_path):
     (record / "JS00001.hea").write_text("no header at all\n")
     (record / "JS00002.mat").write_bytes((record / "JS00002.mat").read_bytes()[:-1])
     (record / "JS00003.mat").unlink()
-    _, made = run("csn", tmp_path / "raw", tmp_path)
+    _, made = read("csn", tmp_path / "raw", tmp_path)
     reasons = dict(read_table(made.rejected, REJECTED).select("record_id", "reason").iter_rows())
     assert reasons == {
         "JS00001": "bad_header", "JS00002": "truncated_signal_file", "JS00003": "no_signal_file",
@@ -245,8 +239,8 @@ def test_real_cpsc2018_structs_are_stored_as_they_are(samples, tmp_path):
     shutil.copytree(samples / "cpsc2018-original", raw)
     lines = [f"{path.stem},{i % 9 + 1},," for i, path in enumerate(sorted(raw.glob("*.mat")))]
     (raw / "REFERENCE.csv").write_text("Recording,First_label,Second_label,Third_label\n" + "\n".join(lines) + "\n")
-    _, made = run("cpsc2018", raw, tmp_path)
-    store = WaveformStore(made.waveforms)
+    _, made = read("cpsc2018", raw, tmp_path)
+    store = made.store()
     assert len(store.records) == len(lines) == 10
     for row, name in enumerate(store.records["record_id"]):
         data = loadmat(raw / f"{name}.mat")["ECG"]["data"].item()[:, :5000]

@@ -22,6 +22,7 @@ from kmerl.plots.style import new_figure, save
 from kmerl.reports import REPORTS
 from kmerl.training.history import HISTORY
 from kmerl.views.files import FILES
+from kmerl.waveforms import SPLITS
 
 
 def dialogue(folder, n=5):
@@ -58,6 +59,7 @@ def artifacts(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
     data = root / "data"
     small.store(data / "waveforms/toy", leads=["I", "II", "V1"])
+    write_table(data / "splits/toy.parquet", small.splits(), SPLITS, {"archive": "toy", "origin": "simulated"})
     dialogue(data / "knowledge/extract")
     raw = data / "simulated/toy"
     write_record(raw / "files/p1000/1/40", noise(1))
@@ -76,7 +78,9 @@ def artifacts(tmp_path_factory):
     rows = [
         {"record_id": f"r{i}", "reason": "too_few_leads" if i else "bad_header", "detail": str(i)} for i in range(4)
     ]
-    write_table(data / "rejected/toy.parquet", pa.Table.from_pylist(rows, rejected), rejected, {"origin": "simulated"})
+    write_table(
+        data / "rejected/toy/1of1.parquet", pa.Table.from_pylist(rows, rejected), rejected, {"origin": "simulated"}
+    )
     report = {"report_id": "a", "text": "sinus rhythm. " * 30, "records": 7}
     write_table(data / "reports/reports.parquet", pa.Table.from_pylist([report], REPORTS), REPORTS)
     texts, embedded = data / "embeddings/classes", pa.schema([("row", pa.int32()), ("text", pa.string())])
@@ -114,7 +118,7 @@ def artifacts(tmp_path_factory):
         ("data/waveforms/toy/shard-00000.npy", ["array (10, 12, 200) int16"]),
         ("data/knowledge/extract", ["5 questions, 5 answers", "report 0", "[entity 0]", "atrial flutter"]),
         ("data/knowledge/extract/requests.jsonl", ["5 JSON lines", "custom_id"]),
-        ("data/rejected/toy.parquet", ["4 rows", "origin: simulated", "reason: too_few_leads 3, bad_header 1"]),
+        ("data/rejected/toy/1of1.parquet", ["4 rows", "origin: simulated", "reason: too_few_leads 3, bad_header 1"]),
         ("data/labels", ["2 label vectors over 3 queries", "vocabulary beef", "lvh"]),
         ("data/labels/vocabulary.json", ["arrhythmia (1)\n    af", "in no superclass (1)\n    lvh"]),
         ("data/reports", ["1 distinct reports of 7 records", "sinus rhythm"]),

@@ -16,6 +16,7 @@ from kmerl.leads import LEADS
 from kmerl.plots.params import FiguresParams
 from kmerl.reports import REPORTS, STUDIES
 from kmerl.training.history import HISTORY
+from kmerl.waveforms import SPLITS
 from stages import figures as stage
 
 RUNS, FEATURES = ["kmerl", "merl_vit"], ["kmerl", "random_init"]
@@ -61,6 +62,7 @@ def project(tmp_path, monkeypatch):
     write_table(data / "scores/kmerl/predictions.parquet", predictions(), PREDICTIONS)
     for archive in ARCHIVES:
         small.store(data / "waveforms" / archive)
+        write_table(data / f"splits/{archive}.parquet", small.splits(), SPLITS)
         said = pl.DataFrame({"record_id": ["r0"], "statements": [["sinus rhythm", "normal"]]})
         write_table(data / f"statements/{archive}.parquet", said, STATEMENTS)
     trained_on = {"archive": "mimic_iv_ecg", "origin": "simulated"}

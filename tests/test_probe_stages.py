@@ -16,7 +16,7 @@ from kmerl.evaluation.probe_params import EmbedEcgParams, RandomConvolutionsPara
 from kmerl.evaluation.probe_schemas import PROBE_RESAMPLES, PROBE_SCORES
 from kmerl.evaluation.schemas import AVERAGE, MACRO
 from kmerl.leads import LEADS
-from kmerl.waveforms import RECORDS
+from kmerl.waveforms import SPLITS
 from stages import embed_ecg, linear_probe, random_convolutions
 
 ARCHIVES = ["ptb_xl", "cpsc2018"]
@@ -46,10 +46,9 @@ def project(tmp_path_factory, params):
         for method in METHODS:
             asked.project(folder, method, name=method)
         for archive in ARCHIVES:
-            index = folder / "data/waveforms" / archive / "records.parquet"
+            path = folder / f"data/splits/{archive}.parquet"
             split = pl.Series("split", (["train"] * 12 + ["valid"] * 4 + ["test"] * 8))
-            table = read_table(index).with_columns(split)
-            write_table(index, table, RECORDS, read_metadata(index))
+            write_table(path, read_table(path).with_columns(split), SPLITS)
         for method in METHODS:
             embed_ecg.main(params, method)
         random_convolutions.main(params)

@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 from safetensors.numpy import save_file
 
+from kmerl.archives.tables import REJECTED
 from kmerl.artifacts import write_json, write_table
 from kmerl.errors import UserError
 from kmerl.knowledge.labels import TRACE, LabelsParams, make_labels, make_vocabulary
@@ -22,7 +23,8 @@ from kmerl.report.headline import headlines
 from kmerl.report.page import notice
 from kmerl.reports import REJECTED as REPORTS_REJECTED
 from kmerl.reports import STUDIES
-from kmerl.waveforms import RECORDS
+from kmerl.shards import RECORDS
+from kmerl.waveforms import SPLITS
 from stages import report
 
 ROOT = Path(__file__).parent.parent
@@ -75,12 +77,14 @@ def store(folder, origin, splits):
     values = {
         "record_id": [f"r{i}" for i in range(n)], "patient_id": ["p1"] * n, "shard": [0] * n, "row": list(range(n)),
         "fs": [500.0] * n, "length": [5000] * n, "leads": [4095] * (n - 1) + [3], "flags": [["flat_lead"]] * n,
-        "split": splits,
     }  # fmt: skip
     per_lead = {name: [[0] * 12] * n for name in RECORDS.names if name not in values}
     table = pl.DataFrame(values | per_lead).select(RECORDS.names)
     types = pl.DataFrame(pl.from_arrow(RECORDS.empty_table())).schema
-    write_table(folder / "records.parquet", table.cast(types), RECORDS, {"archive": folder.name, "origin": origin})
+    metadata = {"archive": folder.name, "origin": origin, "fs": 500, "samples": 5000}
+    write_table(folder / "records.parquet", table.cast(types), RECORDS, metadata)
+    divided = table.select("record_id").with_columns(split=pl.Series(splits))
+    write_table(folder.parent.parent / f"splits/{folder.name}.parquet", divided, SPLITS)
 
 
 def run_folder(folder, method, steps):
@@ -105,10 +109,9 @@ def build(origin="simulated"):
     store(data / "waveforms/mimic_iv_ecg", origin, ["train", "train", "valid"])
     store(data / "waveforms/ptb_xl", origin, ["test", "test"])
     for name in ("mimic_iv_ecg", "ptb_xl"):
-        (data / "rejected").mkdir(exist_ok=True)
         lost = [("r8", "too_short", EVIL), ("r9", "too_short", "1 s")] if name == "ptb_xl" else []
         types = dict.fromkeys(["record_id", "reason", "detail"], pl.String)
-        pl.DataFrame(lost, types, orient="row").write_parquet(data / f"rejected/{name}.parquet")
+        write_table(data / f"rejected/{name}/1of1.parquet", pl.DataFrame(lost, types, orient="row"), REJECTED)
     studies = pl.DataFrame({"record_id": ["r0", "r1", "r2"], "report_id": ["x", "x", "y"]})
     write_table(data / "reports/studies.parquet", studies, STUDIES)
     short = pl.DataFrame({"record_id": ["r7"], "reason": ["fewer than 4 words"], "text": ["svt."]})

@@ -15,9 +15,10 @@ from kmerl.errors import UserError
 from kmerl.inference import ask_records
 from kmerl.leads import LEADS
 from kmerl.repair import WaveformParams, prepare
+from kmerl.shards import store_writer
 from kmerl.training.history import HISTORY
 from kmerl.use.model import Model, load
-from kmerl.waveforms import WaveformStore, store_writer
+from kmerl.waveforms import WaveformStore
 from tests.archives import write_record
 from tests.used import FS, VOCABULARY, config, ecg, embed, model, network
 from workflow import fingerprint
@@ -70,7 +71,7 @@ def stored(tmp_path):
         fs=FS, seconds=4, min_seconds=2, min_leads=1, max_nan_share=0.1, derive_limb_leads=False
     )  # fmt: skip
     with store_writer(tmp_path / "store", "toy", "recorded", FS, 400, 8) as writer:
-        writer.append(prepare(read_recording(tmp_path / "a.hea"), params), "a", None, "test")
+        writer.append(prepare(read_recording(tmp_path / "a.hea"), params), "a", None)
     return tmp_path / "a.hea", WaveformStore(tmp_path / "store")
 
 

@@ -113,7 +113,7 @@ class Reader:
             os.close(file)
         if name.endswith(".mat") and offset == _MATLAB_4.size + 4:
             kind, rows, columns, *_ = _MATLAB_4.unpack_from(head)
-            if (kind, rows, columns) != (_INT16, n, samples):
+            if kind == _INT16 and (rows, columns) != (n, samples):
                 raise RecordError(
                     "unreadable_signal", f"{name} begins with a matrix of {rows} x {columns}, not {n} x {samples} int16"
                 )

@@ -17,7 +17,7 @@ from kmerl.leads import LEADS, from_bit_mask
 from kmerl.views import scores
 from kmerl.views.files import FILES, indented, record, safetensors
 from kmerl.views.text import cell, counts, frame, grid, size
-from kmerl.waveforms import WaveformStore
+from kmerl.waveforms import SPLITS, WaveformStore
 
 
 def archive(path: Path) -> str:
@@ -41,9 +41,10 @@ def _first_header(path: Path) -> Path | None:
 
 def store(path: Path) -> str:
     """A waveform store: what is in it, how it is split and flagged, and how large the signals are."""
-    opened = WaveformStore(path)
+    splits = path.resolve().parent.parent / "splits" / f"{path.resolve().name}.parquet"
+    opened = WaveformStore(path, read_table(splits, SPLITS) if splits.exists() else None)
     records = opened.records
-    shards = sorted(path.glob("shard-*.npy"))
+    shards = sorted(path.rglob("shard-*.npy"))
     leads = Counter(map(int, opened.present))
     patients = records["patient_id"].drop_nulls().n_unique()
     lines = [
@@ -188,6 +189,7 @@ def folder(path: Path) -> str:
 
 FOLDERS = (  # files that tell a kind of folder; how it is called; how it is shown
     (("records.parquet",), "waveforms", store),
+    (("*/records.parquet",), "waveforms", store),
     (("requests.jsonl", "responses.jsonl"), "knowledge", knowledge),
     (("vocabulary.json", "labels.parquet"), "labels", labels),
     (("texts.parquet", "vectors.npy"), "embeddings", embeddings),
