@@ -138,8 +138,7 @@ def catalogue(
                 splits({"record_id": entry.record_id, "split": own})
             summary.records[own or _NONE] += 1
             summary.flags.update(entry.flags)
-            if entry.statements:
-                statements({"record_id": entry.record_id, "statements": list(entry.statements)})
+            statements({"record_id": entry.record_id, "statements": list(entry.statements)})
             for row in choose.targets(entry, own, summary.members):
                 targets(row)
         for record_id in choose.absent(seen):
