@@ -2,11 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import polars as pl
+import pyarrow as pa
+from pyarrow import csv
 from pydantic import Field, model_validator
 
 from kmerl.errors import UserError
@@ -123,6 +126,10 @@ def existing_folder(name: str, folder: Path) -> Path:
     return folder
 
 
+_PIECE = 8 << 20  # bytes of a CSV file read at a time
+_RELEASE = "take the file from the archive's official release"
+
+
 def read_csv(path: Path, columns: Sequence[str], loosely: bool = False) -> pl.DataFrame:
     """The named columns of a CSV file, as text; empty cells are null.
 
@@ -134,30 +141,57 @@ def read_csv(path: Path, columns: Sequence[str], loosely: bool = False) -> pl.Da
     Raises:
         UserError: the file is missing, is not UTF-8 or not a table, or lacks a column.
     """
-    try:
+    with _readable(path):
         present = pl.read_csv(path, n_rows=0, infer_schema=False).columns
         spelt = {(name.replace(" ", "") if loosely else name): name for name in present}
         missing = ", ".join(name or "(the unnamed first)" for name in columns if name not in spelt)
         if missing:
-            found = ", ".join(present)[:200]
-            raise UserError(
-                f"{path}: no column {missing} (it has {found}); take it from the archive's official release"
-            )
+            raise UserError(f"{path}: no column {missing} (it has {', '.join(present)[:200]}); {_RELEASE}")
         wanted = [spelt[name] for name in columns]
         table = pl.read_csv(path, columns=wanted, infer_schema=False).select(wanted)
         return table.rename(dict(zip(wanted, columns, strict=True)))
+
+
+def read_csv_in_pieces(path: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """Like :func:`read_csv`, some rows at a time: a table may be larger than memory.
+
+    Raises:
+        UserError: as there; of what stands far down in the file only when it is reached.
+    """
+    with _readable(path):
+        present = pl.read_csv(path, n_rows=0, infer_schema=False).columns
+        missing = ", ".join(name for name in columns if name not in present)
+        if missing:
+            raise UserError(f"{path}: no column {missing} (it has {', '.join(present)[:200]}); {_RELEASE}")
+        reader = csv.open_csv(
+            path,
+            csv.ReadOptions(block_size=_PIECE),
+            csv.ParseOptions(newlines_in_values=True),
+            csv.ConvertOptions(
+                include_columns=list(columns), column_types=dict.fromkeys(columns, pa.string()), null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )  # fmt: skip
+        for batch in reader:
+            piece = pl.from_arrow(pa.Table.from_batches([batch]))
+            assert isinstance(piece, pl.DataFrame)
+            yield piece
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Tell what is wrong with a CSV file in one line."""
+    try:
+        yield
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{path}: no such file; copy it there from the archive's official release") from None
-    except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
+    except (pl.exceptions.PolarsError, pa.ArrowException, UnicodeDecodeError, OSError) as error:
         problem = str(error).splitlines()[0][:160]
         if "utf" in problem.lower():
             raise UserError(
-                f"{path}: not UTF-8 text; take the file from the archive's official release, "
-                "or convert it (iconv -f WINDOWS-1252 -t UTF-8)"
+                f"{path}: not UTF-8 text; {_RELEASE}, or convert it (iconv -f WINDOWS-1252 -t UTF-8)"
             ) from None
-        raise UserError(
-            f"{path}: not a readable CSV table ({problem}); take the file from the archive's official release"
-        ) from None
+        raise UserError(f"{path}: not a readable CSV table ({problem}); {_RELEASE}") from None
 
 
 def once(frame: pl.DataFrame, key: str, path: Path) -> tuple[pl.DataFrame, list[Rejected]]:

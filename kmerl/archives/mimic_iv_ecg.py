@@ -7,37 +7,63 @@ pass MERL's cleaning (:mod:`kmerl.reports`).
 
 from collections.abc import Iterator
 
-from kmerl.archives.archive import Archive, RecordEntry, Rejected, once, read_csv
+import polars as pl
+
+from kmerl.archives.archive import Archive, RecordEntry, Rejected, once, read_csv, read_csv_in_pieces
 
 REPORT_COLUMNS: tuple[str, ...] = tuple(f"report_{i}" for i in range(18))
-_AT_ONCE = 20_000  # rows joined at a time
+_STATEMENTS = "machine_measurements.csv"
 
 
 class MimicIvEcg(Archive):
     """The pretraining archive. It has no official split and no labels."""
 
     def records(self) -> Iterator[RecordEntry | Rejected]:
-        """See :meth:`Archive.records`. A study need not have statements; statements without a file are rejected."""
-        list_path, statements_path = self.folder / "record_list.csv", self.folder / "machine_measurements.csv"
-        listed, rejected = once(read_csv(list_path, ["study_id", "subject_id", "path"]), "study_id", list_path)
+        """See :meth:`Archive.records`; in the order of the statements, then those that have none.
+
+        A study need not have statements; statements without a file are rejected.
+        """
+        path = self.folder / "record_list.csv"
+        listed, rejected = once(read_csv(path, ["study_id", "subject_id", "path"]), "study_id", path)
         yield from rejected
-        statements, rejected = once(
-            read_csv(statements_path, ["study_id", *REPORT_COLUMNS]), "study_id", statements_path
-        )
-        yield from rejected
-        unlisted = statements.select("study_id").join(listed, on="study_id", how="anti", maintain_order="left")
-        for start in range(0, listed.height, _AT_ONCE):
-            rows = listed[start : start + _AT_ONCE]
-            joined = rows.join(statements, on="study_id", how="left", maintain_order="left")
-            for study_id, subject_id, path, *reports in joined.iter_rows():
-                if path is None:
-                    yield Rejected(study_id, "no_path", "record_list.csv gives no path")
-                    continue
-                yield RecordEntry(
-                    record_id=study_id,
-                    patient_id=subject_id,
-                    file=self.folder / f"{path}.hea",
-                    statements=[text.strip() for text in reports if text is not None and text.strip()],
+        seen: set[str] = set()
+        for said in self._statements():
+            if isinstance(said, Rejected):
+                yield said
+                continue
+            for study_id, statements, found, subject_id, file in (
+                said.join(
+                    listed.with_columns(pl.lit(True).alias("listed")), on="study_id", how="left", maintain_order="left"
                 )
-        for study_id in unlisted.get_column("study_id"):
-            yield Rejected(study_id, "not_listed", "machine_measurements.csv has this study, record_list.csv has not")
+                .select("study_id", "statements", "listed", "subject_id", "path")
+                .iter_rows()
+            ):
+                if study_id in seen:
+                    yield Rejected(study_id, "repeated_id", f"{_STATEMENTS} has this study_id once more")
+                    continue
+                seen.add(study_id)
+                if not found:
+                    yield Rejected(study_id, "not_listed", f"{_STATEMENTS} has this study, record_list.csv has not")
+                else:
+                    yield self._entry(study_id, subject_id, file, statements)
+        for study_id, subject_id, file in listed.iter_rows():
+            if study_id not in seen:
+                yield self._entry(study_id, subject_id, file, [])
+
+    def _statements(self) -> Iterator[pl.DataFrame | Rejected]:
+        """The statements of studies (study_id, statements), some thousand at a time, and rows that name none."""
+        above = 0
+        for piece in read_csv_in_pieces(self.folder / _STATEMENTS, ["study_id", *REPORT_COLUMNS]):
+            nameless = piece.with_row_index("row", above + 1).filter(pl.col("study_id").is_null())["row"]
+            yield from (Rejected(f"row {row}", "no_id", f"{_STATEMENTS} gives no study_id there") for row in nameless)
+            above += piece.height
+            texts = pl.concat_list(pl.col(name).str.strip_chars() for name in REPORT_COLUMNS)
+            texts = texts.list.eval(pl.element().filter(pl.element() != ""))
+            yield piece.drop_nulls("study_id").select("study_id", texts.alias("statements"))
+
+    def _entry(
+        self, study_id: str, subject_id: str | None, file: str | None, statements: list[str]
+    ) -> RecordEntry | Rejected:
+        if file is None:
+            return Rejected(study_id, "no_path", "record_list.csv gives no path")
+        return RecordEntry(study_id, subject_id, self.folder / f"{file}.hea", statements=statements)
