@@ -1,0 +1,1 @@
+"""The real archives and MERL's published split files: fetched from where they are published, and checked."""
