@@ -18,9 +18,9 @@ from kmerl.views.folders import FOLDERS, folder
 from kmerl.views.text import grid, size
 
 ARTIFACTS = (
-    "data/simulated/*", "data/raw/*", "data/truth/*.parquet", "data/manifests/*.parquet", "data/waveforms/*",
-    "data/entries/*.parquet", "data/splits/*.parquet", "data/statements/*.parquet", "data/targets/*.parquet",
-    "data/label_differences/*.parquet", "data/rejected/*/*.parquet", "data/reports",
+    "data/simulated/*", "data/raw/*", "data/fetched/*.json", "data/truth/*.parquet", "data/manifests/*.parquet",
+    "data/waveforms/*", "data/entries/*.parquet", "data/splits/*.parquet", "data/statements/*.parquet",
+    "data/targets/*.parquet", "data/label_differences/*.parquet", "data/rejected/*/*.parquet", "data/reports",
     "data/knowledge/*", "data/labels", "data/embeddings/*", "data/runs/*", "data/scores/*", "data/partial/*",
     "data/features/*", "data/probes/*", "results/tables", "results/figures", "results/metrics.json",
     "results/report.html",

@@ -15,6 +15,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from kmerl.archives.archive import ArchiveParams
 from kmerl.archives.classes import tasks
+from kmerl.archives.fetch.params import FetchParams
+from kmerl.archives.fetch.sources import SOURCES
 from kmerl.archives.registry import ARCHIVES
 from kmerl.archives.simulate.params import SimulateParams
 from kmerl.errors import UserError
@@ -36,6 +38,10 @@ class Params(Section):
     pretraining_archive: str = Field(description="the archive that runs are pretrained on; it needs reports")
     archives: dict[str, ArchiveParams] = Field(min_length=1, description="archive -> where it lies")
     simulated: list[str] = Field(description="archives that the pipeline simulates; empty where all are real")
+    fetched: dict[str, str] = Field(
+        description="what the pipeline fetches -> the folder it goes into; empty where the user has it"
+    )
+    fetch: FetchParams
     simulate: SimulateParams
     preprocess: PreprocessParams
     reports: ReportsParams
@@ -70,8 +76,21 @@ class Params(Section):
         for name in self.simulated:
             if name not in self.archives:
                 raise ValueError(f"simulated: {name!r} is not among archives; say there where it lies")
+        for name, folder in self.fetched.items():
+            self._check_fetched(name, folder)
         self._refer()
         return self
+
+    def _check_fetched(self, name: str, folder: str) -> None:
+        """What is fetched exists somewhere, goes where it is read, and is there before it is read."""
+        if name not in SOURCES:
+            raise ValueError(f"fetched: {name!r} is no source; the sources are {', '.join(SOURCES)}")
+        if name in self.simulated:
+            raise ValueError(f"fetched: {name!r} is simulated; take it out of one of both")
+        receipt = f"data/fetched/{name}.json"
+        for key, wanted in {"folder": folder, "watch": receipt}.items():
+            if name in self.archives and getattr(self.archives[name], key) != wanted:
+                raise ValueError(f"fetched: {name!r} is fetched into {folder}; set archives.{name}.{key} to {wanted}")
 
     def _refer(self) -> None:
         """Names that refer to other sections exist there."""

@@ -18,6 +18,23 @@ rule simulate:
         "python -m workflow.run simulate@{wildcards.item} {log}"
 
 
+rule fetch:
+    input:
+        pipeline.inputs("fetch"),
+    output:
+        pipeline.outputs("fetch"),
+    log:
+        "logs/fetch@{item}.log",
+    benchmark:
+        "logs/fetch@{item}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=7200,
+    shell:
+        "python -m workflow.run fetch@{wildcards.item} {log}"
+
+
 rule register:
     input:
         pipeline.inputs("register"),

@@ -8,7 +8,7 @@ import yaml
 
 from kmerl.errors import UserError
 
-SECTIONS = {"seed", "simulated", "simulate", "archives", "preprocess", "scores", "tables"}
+SECTIONS = {"seed", "simulated", "fetched", "simulate", "archives", "preprocess", "scores", "tables"}
 
 
 def load(path: Path) -> Any:
