@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from kmerl.archives.archive import existing_folder
+from kmerl.archives.fetch.names import is_ours
 from kmerl.archives.manifest import MANIFEST, list_files, origin
 from kmerl.artifacts import table_writer
 from kmerl.errors import UserError
@@ -17,6 +18,8 @@ def main(params: Any, item: str) -> str:
     files, size = 0, 0
     with table_writer(f"data/manifests/{item}.parquet", MANIFEST, metadata) as append:
         for row in list_files(folder, archive.checksum):
+            if is_ours(row["path"]):  # of the downloader, not of the archive
+                continue
             append(row)
             files, size = files + 1, size + row["size"]
         if not files:
