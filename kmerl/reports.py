@@ -40,6 +40,9 @@ class ReportsParams(Section):
     lower_case: bool = Field(description="whether the report is lower-cased")
     full_stop: bool = Field(description="whether a report that does not end in a full stop gets one")
     min_words: int = Field(ge=1, description="words; shorter reports are rejected (MERL: 4)")
+    splits: list[Literal["train", "valid", "test"]] = Field(
+        min_length=1, description="records of these splits; what others say is not read, not even for the vocabulary"
+    )
 
 
 @dataclass(frozen=True)
@@ -51,16 +54,17 @@ class Reports:
     rejected: pl.DataFrame
 
 
-def clean(statements: pl.DataFrame, params: ReportsParams) -> Reports:
+def clean(statements: pl.DataFrame, params: ReportsParams, splits: pl.DataFrame | None = None) -> Reports:
     """Join, clean, de-duplicate.
 
     Args:
         statements: columns of :data:`kmerl.archives.tables.STATEMENTS`; empty and missing statements are skipped.
         params: the rules.
+        splits: record_id and split of records that are in one; None to read all.
 
     Returns:
         ``reports`` sorted by id, ``studies`` and ``rejected`` in the order of the records. Each record is in exactly
-        one of the last two; reasons are "no statements" and "fewer than N words".
+        one of the last two; reasons are "no statements", "fewer than N words" and "other split".
 
     Raises:
         UserError: a record occurs twice.
@@ -68,6 +72,14 @@ def clean(statements: pl.DataFrame, params: ReportsParams) -> Reports:
     if statements["record_id"].n_unique() < statements.height:
         twice = statements["record_id"].filter(statements["record_id"].is_duplicated())
         raise UserError(f"record {twice[0]} occurs twice among the statements; repair the archive's index")
+    unread = (
+        statements.clear()
+        if splits is None
+        else statements.join(
+            splits.filter(pl.col("split").is_in(params.splits)), on="record_id", how="anti", maintain_order="left"
+        )
+    )
+    statements = statements.join(unread, on="record_id", how="anti", maintain_order="left")
     joined = pl.DataFrame({"record_id": statements["record_id"], "joined": _joined(statements["statements"], params)})
     distinct = joined.select(pl.col("joined").unique(maintain_order=True))  # a quarter of MIMIC-IV-ECG's records
     distinct = distinct.with_columns(_cleaned(distinct["joined"], params).alias("text"))
@@ -84,6 +96,8 @@ def clean(statements: pl.DataFrame, params: ReportsParams) -> Reports:
     distinct = distinct.join(texts.with_columns(ids), on="text", how="left", maintain_order="left")
     found = joined.join(distinct, on="joined", how="left", maintain_order="left")
     rejected = found.filter(pl.col("reason").is_not_null()).select("record_id", "reason", "text")
+    others = unread.select("record_id", reason=pl.lit("other split"), text=pl.lit(""))
+    rejected = pl.concat([rejected, others])
     studies = found.filter(pl.col("reason").is_null()).select("record_id", "report_id")
     reports = (
         studies.group_by("report_id")
@@ -93,6 +107,20 @@ def clean(statements: pl.DataFrame, params: ReportsParams) -> Reports:
         .sort("report_id")
     )
     return Reports(reports, studies, rejected)
+
+
+FULL_RELEASE, MERL_KEEPS = 800_035, 771_693
+"""Reports of MIMIC-IV-ECG 1.0, and how many of them pass MERL's cleaning."""
+
+
+def compared(archive: str, origin: str, reports: Reports) -> str:
+    """How many reports pass beside the published number, if this is the full release of MIMIC-IV-ECG; else nothing."""
+    told = len(reports.studies) + len(reports.rejected)
+    if archive != "mimic_iv_ecg" or origin != "recorded" or told != FULL_RELEASE:
+        return ""
+    kept = len(reports.studies)
+    said = "as published" if kept == MERL_KEEPS else f"but MERL's cleaning keeps {MERL_KEEPS:,}: other rules, or files"
+    return f"; {kept:,} of {told:,} kept, {said}"
 
 
 def report_id(text: str) -> str:

@@ -5,7 +5,8 @@ from typing import Any
 
 from kmerl.archives.tables import STATEMENTS
 from kmerl.artifacts import read_metadata, read_table, whole, write_table
-from kmerl.reports import REJECTED, REPORTS, STUDIES, clean
+from kmerl.reports import REJECTED, REPORTS, STUDIES, clean, compared
+from kmerl.waveforms import SPLITS
 
 DATA = Path("data")
 
@@ -14,9 +15,13 @@ def main(params: Any) -> str:
     """Statements to reports."""
     source = DATA / "statements" / f"{params.pretraining_archive}.parquet"
     metadata = read_metadata(source)
-    result = clean(read_table(source, STATEMENTS), params.reports)
+    splits = read_table(DATA / "splits" / f"{params.pretraining_archive}.parquet", SPLITS)
+    result = clean(read_table(source, STATEMENTS), params.reports, splits)
     with whole(DATA / "reports") as folder:
         write_table(folder / "reports.parquet", result.reports, REPORTS, metadata)
         write_table(folder / "studies.parquet", result.studies, STUDIES, metadata)
         write_table(folder / "rejected.parquet", result.rejected, REJECTED, metadata)
-    return f"{len(result.reports)} distinct reports of {len(result.studies)} records, {len(result.rejected)} rejected"
+    return (
+        f"{len(result.reports)} distinct reports of {len(result.studies)} records, {len(result.rejected)} rejected"
+        f"{compared(params.pretraining_archive, metadata['origin'], result)}"
+    )

@@ -56,7 +56,14 @@ KNOWLEDGE = KnowledgeParams.model_validate(
     }
 )
 REPORTS_PARAMS = ReportsParams(
-    joiner=". ", replace={}, strip="*=-", strip_ends_of="report", lower_case=True, full_stop=True, min_words=4
+    joiner=". ",
+    replace={},
+    strip="*=-",
+    strip_ends_of="report",
+    lower_case=True,
+    full_stop=True,
+    min_words=4,
+    splits=["train", "valid"],
 )
 
 

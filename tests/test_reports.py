@@ -3,7 +3,7 @@ import pytest
 
 from kmerl.artifacts import read_table, write_table
 from kmerl.errors import UserError
-from kmerl.reports import REJECTED, REPORTS, STUDIES, Reports, ReportsParams, clean, report_id
+from kmerl.reports import REJECTED, REPORTS, STUDIES, Reports, ReportsParams, clean, compared, report_id
 
 MERL = ReportsParams(
     joiner=". ",
@@ -13,6 +13,7 @@ MERL = ReportsParams(
     lower_case=True,
     full_stop=True,
     min_words=4,
+    splits=["train", "valid"],
 )
 
 
@@ -69,3 +70,31 @@ def test_no_records_give_empty_tables_of_the_promised_schemas(tmp_path) -> None:
     for name, schema in (("reports", REPORTS), ("studies", STUDIES), ("rejected", REJECTED)):
         write_table(tmp_path / name, getattr(result, name), schema)
         assert len(read_table(tmp_path / name, schema)) == 0
+
+
+def test_reports_of_other_splits_are_not_read_and_this_is_said():
+    rows = [["sinus rhythm and normal ecg"], ["atrial fibrillation with rapid response"], ["a b c d e"], ["x y z w"]]
+    splits = pl.DataFrame({"record_id": ["s0", "s1", "s2"], "split": ["train", "test", "valid"]})
+    frame = pl.DataFrame({"record_id": [f"s{i}" for i in range(4)], "statements": rows})
+    found = clean(frame, MERL, splits)
+    assert found.studies["record_id"].to_list() == ["s0", "s2"]
+    assert list(found.rejected.iter_rows()) == [("s1", "other split", ""), ("s3", "other split", "")]
+    assert not any("fibrillation" in text for text in found.reports["text"])
+
+
+@pytest.mark.parametrize(
+    ("archive", "origin", "kept", "said"),
+    [
+        ("mimic_iv_ecg", "recorded", 771_693, "771,693 of 800,035 kept, as published"),
+        ("mimic_iv_ecg", "recorded", 771_692, "but MERL's cleaning keeps 771,693"),
+        ("mimic_iv_ecg", "simulated", 771_693, ""),
+        ("ptb_xl", "recorded", 771_693, ""),
+    ],
+)
+def test_the_full_release_is_held_against_the_published_count(archive, origin, kept, said):
+    studies = pl.DataFrame({"record_id": range(kept)})
+    found = Reports(studies, studies, pl.DataFrame({"record_id": range(800_035 - kept)}))
+    assert said in compared(archive, origin, found)
+    assert bool(said) == bool(compared(archive, origin, found))
+    part = Reports(studies, studies, studies.clear())
+    assert compared(archive, origin, part) == ""
