@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TOY = Path(__file__).parent
+LARGE = TOY.with_name("large")  # a toy whose outputs may be of any size
 # what the toy takes from the real project
 SHARED = [".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitattributes", ".gitignore", "profiles", "workflow"]
 SHARED += ["stages/__main__.py", "kmerl/__init__.py", "kmerl/errors.py", "kmerl/artifacts.py"]
@@ -103,9 +104,9 @@ class Project:
         return Project(folder)
 
 
-def toy(folder: Path) -> Project:
-    """The toy pipeline, run by the real bridge, rules and settings."""
-    shutil.copytree(TOY, folder, ignore=shutil.ignore_patterns("__pycache__", "project.py"))
+def toy(folder: Path, pipeline: Path = TOY) -> Project:
+    """A toy pipeline, run by the real bridge, rules and settings."""
+    shutil.copytree(pipeline, folder, ignore=shutil.ignore_patterns("__pycache__", "project.py"))
     for name in SHARED:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
