@@ -2,12 +2,10 @@
 
 ``python benchmarks/dvc_size.py`` takes about ten minutes and 8 GB of disk, prints its tables and writes them between
 the markers of ``docs/dvc_size.md``. Root measures more: an ordinary user as well, and an XFS file system in a file,
-which has reflinks, where the working one has none. All of it is in a temporary folder and in mounts of this process's
-own, and gone at its end.
+which has reflinks, where the working one has none. All of it is in a temporary folder and gone at its end.
 """
 
 import argparse
-import fcntl
 import hashlib
 import json
 import os
@@ -15,10 +13,8 @@ import platform
 import re
 import shutil
 import statistics
-import struct
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,73 +25,21 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from disk import file_system, link_of, remove, temporary, used  # noqa: E402
 from engines.project import LARGE, toy  # noqa: E402
 from faults import own_mounts  # noqa: E402
 
 PAGE, MARKS = ROOT / "docs/dvc_size.md", ("<!-- measured -->", "<!-- end of what was measured -->")
 NOBODY = 65534
 GIB, TARGET = 1 << 30, 100e9
-LIST = "reflink,hardlink,copy"  # the project's own setting
+TYPES = ["reflink", "hardlink", "copy", "hardlink,copy", "reflink,hardlink,copy"]  # the last is the project's own
 ENGINES = {
     "snakemake": {"run": "snakemake --cores 2", "ask": "snakemake -n", "restore": "snakemake --cores 2"},
     "dvc": {"run": "dvc repro", "ask": "dvc status", "restore": "dvc checkout"},
 }
-DATA, CACHE, DAMAGED = "data/waveforms", ".dvc/cache/files/md5", "shard-00000.bin"
-FIEMAP, SYNC, LAST, SHARED, MOST = 0xC020660B, 1, 1, 0x2000, 4096  # of <linux/fiemap.h>; MOST extents in a file
+DATA, CACHE, DAMAGED, LOST = "data/waveforms", ".dvc/cache/files/md5", "shard-00000.bin", "shard-00001.bin"
+REFUSED = "ProtectedOutputException"
 UNKNOWN = "-"
-
-
-# ------------------------------------------------------------------------------------------------------- on the disk
-
-
-def extents(path: Path) -> list[tuple[int, int, bool]]:
-    """Where a file lies on its disk: (first byte, end, whether another file shares it).
-
-    Raises:
-        OSError: the file system does not tell.
-    """
-    head, entry = struct.Struct("=QQLLLL"), struct.Struct("=QQQ16xL12x")
-    buffer = bytearray(head.size + entry.size * MOST)
-    head.pack_into(buffer, 0, 0, 1 << 62, SYNC, 0, MOST, 0)
-    with path.open("rb") as file:
-        fcntl.ioctl(file, FIEMAP, buffer)
-    number = head.unpack_from(buffer)[3]
-    found = list(entry.iter_unpack(buffer[head.size : head.size + entry.size * number]))
-    assert not found or found[-1][3] & LAST, f"more than {MOST} extents"
-    return [(start, start + length, bool(flags & SHARED)) for _, start, length, flags in found]
-
-
-def used(*folders: Path) -> int:
-    """Bytes on disk of all files in folders; what files share, by hardlink or reflink, counts once."""
-    files = {path.stat().st_ino: path for folder in folders for path in folder.rglob("*") if path.is_file()}
-    try:
-        ranges = sorted(extent[:2] for path in files.values() for extent in extents(path))
-    except OSError:
-        return sum(path.stat().st_blocks * 512 for path in files.values())
-    total = reached = 0
-    for start, end in ranges:
-        total += max(0, end - max(start, reached))
-        reached = max(reached, end)
-    return total
-
-
-def link_of(file: Path, cached: Path) -> str:
-    """How a file of an output and its copy in DVC's cache belong together."""
-    if file.is_symlink():
-        return "symlink"
-    if file.samefile(cached):
-        return "hardlink"
-    try:
-        ranges = {extent[0] for extent in extents(file) if extent[2]}
-        return "reflink" if ranges & {extent[0] for extent in extents(cached)} else "copy"
-    except OSError:
-        return "copy"
-
-
-def file_system(folder: Path) -> str:
-    """The kind of file system that a folder is on."""
-    said = subprocess.run(["stat", "-f", "-c", "%T", str(folder)], capture_output=True, text=True).stdout.strip()
-    return {"ext2/ext3": "ext4"}.get(said, said)
 
 
 # ---------------------------------------------------------------------------------------------- one case: a project
@@ -127,24 +71,37 @@ class Case:
 
     def time(self, what: str, check: bool = True) -> tuple[float, str]:
         """Seconds that a command takes until what it wrote is on disk, and what it said."""
-        os.sync()
+        self.flush()
         start = time.perf_counter()
         said = self.project.run(*self.words.get(what, what).split(), check=check).stdout
-        os.sync()
+        self.flush()
         return time.perf_counter() - start, said
+
+    def flush(self) -> None:
+        """Write to disk what is waiting for it; of this file system alone, as others may be busy."""
+        subprocess.run(["sync", "-f", str(self.place)], check=True)
 
     def bare(self) -> float:
         """Seconds of the two stages without an engine."""
-        shutil.rmtree(self.project.folder / "data", ignore_errors=True)
+        if (data := self.project.folder / "data").exists():
+            remove(data)
         return self.time("python -m stages write")[0] + self.time("python -m stages read")[0]
 
     def restore(self) -> float:
         """Seconds to bring the deleted folder back from the cache."""
-        shutil.rmtree(self.file.parent)
+        remove(self.file.parent)
         self.project.computed()
-        seconds = self.time("restore")[0]
+        seconds, said = self.time("restore", check=False)
+        if REFUSED in said:
+            (self.project.folder / "data/sums.json").unlink()
+            seconds = self.time("restore")[0]
         assert self.project.computed() == [], "the stages ran"
         return seconds
+
+    def refuses(self) -> bool:
+        """Whether Snakemake refuses to restore a file that is missing, as another output is write-protected."""
+        (self.file.parent / LOST).unlink()
+        return REFUSED in self.time("snakemake -n", check=False)[1]
 
     def cached(self, content: bytes) -> Path:
         """Where DVC's cache has a file."""
@@ -169,6 +126,8 @@ class Case:
         row["restore"] = statistics.median(self.restore() for _ in range(repeats))
         row |= {"restored_link": link_of(self.file, cached), "restored_used": self.used()}
         row["mode"] = f"{self.file.stat().st_mode & 0o777:o}"
+        if self.words is ENGINES["snakemake"]:
+            row["refused"] = self.refuses()
         return row | self.damage(content)
 
     def damage(self, content: bytes) -> dict[str, Any]:
@@ -187,7 +146,7 @@ class Case:
 
     def aftermath(self, content: bytes) -> dict[str, Any]:
         """After ``dvc repro`` took a damaged file for a right one: what notices, and what helps."""
-        noticed = bool(self.project.stale() or self.project.planned())
+        noticed = bool(self.project.planned())  # the bridge asks `dvc status`
         self.file.touch()  # DVC hashes a file again if its time is another
         self.project.snakemake()
         return {"noticed_later": noticed, "touched_right": self.file.read_bytes() == content}
@@ -198,7 +157,7 @@ class Case:
         known = statistics.median(self.time("dvc status")[0] for _ in range(2))
         seconds = []
         for _ in range(2):
-            shutil.rmtree(self.project.environment()["DVC_SITE_CACHE_DIR"])
+            remove(Path(self.project.environment()["DVC_SITE_CACHE_DIR"]))
             seconds.append(self.time("dvc status")[0])
         size = sum(file.stat().st_size for file in self.file.parent.iterdir())
         return size / (statistics.median(seconds) - known)
@@ -220,7 +179,7 @@ def measure(task: dict[str, Any]) -> None:
         try:
             yield Case(place, task["files"], size, link, engine)
         finally:
-            shutil.rmtree(place)
+            remove(place)
 
     with case("copy", "dvc", task["size"]) as one:
         bare = statistics.median(one.bare() for _ in range(task["repeats"]))
@@ -243,31 +202,42 @@ def measure(task: dict[str, Any]) -> None:
 # ------------------------------------------------------------------------------------------------- places and users
 
 
-def mount(*arguments: str | Path) -> None:
-    """The command; its mounts are those of this process alone."""
-    subprocess.run(["mount", *map(str, arguments)], check=True)
+def may_run(user: int) -> bool:
+    """Whether a user may run this interpreter and read this project: root's home, for one, is closed to others."""
+    code = "import pathlib, sys, dvc, snakemake; pathlib.Path(sys.argv[1]).read_text()"
+    command = [sys.executable, "-B", "-c", code, str(ROOT / "tests/large/dvc.yaml")]
+    try:
+        return not subprocess.run(command, capture_output=True, cwd="/", **identity(user)).returncode
+    except PermissionError:
+        return False
 
 
-def reachable() -> bool:
-    """Whether an ordinary user may run this interpreter: root's home, for one, is closed to others."""
-    needed = [Path(sys.prefix), Path(sys.base_prefix), ROOT]
-    return all(folder.stat().st_mode & 0o001 for path in needed for folder in [path, *path.parents])
+def identity(user: int) -> dict[str, Any]:
+    """What makes a process another user's."""
+    return {"user": user, "group": user, "extra_groups": []} if user != os.getuid() else {}
 
 
 @contextmanager
-def xfs(folder: Path, size: int) -> Iterator[Path]:
-    """An XFS file system in a file; it has reflinks."""
+def xfs(folder: Path, size: int) -> Iterator[Path | None]:
+    """An XFS file system in a file; it has reflinks. None if it cannot be mounted.
+
+    It is the only thing that this program mounts. What mounts it has mounts of its own (:func:`own_mounts`), so nobody
+    else sees it, and it ends with this process at the latest.
+    """
     image, place = folder / "xfs.img", folder / "xfs"
+    place.mkdir()
     with image.open("wb") as file:
         file.truncate(max(size, 400 << 20))
-    subprocess.run(["mkfs.xfs", "-q", "-m", "reflink=1", str(image)], check=True)
-    place.mkdir()
-    mount("-o", "loop,discard", image, place)
+    try:
+        subprocess.run(["mkfs.xfs", "-q", "-m", "reflink=1", str(image)], check=True)
+        subprocess.run(["mount", "-n", "-t", "xfs", "-o", "loop,discard", str(image), str(place)], check=True)
+    except (OSError, subprocess.CalledProcessError):
+        yield None
+        return
     try:
         yield place
     finally:
-        subprocess.run(["umount", str(place)], check=True)
-        image.unlink()
+        subprocess.run(["umount", "-n", str(place)], check=True)  # if this fails, `remove` refuses to remove the folder
 
 
 def ask(place: Path, user: int, task: dict[str, Any]) -> list[dict[str, Any]]:
@@ -276,11 +246,10 @@ def ask(place: Path, user: int, task: dict[str, Any]) -> list[dict[str, Any]]:
     folder.mkdir()
     os.chown(folder, user, user if user else -1)
     task = {**task, "folder": str(folder), "answer": str(folder / "answer.json")}
-    identity: dict[str, Any] = {"user": user, "group": user, "extra_groups": []} if user != os.getuid() else {}
     command = [sys.executable, __file__, "--task", json.dumps(task)]
-    subprocess.run(command, check=True, cwd=folder, start_new_session=True, **identity)
+    subprocess.run(command, check=True, cwd=folder, start_new_session=True, **identity(user))
     rows = json.loads(Path(task["answer"]).read_text())
-    shutil.rmtree(folder)
+    remove(folder)
     where = {"place": file_system(place), "user": "root" if user == 0 else "ordinary"}
     return [where | row for row in rows]
 
@@ -289,26 +258,27 @@ def measure_all(options: argparse.Namespace) -> tuple[list[dict[str, Any]], list
     """All rows, and what could not be measured."""
     notes, rows, users = [], [], [os.getuid()]
     task = {name: getattr(options, name) for name in ("files", "bytes", "types", "engines", "repeats")}
-    with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        folder = Path(name)
+    with temporary(options.folder) as folder:
         folder.chmod(0o755)
         if os.getuid():
             notes.append("Measured as an ordinary user only: root measures both.")
-        elif reachable():
+        elif may_run(NOBODY):
             users.append(NOBODY)
         else:
-            notes.append("Measured as root only: an ordinary user may not run this interpreter.")
+            notes.append("Measured as root only: an ordinary user may not run this interpreter or read this project.")
         for user in users:
             rows += ask(folder, user, {**task, "hash": user == users[0]})
-        with_reflinks = {row["type"]: row for row in rows if "type" in row and row.get("link") == "reflink"}
         reflinking = [link for link in options.types if "reflink" in link]
-        if reflinking and not with_reflinks and not os.getuid():
-            if shutil.which("mkfs.xfs") and own_mounts():
-                with xfs(folder, 6 * options.bytes) as place:
-                    for user in users:
-                        rows += ask(place, user, {**task, "types": reflinking, "hash": False})
-            else:
-                notes.append("Reflinks not measured: this file system has none, and XFS cannot be mounted here.")
+        if reflinking and not any(row.get("link") == "reflink" for row in rows):
+            missing = "Reflinks not measured: this file system has none, and XFS cannot be mounted here."
+            if os.getuid() or not shutil.which("mkfs.xfs") or not own_mounts():
+                notes.append(missing)
+                return rows, notes
+            with xfs(folder, 6 * options.bytes) as place:
+                if not place:
+                    notes.append(missing)
+                for user in users if place else []:
+                    rows += ask(place, user, {**task, "types": reflinking, "hash": False})
     return rows, notes
 
 
@@ -322,7 +292,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def times(rows: list[dict[str, Any]], size: int) -> str:
     """What each case costs in time and disk."""
-    head = ["file system", "user", "`cache.type`", "engine", "stages alone", "first run", "DVC and engine", "per 100 GB"]
+    head = ["file system", "user", "`cache.type`", "engine", "stages alone", "first run", "overhead", "per 100 GB"]
     head += ["nothing to do", "restore", "link: first, restored", "disk: first, restored"]
     lines = []
     for row in rows:
@@ -331,8 +301,9 @@ def times(rows: list[dict[str, Any]], size: int) -> str:
             lines.append([*line, f"fails: {row['failed']}", *[UNKNOWN] * 6])
             continue
         more = row["first"] - row["bare"]
-        minutes = max(0, more - row["fixed"]) * TARGET / size / 60
-        line += [f"{row['first']:.1f} s", f"{more:.1f} s", f"{minutes:.0f} min", f"{row['ask']:.1f} s"]
+        minutes = (more - row["fixed"]) * TARGET / size / 60
+        grows = f"{minutes:.0f} min" if minutes > 0 else "lost in noise"
+        line += [f"{row['first']:.1f} s", f"{more:.1f} s", grows, f"{row['ask']:.1f} s"]
         line += [f"{row['restore']:.1f} s", f"{row['link']}, {row['restored_link']}"]
         lines.append([*line, f"{row['used']:.2f} x, {row['restored_used']:.2f} x"])
     return table(head, lines)
@@ -371,15 +342,21 @@ def report(rows: list[dict[str, Any]], notes: list[str], options: argparse.Names
         noticed = sum(row["noticed_later"] for row in accepted)
         mended = sum(row["touched_right"] for row in accepted)
         after = (
-            f"After `dvc repro` kept a damaged file ({len(accepted)} cases), `dvc status` or `snakemake -n` noticed it "
-            f"in {noticed} of them; `touch` on the file and then `snakemake` mended it in {mended}.\n\n"
+            f"After `dvc repro` kept a damaged file ({len(accepted)} cases), `snakemake -n`, which asks `dvc status`, "
+            f"noticed it in {noticed} of them; `touch` on the file and then `snakemake` mended it in {mended}.\n\n"
+        )
+    refused = [f"`{row['type']}` on {row['place']} ({row['user']})" for row in cases if row.get("refused")]
+    if refused:
+        after += (
+            "Once restored, Snakemake runs no stage again that makes a single file, as that has the write protection "
+            f"of the cache: it ends with `{REFUSED}` under {', '.join(refused)}.\n\n"
         )
     made = (
         f"Made by `benchmarks/dvc_size.py`: {options.files} incompressible files, {size / GIB:.2f} GiB in all; "
         f"{os.cpu_count()} cores, {platform.machine()}, DVC {version('dvc')}, Snakemake {version('snakemake')}; "
-        f"times until the data are on disk, nothing to do and restore as medians of {options.repeats}, first runs once; "
-        f"files that are read are in memory. XFS, if shown beside another, is in a file on that one. {seconds / 60:.0f} "
-        f"minutes in all. {' '.join(notes)}".strip()
+        f"times until the data are on disk, measured {options.repeats}x (first runs 1x); files that are read are in "
+        f"memory. XFS, if shown beside another, is in a file on that one. {seconds / 60:.0f} minutes in all. "
+        f"{' '.join(notes)}".strip()
     )
     return f"{times(cases, size)}\n\n{damages(cases)}\n\n{after}{hashing}\n\n{made}"
 
@@ -395,9 +372,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="DVC at size: both engines under each cache.type.")
     parser.add_argument("--files", type=int, default=200)
     parser.add_argument("--bytes", type=int, default=GIB, help="of all files together")
-    parser.add_argument("--types", nargs="+", default=["reflink", "hardlink", "copy", LIST], help="values of cache.type")
+    parser.add_argument("--types", nargs="+", default=TYPES, help="values of cache.type")
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=list(ENGINES))
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--folder", help="where the temporary folder is made: its file system is measured")
     parser.add_argument("--print-only", action="store_true", help=f"leave {PAGE.relative_to(ROOT)} as it is")
     parser.add_argument("--task", help=argparse.SUPPRESS)
