@@ -76,7 +76,6 @@ def test_t8_either_engine_makes_restores_and_repairs_the_same_bytes(link, tmp_pa
 
 
 @pytest.mark.skipif(ROOT_USER, reason="root may write into write-protected files, so Snakemake does not refuse to")
-@pytest.mark.xfail(strict=True, reason="Snakemake starts no stage whose output is a file that may not be written")
 def test_a_stage_runs_again_though_its_output_has_the_write_protection_of_the_cache(tmp_path):
     project, _ = linked(tmp_path, "hardlink")
     project.replace("params.yaml", "seed: 1", "seed: 2")

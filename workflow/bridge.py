@@ -84,6 +84,11 @@ class Pipeline:
             if name not in stale:
                 stale.add(name)
                 todo += [follower for follower in self.stages if name in self.before(follower)]
+        for name in stale:
+            for out in self.stages[name].outs:
+                # a hardlink into DVC's cache is write-protected, and Snakemake makes no protected file again
+                if Path(out.fs_path).is_file() and not os.access(out.fs_path, os.W_OK):
+                    out.cache.unprotect(out.fs_path)
         MARK.write_text(str(time.time_ns()))  # new content each time: Snakemake compares small files by it
         return stale
 
