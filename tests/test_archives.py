@@ -229,7 +229,7 @@ def test_register_and_preprocess_carry_the_origin_along(tmp_path, monkeypatch):
     assert not list(Path(".scratch").rglob("*.npy"))
     assert WaveformStore("data/waveforms/mimic_iv_ecg").origin == "simulated"
     assert read_metadata("data/statements/mimic_iv_ecg.parquet")["origin"] == "simulated"
-    assert read_table("data/statements/mimic_iv_ecg.parquet", STATEMENTS)["record_id"].to_list() == list(STUDIES)
+    assert read_table("data/statements/mimic_iv_ecg.parquet", STATEMENTS)["record_id"].to_list() == list(STUDIES)[::-1]
     missing = archive.model_copy(update={"folder": "gone"})
     with pytest.raises(UserError, match="archive mimic_iv_ecg: there is no folder gone"):
         register_stage.main(SimpleNamespace(archives=SimpleNamespace(mimic_iv_ecg=missing)), "mimic_iv_ecg")
