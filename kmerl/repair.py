@@ -201,7 +201,7 @@ def _gather(recording: Recording, samples: NDArray[np.int16], flags: set[str]) -
     leads = _Leads.none(samples)
     if len(rows) < len(LEADS):
         samples[:] = 0
-    if rows == signals:
+    if rows == list(range(len(rows))) == signals:  # one block; a lead left out in the middle makes two
         samples[: len(rows)] = recording.samples[: len(rows), : samples.shape[1]]
     else:
         samples[rows] = recording.samples[signals, : samples.shape[1]]

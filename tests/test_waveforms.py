@@ -92,6 +92,22 @@ def test_a_lead_without_a_signal_is_left_out_of_the_mask(fill, flag):
     assert not waveform.samples[LEADS.index("V3")].any()
 
 
+@pytest.mark.parametrize(
+    ("names", "flags"),
+    [
+        ([*LEADS[:2], "RESP", *LEADS[3:]], ("missing_lead", "unknown_lead")),
+        ([*LEADS, "III"], ("repeated_lead",)),
+    ],
+)
+def test_a_lead_that_is_left_out_moves_no_other_one(names, flags):
+    samples = np.concatenate([noise(1).T, noise(2).T[-1:]])[: len(names)]
+    waveform = prepare(recording(samples, names), params())
+    assert waveform.flags == flags
+    assert from_bit_mask(waveform.leads) == (*LEADS[:2], *LEADS[3:])
+    np.testing.assert_array_equal(np.delete(waveform.samples, 2, 0), np.delete(samples[:12], 2, 0))
+    assert not waveform.samples[2].any()
+
+
 def test_missing_leads_are_left_out_or_derived_as_the_parameter_says():
     names = ["I", "II", *LEADS[6:]]
     i, ii = noise(1, leads=8)[:, :2].T / 200
