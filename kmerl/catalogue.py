@@ -119,7 +119,7 @@ def catalogue(
         statements, targets = table(outputs.statements, STATEMENTS), table(outputs.targets, TARGETS)
         rejected = table(outputs.rejected, REJECTED)
         for entry in tqdm(archive.records(), desc=f"catalogue {name}", unit="record", disable=None, mininterval=1):
-            entry = _checked(entry, archive.folder, seen)
+            entry = checked(entry, archive.folder, seen)
             if isinstance(entry, Rejected):
                 rejected({"record_id": entry.record_id, "reason": entry.reason, "detail": entry.detail})
                 summary.rejected[entry.reason] += 1
@@ -151,7 +151,7 @@ def catalogue(
     return summary
 
 
-def _checked(entry: RecordEntry | Rejected, folder: Path, seen: set[str]) -> RecordEntry | Rejected:
+def checked(entry: RecordEntry | Rejected, folder: Path, seen: set[str]) -> RecordEntry | Rejected:
     """Reject a record whose name was there before, or whose file lies outside of the archive."""
     if isinstance(entry, Rejected):
         return entry

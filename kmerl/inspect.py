@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from kmerl.archives.registry import recognise
 from kmerl.errors import UserError
 from kmerl.views.files import FILES
-from kmerl.views.folders import FOLDERS, folder
+from kmerl.views.folders import FOLDERS, archive, folder
 from kmerl.views.text import grid, size
 
 ARTIFACTS = (
@@ -42,7 +43,7 @@ def kind(path: Path) -> tuple[str, Callable[[Path], str]]:
         for files, name, view in FOLDERS:
             if all(any(path.glob(file)) for file in files):
                 return name, view
-        return "folder", folder
+        return ("archive", archive) if recognise(path) else ("folder", folder)
     if path.is_file() and path.suffix in FILES:
         return path.suffix.removeprefix("."), FILES[path.suffix]
     if path.with_name(path.name + ".hea").is_file():  # WFDB tools name records without a suffix

@@ -9,13 +9,10 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import polars as pl
@@ -29,6 +26,7 @@ from kmerl.archives.wfdb_reader import Reader
 from kmerl.artifacts import batch_writer, read_table, table_writer, whole
 from kmerl.catalogue import counts
 from kmerl.errors import UserError
+from kmerl.pool import CONTEXT, pool
 from kmerl.repair import WaveformParams, prepare
 from kmerl.shards import INDEX, RECORDS, shard_name, store_metadata, store_writer
 
@@ -208,42 +206,24 @@ _told: Any = None  # in a process that reads: the counter of records
 def _read_side_by_side(
     source: Source, todo: dict[int, pl.DataFrame], processes: int, told: Callable[[int], object]
 ) -> None:
-    context = get_context("spawn")  # a fork would copy the threads' locks of other libraries
-    counter = context.Value("q", 0)
-    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"), "1"))
-    try:
-        with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(counter,)) as pool:
-            waiting = {pool.submit(_read_in_process, source, i, block) for i, block in todo.items()}
-            said = 0
-            try:
-                while waiting:
-                    done, waiting = wait(waiting, 0.2, FIRST_COMPLETED)
-                    told(counter.value - said)
-                    said = counter.value
-                    for one in done:
-                        one.result()
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
-    except BrokenProcessPool:
-        raise UserError(
-            f"{source.folder}: a process that read records ended abruptly, perhaps for want of memory; "
-            "run again, shards that are done are kept"
-        ) from None
+    counter, said = CONTEXT.Value("q", 0), 0
+    broken = (
+        f"{source.folder}: a process that read records ended abruptly, perhaps for want of memory; "
+        "run again, shards that are done are kept"
+    )
+    with pool(processes, broken, _begin, (counter,)) as submit:
+        waiting = {submit(_read_in_process, source, i, block) for i, block in todo.items()}
+        while waiting:
+            done, waiting = wait(waiting, 0.2, FIRST_COMPLETED)
+            told(counter.value - said)
+            said = counter.value
+            for one in done:
+                one.result()
 
 
 def _begin(counter: Any) -> None:
-    """Prepare a process that reads: it ends with the one that started it, however that ends."""
     global _told
     _told = counter
-    parent = parent_process()
-    if parent is not None:
-
-        def follow() -> None:
-            connection.wait([parent.sentinel])
-            os._exit(1)
-
-        Thread(target=follow, daemon=True).start()
 
 
 def _read_in_process(source: Source, number: int, entries: pl.DataFrame) -> None:

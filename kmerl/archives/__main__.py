@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-COMMANDS = {"fetch": "kmerl.archives.fetch.command"}
+COMMANDS = {"check": "kmerl.archives.check.command", "fetch": "kmerl.archives.fetch.command"}
 """The module whose ``main(argv)`` a command runs; imported only then."""
 
 

@@ -2,11 +2,12 @@
 
 Two layouts are read. The original one has ``A0001.mat`` (:mod:`kmerl.archives.cpsc_format`), in the root folder or
 in folders as its parts were packed, and ``REFERENCE.csv`` with label numbers. PhysioNet's mirror has no such table but
-``A0001.{hea,mat}`` in WFDB's format with SNOMED CT codes; it is read where ``REFERENCE.csv`` is missing. Neither names
+``A0001.{hea,mat}`` in WFDB's format with SNOMED CT codes, which count where ``REFERENCE.csv`` is missing. Neither names
 patients. MERL keeps the first 2,500 samples and pads them with zeros to 5,000; here the store's own length holds
 (``preprocess.seconds``), so a record of 10 s or more is cropped to its first 10 s.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from kmerl.archives.wfdb_format import RecordError
 
 TASK = "cpsc2018"
 REFERENCE = "REFERENCE.csv"
+HEADER = re.compile(r"A[0-9]{4}\.hea")
+"""Names of the mirror's headers."""
 LABEL_COLUMNS: tuple[str, ...] = ("First_label", "Second_label", "Third_label")
 LABELS: dict[str, str] = {
     "1": "NORM", "2": "AFIB", "3": "1AVB", "4": "CLBBB", "5": "CRBBB", "6": "PAC", "7": "VPC", "8": "STD", "9": "STE",
@@ -48,7 +51,9 @@ class Cpsc2018(Archive):
         files = {file.stem: file for file in sorted(self.folder.rglob("*.mat"), reverse=True)}
         for record_id, *cells in table.iter_rows():
             given = [cell.strip().removesuffix(".0") for cell in cells if cell and cell.strip()]
-            yield _entry(record_id, files.get(record_id, self.folder / f"{record_id}.mat"), given, LABELS)
+            file = files.get(record_id, self.folder / f"{record_id}.mat")
+            header = file.with_suffix(".hea")  # beside a file of the mirror, which is no struct
+            yield _entry(record_id, header if header.exists() else file, given, LABELS)
 
 
 def _from_header(record_id: str, header: Path) -> RecordEntry | Rejected:

@@ -18,4 +18,4 @@ def read_file(path: Path, reader: Reader | None = None) -> Recording:
         RecordError: the file cannot be used; see :func:`~kmerl.archives.cpsc_format.read_struct` and
             :meth:`~kmerl.archives.wfdb_reader.Reader.read` for the reasons.
     """
-    return read_struct(path) if path.suffix == ".mat" else (reader or Reader()).read(path)
+    return read_struct(path) if path.suffix.lower() == ".mat" else (reader or Reader()).read(path)

@@ -13,8 +13,8 @@ import polars as pl
 import pyarrow.parquet as pq
 from safetensors import safe_open
 
+from kmerl.archives.recordings import read_file
 from kmerl.archives.wfdb_format import MISSING, parse_header
-from kmerl.archives.wfdb_reader import read_recording
 from kmerl.artifacts import read_json, read_jsonl, read_metadata, read_table
 from kmerl.errors import UserError
 from kmerl.views.text import DISTINCT, cell, counts, frame, grid, size, width
@@ -170,12 +170,13 @@ def html(path: Path) -> str:
 
 
 def record(path: Path) -> str:
-    """A raw WFDB record: header, and per lead its gain, range in mV and missing samples."""
+    """A raw record, WFDB or a MATLAB struct: header, and per lead its gain, range in mV and missing samples."""
     header_path = path.with_suffix(".hea")
-    recording = read_recording(header_path)
-    comments = parse_header(header_path.read_text("utf-8", errors="replace")).comments
+    struct_alone = path.suffix == ".mat" and not header_path.exists()
+    recording = read_file(path if struct_alone else header_path)
+    comments = () if struct_alone else parse_header(header_path.read_text("utf-8", errors="replace")).comments
     value = recording.millivolts()
-    lines = [f"record {header_path.stem}: {len(recording.leads)} leads, {recording.fs:g} Hz, "
+    lines = [f"record {path.stem}: {len(recording.leads)} leads, {recording.fs:g} Hz, "
              f"{value.shape[1]} samples ({value.shape[1] / recording.fs:g} s)"]  # fmt: skip
     lines += [f"  # {comment}" for comment in comments]
     rows = []
@@ -189,6 +190,6 @@ def record(path: Path) -> str:
 
 FILES = {
     ".parquet": parquet, ".npy": npy, ".json": json_file, ".jsonl": jsonl, ".csv": csv_file, ".png": png, ".svg": svg,
-    ".safetensors": safetensors, ".hea": record, ".dat": record, ".md": text_file, ".txt": text_file,
+    ".safetensors": safetensors, ".hea": record, ".dat": record, ".mat": record, ".md": text_file, ".txt": text_file,
     ".html": html, ".yaml": text_file, ".tsv": text_file,
 }  # fmt: skip

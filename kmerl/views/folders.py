@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from kmerl.archives.manifest import MARKER, origin
+from kmerl.archives.registry import recognise
 from kmerl.artifacts import read_json, read_jsonl, read_metadata, read_table
 from kmerl.errors import UserError
 from kmerl.leads import LEADS, from_bit_mask
@@ -22,21 +23,28 @@ from kmerl.waveforms import SPLITS, WaveformStore
 
 def archive(path: Path) -> str:
     """A raw archive: origin, its tables, its first record; signal files are not counted, there may be millions."""
-    tables = sorted(path.glob("*.csv"))
-    lines = [f"raw archive, {origin(path)}"]
-    for file in tables:
-        table = pl.read_csv(file, infer_schema=False)
+    lines = [f"raw archive, {origin(path)}; layout of {recognise(path) or 'none that is known'}"]
+    for file in sorted(path.glob("*.csv")):
+        try:
+            table = pl.read_csv(file, infer_schema=False)
+        except (pl.exceptions.PolarsError, OSError) as error:  # not all are the archive's own
+            lines += ["", f"{file.name}: not readable as a table ({cell(error)})"]
+            continue
         lines += ["", f"{file.name}: {table.height:,} rows, {len(table.columns)} columns", frame(table, 3)]
-    header = _first_header(path)
-    return "\n".join([*lines, "", f"{header}", record(header)] if header else lines)
+    first = _first_record(path)
+    shown = ["", str(first), record(first)] if first else []
+    return "\n".join([*lines, *shown, "", f"all of its records: python -m kmerl.archives check {path}"])
 
 
-def _first_header(path: Path) -> Path | None:
-    """The first header file in the order of names, without a walk over all of them."""
+def _first_record(path: Path, depth: int = 8) -> Path | None:
+    """The first header, or struct without one, in the order of names, without a walk over all of them."""
     entries = sorted(path.iterdir())
-    found = (entry for entry in entries if entry.suffix == ".hea")
-    below = (_first_header(entry) for entry in entries if entry.is_dir())
-    return next(found, None) or next((header for header in below if header), None)
+    for ending in (".hea", ".mat"):
+        for entry in entries:
+            if entry.suffix == ending and entry.is_file():
+                return entry
+    below = (_first_record(entry, depth - 1) for entry in entries if depth and entry.is_dir())  # links may go round
+    return next((found for found in below if found), None)
 
 
 def store(path: Path) -> str:

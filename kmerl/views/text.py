@@ -2,7 +2,8 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +45,20 @@ def cell(value: Any) -> str:
     return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
 
 
-def grid(header: Sequence[str], rows: Iterable[Sequence[Any]], indent: str = "  ") -> str:
-    """Aligned columns within the terminal's width; the widest are cut first."""
+def grid(header: Sequence[str], rows: Iterable[Sequence[Any]], indent: str = "  ", right: Collection[int] = ()) -> str:
+    """Aligned columns within the terminal's width; the widest are cut first. ``right``: columns aligned there."""
     lines = [list(header), *[[cell(value) for value in row] for row in rows]]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     room = width() - len(indent) - 2 * (len(header) - 1)
     while sum(widths) > room and max(widths) > _LEAST:
         widths[widths.index(max(widths))] -= 1
 
-    def fitted(text: str, to: int) -> str:
-        return (text if len(text) <= to else text[: to - 1] + "…").ljust(to)
+    def fitted(column: int, text: str) -> str:
+        to = widths[column]
+        short = text if len(text) <= to else text[: to - 1] + "…"
+        return short.rjust(to) if column in right else short.ljust(to)
 
-    return "\n".join((indent + "  ".join(map(fitted, line, widths))).rstrip() for line in lines)
+    return "\n".join((indent + "  ".join(starmap(fitted, enumerate(line)))).rstrip() for line in lines)
 
 
 def frame(table: pl.DataFrame, rows: int = ROWS) -> str:
