@@ -85,7 +85,7 @@ def _check(arguments: argparse.Namespace) -> tuple[Summary, str]:
     with (
         csv_writer(arguments.csv) as write,
         tqdm(
-            read_all(finder, params, arguments.processes), "check", unit="record", disable=None, mininterval=1
+            read_all(finder, params, arguments.processes), "check", unit=" records", disable=None, mininterval=1
         ) as rows,
     ):
         for row in rows:

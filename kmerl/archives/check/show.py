@@ -37,7 +37,7 @@ def text(folder: str, how: str, summary: Summary, others: Others) -> str:
         outcomes = {one.outcome for several in found for one in several}
         lines += [_overview(groups, summary), "", *_details(groups, found)]
         lines += [f"  {name:8}  {said}" for name, said in _LEGEND.items() if name in outcomes]
-        lines += ["  A record may have several of these.", ""] if outcomes else []
+        lines += ["  A record may have several flags.", ""] if outcomes else []
     return "\n".join([*lines, *_left(others), total(summary)])
 
 
@@ -144,6 +144,7 @@ def _left(others: Others) -> Iterator[str]:
         shown = ", ".join(
             f"{name} {endings[name]:,}" for name in sorted(endings, key=lambda one: (-endings[one], one))[:8]
         )
-        yield f"{others.files.total():,} other files were not looked into: {shown}"
+        n = others.files.total()
+        yield f"{n:,} other file{'s were' if n > 1 else ' was'} not looked into: {shown}"
     if others.loops:
         yield f"links that lead back up were not followed: {others.loops:,}"
