@@ -81,8 +81,8 @@ def example_figure(example: Example) -> Figure:
         height = _HEAD + sheet.height + panel
         figure = new_figure(sheet.width, height)
         draw(figure, sheet, 0, panel)
-        figure.text(3 / sheet.width, 1 - 7 / height, example.heading, fontsize=13, weight="bold")
-        figure.text(3 / sheet.width, 1 - 13.5 / height, example.subheading, fontsize=10, color=GREY)
+        figure.text(3 / sheet.width, 1 - 7 / height, example.heading, fontsize=13, weight="bold", parse_math=False)
+        figure.text(3 / sheet.width, 1 - 13.5 / height, example.subheading, fontsize=10, color=GREY, parse_math=False)
         _write(figure, 3, panel - 1.6 * _LINE, lines, set(example.texts))
         if example.answers:
             _bars(figure, example.answers, sheet.width, panel)

@@ -7,11 +7,10 @@ import polars as pl
 from kmerl.archives.classes import class_names
 from kmerl.knowledge.labels import Vocabulary
 from kmerl.leads import from_bit_mask
+from kmerl.plots.beginning import beginning
 from kmerl.plots.examples import Answer, Example, choose
 from kmerl.plots.params import FiguresParams
 from kmerl.waveforms import WaveformStore
-
-_MOST_SECONDS = 10.0  # drawn; a sheet of paper holds no more
 
 
 def shares(count: int, archives: Sequence[str]) -> dict[str, int]:
@@ -140,10 +139,8 @@ def _example(
 ) -> Example:
     """The beginning of a record, with the leads in use only, and its quality flags after ``about``."""
     row = _row(store, record)
-    leads, length = from_bit_mask(int(store.present[row])), int(store.records["length"][row])
-    shown = min(length, round(_MOST_SECONDS * store.fs))
+    leads = from_bit_mask(int(store.present[row]))
+    heading, shown = beginning(store, row)
     flags = store.records["flags"][row].to_list()
     subheading = f"{about}; quality flags: {', '.join(flags)}" if flags else about
-    cut = f", first {_MOST_SECONDS:g} s of {length / store.fs:.1f} s" if shown < length else ""
-    heading = f"{store.archive} record {record}, {store.origin}{cut}"
     return Example(heading, subheading, store.read(row, leads)[:, :shown], leads, store.fs, texts, answers, lists)

@@ -98,11 +98,25 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
 
 
 def save(figure: Figure, stem: Path, dpi: int) -> None:
-    """Write ``stem.png`` and ``stem.svg`` at the figure's own size, without dates and versions."""
+    """Write ``stem.png`` and ``stem.svg``; see :func:`png` and :func:`svg`."""
+    stem.with_name(stem.name + ".png").write_bytes(png(figure, dpi))
+    stem.with_name(stem.name + ".svg").write_bytes(svg(figure))
+
+
+def png(figure: Figure, dpi: int, colours: int = _PNG_COLOURS) -> bytes:
+    """A figure at its own size as PNG of at most so many colours, without dates and versions."""
+    pixels, small = BytesIO(), BytesIO()
     with look():
-        pixels = BytesIO()
         figure.savefig(pixels, format="png", dpi=dpi)
-        with Image.open(pixels) as image:
-            few = image.convert("RGB").quantize(_PNG_COLOURS, dither=Image.Dither.NONE)
-            few.save(stem.with_name(stem.name + ".png"), optimize=True, dpi=(dpi, dpi))
-        figure.savefig(stem.with_name(stem.name + ".svg"), metadata={"Date": None, "Creator": None})
+    with Image.open(pixels) as image:
+        few = image.convert("RGB").quantize(colours, dither=Image.Dither.NONE)
+        few.save(small, format="png", optimize=True, dpi=(dpi, dpi))
+    return small.getvalue()
+
+
+def svg(figure: Figure) -> bytes:
+    """A figure as SVG, without dates and versions."""
+    text = BytesIO()
+    with look():
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    return text.getvalue()

@@ -2,18 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
-
-from jinja2 import DictLoader, Environment, StrictUndefined
 
 from kmerl.report.facts import Archive
-from kmerl.report.grid import Grid, count, signed
+from kmerl.report.grid import Grid
 from kmerl.report.headline import Headline
+from kmerl.report.html import render_page
 from kmerl.report.knowledge import Hierarchy
 from kmerl.report.results import LONGEST, Figure, Table
 from kmerl.report.texts import sections
-
-_TEMPLATES = ("page.html", "grid.html", "style.css", "script.js")
 
 SIMULATED = "simulated"
 
@@ -85,12 +81,4 @@ def groups(page: Page) -> list[Mapping[str, object]]:
 
 def render(page: Page) -> str:
     """The HTML; equal pages give equal text. Whatever comes from data is escaped."""
-    folder = files("kmerl.report").joinpath("templates")
-    sources = {name: folder.joinpath(name).read_text("utf-8") for name in _TEMPLATES}
-    environment = Environment(
-        loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["count"] = count
-    environment.filters["signed"] = signed
-    context = {"page": page, "notice": notice(page.archives), "groups": groups(page), "longest": LONGEST}
-    return environment.get_template("page.html").render(context)
+    return render_page("page.html", page=page, notice=notice(page.archives), groups=groups(page), longest=LONGEST)

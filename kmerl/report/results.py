@@ -2,11 +2,9 @@
 
 import csv
 import re
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -14,6 +12,7 @@ from markupsafe import Markup
 
 from kmerl.errors import UserError
 from kmerl.report.grid import Grid
+from kmerl.report.pictures import png_source, svg_source
 from kmerl.report.texts import Caption, caption
 
 LONGEST = 100
@@ -21,7 +20,6 @@ LONGEST = 100
 
 _LARGEST_SVG = 400_000  # bytes; ECG paper as PNG is smaller beyond that
 _MOST_ROWS = 1_000
-_SAFE = " !$'()*+,-./:;=?@_~|"  # characters that a data URI in double quotes may hold as they are
 
 
 @dataclass(frozen=True)
@@ -71,11 +69,11 @@ def _source(folder: Path, stem: str) -> str:
         text = _text(svg)
         if not text.rstrip().endswith("</svg>"):
             raise UserError(f"{svg}: cut short; run the stage figures again")
-        return f"data:image/svg+xml,{quote(' '.join(text.split()), safe=_SAFE)}"
+        return svg_source(text)
     pixels = png.read_bytes()
     if not pixels.startswith(b"\x89PNG") or b"IEND" not in pixels[-12:]:
         raise UserError(f"{png}: no PNG, or cut short; run the stage figures again")
-    return f"data:image/png;base64,{b64encode(pixels).decode()}"
+    return png_source(pixels)
 
 
 def read_tables(folder: Path) -> list[Table]:

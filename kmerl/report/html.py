@@ -1,0 +1,26 @@
+"""What all pages share: one HTML file each that fetches nothing, its style and script inside."""
+
+from importlib.resources import files
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+
+from kmerl.report.grid import count, signed
+
+_SHARED = ("base.html", "grid.html", "style.css", "script.js")
+
+
+def render_page(template: str, **context: object) -> str:
+    """The HTML; equal contexts give equal text. Whatever comes from data is escaped.
+
+    Args:
+        template: name of one that extends ``base.html``; it needs ``notice``, what the data are if they are simulated.
+        **context: what the template names.
+    """
+    folder = files("kmerl.report").joinpath("templates")
+    sources = {name: folder.joinpath(name).read_text("utf-8") for name in (*_SHARED, template)}
+    environment = Environment(
+        loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["count"] = count
+    environment.filters["signed"] = signed
+    return environment.get_template(template).render(context)
