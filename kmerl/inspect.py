@@ -24,7 +24,7 @@ ARTIFACTS = (
     "data/targets/*.parquet", "data/label_differences/*.parquet", "data/rejected/*/*.parquet", "data/reports",
     "data/knowledge/*", "data/labels", "data/embeddings/*", "data/runs/*", "data/scores/*", "data/partial/*",
     "data/features/*", "data/probes/*", "results/tables", "results/figures", "results/metrics.json",
-    "results/report.html",
+    "results/report.html", "results/quality.html", "results/quality.csv",
 )  # fmt: skip
 _MAIN_TABLE = {
     "waveforms": "records.parquet", "labels": "labels.parquet", "reports": "reports.parquet",

@@ -25,6 +25,7 @@ from kmerl.evaluation.probe_params import EmbedEcgParams, LinearProbeParams, Ran
 from kmerl.knowledge.params import KnowledgeParams
 from kmerl.plots.params import FiguresParams
 from kmerl.preprocessing import PreprocessParams
+from kmerl.quality.params import QualityParams
 from kmerl.reports import ReportsParams
 from kmerl.section import Section
 from kmerl.text.params import TextParams
@@ -56,6 +57,7 @@ class Params(Section):
     random_convolutions: RandomConvolutionsParams
     linear_probe: LinearProbeParams
     figures: FiguresParams
+    quality: QualityParams
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":

@@ -1,13 +1,13 @@
 """An ECG on its paper, in true proportions: 25 mm are 1 s, 10 mm are 1 mV."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import PathPatch
+from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path as Outline
 from numpy.typing import NDArray
 
@@ -21,6 +21,7 @@ _GRID = {1: ("#f6cfcb", 0.35), 5: ("#e59d96", 0.6)}  # mm -> colour, width in po
 _LEFT, _RIGHT, _FOOT, _NAME = 15.0, 5.0, 5.0, 5.0  # mm: calibration pulse, margins, height of a lead's name
 _LIMIT = 3.0  # mV; farther excursions are cut so that one artefact does not stretch the sheet
 _FINE = 10.0  # points drawn per mm at most; a pen is no finer
+_MARK, _MARK_PAPER = "#8a3500", "#ffe3c2"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Strip:
     left: float  # mm from the sheet's left edge
     row: int
     trace: NDArray[np.float64] | None
+    width: float  # mm
 
 
 @dataclass(frozen=True)
@@ -53,16 +55,24 @@ class Sheet:
     fs: float
 
 
-def lay_out(signal_mv: NDArray[np.floating], leads: Sequence[str], fs: float) -> Sheet:
+def lay_out(
+    signal_mv: NDArray[np.floating],
+    leads: Sequence[str],
+    fs: float,
+    twelve: bool = False,
+    full: Sequence[str] = (RHYTHM,),
+) -> Sheet:
     """Where each lead goes: one row each for up to three leads, two columns for up to six, else the standard 3 x 4.
 
-    Columns show successive times, as a recorder does; with columns comes a rhythm strip of the whole time. In the
+    Columns show successive times, as a recorder does; with columns come rhythm strips of the whole time. In the
     3 x 4 layout every lead keeps its standard place.
 
     Args:
         signal_mv: (L, S) in mV.
         leads: names of the L leads, in any spelling and order.
         fs: samples per second.
+        twelve: leave a place for each of the twelve leads, however few there are.
+        full: leads of the rhythm strips, where there are columns; the first that is there if none of them is.
 
     Raises:
         UserError: leads and signals do not match, a lead is unknown or named twice, or ``fs`` is not positive.
@@ -77,24 +87,36 @@ def lay_out(signal_mv: NDArray[np.floating], leads: Sequence[str], fs: float) ->
         raise UserError(f"sampling rate {fs} Hz; give samples per second, e.g. 500")
     traces = {name: _centred(one) for name, one in zip(names, signal, strict=True)}
     seconds = signal.shape[1] / fs
-    columns = 1 if len(names) <= 3 else 2 if len(names) <= 6 else 4
+    columns = 4 if twelve or len(names) > 6 else 2 if len(names) > 3 else 1
     shown = list(LEADS) if columns == 4 else [lead for lead in LEADS if lead in traces]
     rows = math.ceil(len(shown) / columns)
     part = seconds / columns
     strips = [
-        Strip(lead, _LEFT + i // rows * part * SPEED, i % rows, _part(traces.get(lead), i // rows, columns))
+        Strip(
+            lead, _LEFT + i // rows * part * SPEED, i % rows, _part(traces.get(lead), i // rows, columns), part * SPEED
+        )
         for i, lead in enumerate(shown)
     ]
     if columns > 1:
-        rhythm = RHYTHM if RHYTHM in traces else names[0]
-        strips.append(Strip(rhythm, _LEFT, rows, traces[rhythm]))
+        rhythms = [lead for lead in full if lead in traces] or names[:1]
+        strips += [Strip(lead, _LEFT, rows + i, traces[lead], seconds * SPEED) for i, lead in enumerate(rhythms)]
     baselines, tops, height = _rows(strips)
     width = math.ceil((_LEFT + seconds * SPEED + _RIGHT) / 5) * 5.0
     return Sheet(tuple(strips), baselines, tops, width, height, fs)
 
 
-def draw(figure: Figure, sheet: Sheet, left_mm: float, bottom_mm: float) -> Axes:
-    """Put a sheet on a figure at a place given in mm; the axes' unit is the mm of paper."""
+def draw(
+    figure: Figure, sheet: Sheet, left_mm: float, bottom_mm: float, marks: Mapping[str, str] | None = None
+) -> Axes:
+    """Put a sheet on a figure at a place given in mm; the axes' unit is the mm of paper.
+
+    Args:
+        figure: to draw on.
+        sheet: what to draw.
+        left_mm: of the sheet's left edge.
+        bottom_mm: of its lower edge.
+        marks: lead -> a few words beside its name (or none); such a lead is drawn on paper of another colour.
+    """
     width, height = (size * MM_PER_INCH for size in figure.get_size_inches())
     axes = figure.add_axes((left_mm / width, bottom_mm / height, sheet.width / width, sheet.height / height))
     axes.set_xlim(0, sheet.width)
@@ -106,12 +128,20 @@ def draw(figure: Figure, sheet: Sheet, left_mm: float, bottom_mm: float) -> Axes
         pulse = [(3, 0), (5, 0), (5, GAIN), (10, GAIN), (10, 0), (12, 0)]  # 1 mV for 0.2 s
         axes.plot([x for x, _ in pulse], [baseline + y for _, y in pulse], color=INK, linewidth=0.8)
     for strip in sheet.strips:
-        _draw_strip(axes, strip, sheet)
+        _draw_strip(axes, strip, sheet, (marks or {}).get(strip.lead))
     axes.text(_LEFT, 1.2, f"{SPEED:g} mm/s   {GAIN:g} mm/mV", fontsize=8, color=GREY)
     return axes
 
 
-def ecg_paper(signal_mv: NDArray[np.floating], leads: Sequence[str], fs: float, title: str = "") -> Figure:
+def ecg_paper(
+    signal_mv: NDArray[np.floating],
+    leads: Sequence[str],
+    fs: float,
+    title: str = "",
+    marks: Mapping[str, str] | None = None,
+    twelve: bool = False,
+    full: Sequence[str] = (RHYTHM,),
+) -> Figure:
     """An ECG of any leads as a figure of its own, of the paper's true size.
 
     Args:
@@ -119,6 +149,9 @@ def ecg_paper(signal_mv: NDArray[np.floating], leads: Sequence[str], fs: float, 
         leads: names of the L leads, in any spelling and order.
         fs: samples per second.
         title: printed above the paper.
+        marks: as in :func:`draw`.
+        twelve: as in :func:`lay_out`.
+        full: as in :func:`lay_out`.
 
     Raises:
         UserError: as :func:`lay_out`.
@@ -127,12 +160,13 @@ def ecg_paper(signal_mv: NDArray[np.floating], leads: Sequence[str], fs: float, 
         ``ecg_paper(signal, ["I"], 500).savefig("ecg.pdf")``; printed at 100% it can be measured with a ruler.
     """
     with look():
-        sheet = lay_out(signal_mv, leads, fs)
+        sheet = lay_out(signal_mv, leads, fs, twelve, full)
         head = 8.0 if title else 0.0
         figure = new_figure(sheet.width, sheet.height + head)
-        draw(figure, sheet, 0, 0)
+        draw(figure, sheet, 0, 0, marks)
         if title:
-            figure.text(3 / sheet.width, 1 - 5.5 / (sheet.height + head), title, fontsize=11, weight="bold")
+            place = 3 / sheet.width, 1 - 5.5 / (sheet.height + head)
+            figure.text(*place, title, fontsize=11, weight="bold", parse_math=False)
     return figure
 
 
@@ -169,16 +203,26 @@ def _rows(strips: Sequence[Strip]) -> tuple[tuple[float, ...], tuple[float, ...]
     return tuple(baselines[r] for r in order), tuple(tops[r] for r in order), math.ceil(bottom / 5) * 5.0
 
 
-def _draw_strip(axes: Axes, strip: Strip, sheet: Sheet) -> None:
-    baseline = sheet.baselines[strip.row]
-    axes.text(strip.left + 1, sheet.tops[strip.row] - 3.6, strip.lead, fontsize=10, weight="bold")
+def _draw_strip(axes: Axes, strip: Strip, sheet: Sheet, mark: str | None) -> None:
+    baseline, place = sheet.baselines[strip.row], (strip.left + 1, sheet.tops[strip.row] - 3.6)
+    axes.text(*place, strip.lead, fontsize=10, weight="bold")
+    if mark is not None:
+        _mark(axes, strip, sheet, mark)
     if strip.trace is None:
-        axes.text(strip.left + 8, baseline, "not recorded", fontsize=9, color=GREY)
+        axes.text(strip.left + 8, baseline, "not recorded" if mark is None else "not used", fontsize=9, color=GREY)
         return
     time, value = _thinned(strip.trace, sheet.fs)
     y = baseline + np.clip(value, -_LIMIT, _LIMIT) * GAIN
     axes.plot(strip.left + time * SPEED, y, color=INK, linewidth=0.7, solid_joinstyle="round")
     axes.plot([strip.left] * 2, [baseline - 2, baseline + 2], color=INK, linewidth=0.7)
+
+
+def _mark(axes: Axes, strip: Strip, sheet: Sheet, text: str) -> None:
+    """Colour the paper under a strip, and write some words beside its lead's name."""
+    low = sheet.tops[strip.row + 1] if strip.row + 1 < len(sheet.tops) else _FOOT
+    size = strip.width, sheet.tops[strip.row] - low
+    axes.add_patch(Rectangle((strip.left, low), *size, color=_MARK_PAPER, linewidth=0, zorder=0.5))
+    axes.text(strip.left + 10, sheet.tops[strip.row] - 3.6, text, fontsize=8, color=_MARK, parse_math=False)
 
 
 def _thinned(trace: NDArray[np.float64], fs: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,7 +1,7 @@
 """Small tables that the page makes itself, and how it writes values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,12 +16,14 @@ class Grid:
         rows: each as long as the header.
         right: columns of numbers, aligned right.
         more: rows that exist but are not here.
+        bars: column -> of each row a share of 1, drawn under the text.
     """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     right: frozenset[int] = frozenset()
     more: int = 0
+    bars: Mapping[int, Sequence[float]] = field(default_factory=dict)
 
 
 def count(number: int) -> str:

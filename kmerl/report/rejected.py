@@ -45,17 +45,17 @@ def _item(name: Any, inner: Any) -> str:
     return f"{listed}: {', '.join(map(str, inner))}" if inner else listed
 
 
-def grid(tables: Sequence[LeftOut]) -> Grid:
+def grid(tables: Sequence[LeftOut], examples: int = _EXAMPLES) -> Grid:
     """One row for each place and reason, with how many and the first few of them."""
-    rows = [row for table in tables for row in _rows(table)]
+    rows = [row for table in tables for row in _rows(table, examples)]
     return Grid(["Where", "Reason", "Meaning", "Count", "For example"], rows, frozenset([3]))
 
 
-def _rows(table: LeftOut) -> Iterator[list[str]]:
+def _rows(table: LeftOut, few: int) -> Iterator[list[str]]:
     if table.rows.is_empty():
         yield [table.where, "nothing left out", "", "0", ""]
     counts = table.rows.group_by("reason").len().sort("len", "reason", descending=[True, False])
     for reason, number in counts.iter_rows():
-        examples = table.rows.filter(pl.col("reason") == reason)["what"].head(_EXAMPLES)
+        examples = table.rows.filter(pl.col("reason") == reason)["what"].head(few)
         text = "; ".join(shortened(example) for example in examples)
         yield [table.where, reason, explain("reasons", reason), count(number), text]

@@ -50,6 +50,9 @@ def sections() -> list[dict[str, str]]:
     return list(_texts()["sections"])
 
 
-def explain(kind: Literal["flags", "reasons"], code: str) -> str:
-    """What a flag or a reason means; empty if nobody explained it."""
+Explained = Literal["flags", "reasons", "totals", "differences"]
+
+
+def explain(kind: Explained, code: str) -> str:
+    """What a flag, a reason, a total or a task's difference of labels means; empty if nobody explained it."""
     return str(_texts()[kind].get(code, ""))

@@ -56,6 +56,29 @@ rule figures:
         "python -m workflow.run figures {log}"
 
 
+rule quality:
+    input:
+        pipeline.inputs("quality"),
+    output:
+        shown(
+            "quality",
+            "results/quality.html",
+            caption="../report/quality.rst",
+            category="Page",
+            labels={"page": "what was found in the recordings"},
+        ),
+    log:
+        "logs/quality.log",
+    benchmark:
+        "logs/quality.tsv"
+    threads: 1
+    resources:
+        mem_mb=3500,
+        runtime=60,
+    shell:
+        "python -m workflow.run quality {log}"
+
+
 rule report:
     input:
         pipeline.inputs("report"),

@@ -1,0 +1,1 @@
+"""What was found in the recordings of each archive: counted, listed and shown."""
