@@ -16,7 +16,10 @@ from engines.project import ROOT, Project, toy
 
 from workflow import fingerprint, profile
 
-ALL = ["preprocess@a", "preprocess@b", "register@a", "register@b", "scores@a", "simulate@a", "simulate@b", "tables"]
+READ = [f"preprocess@{archive}-{part}" for archive in "ab" for part in ("1of2", "2of2")]
+ALL = sorted(
+    [*READ, "scores@a", "tables", *(f"{name}@{one}" for name in ("catalogue", "register", "simulate") for one in "ab")]
+)
 TABLE = "results/tables/sums.csv"
 
 
@@ -67,7 +70,7 @@ def test_t3_t5_a_changed_value_runs_the_same_stages_in_either_engine_and_changin
     project.replace("params.yaml", "factor: 2", "factor: 3")
     assert project.planned() == {"preprocess", "scores", "tables"}
     run()
-    assert project.computed() == ["preprocess@a", "preprocess@b", "scores@a", "tables"]
+    assert project.computed() == [*READ, "scores@a", "tables"]
     assert (project.folder / TABLE).read_bytes() != before
     assert project.agreed()
 
@@ -94,7 +97,7 @@ def test_t4_changed_code_makes_its_stage_and_what_follows_stale(project):
     assert project.planned() == {"preprocess", "scores", "tables"}
     project.replace("kmerl/names.csv", "Archive A", "The first")
     project.dvc("repro")
-    assert {"preprocess@a", "preprocess@b", "tables"} <= set(project.computed())
+    assert {*READ, "tables"} <= set(project.computed())
     assert project.agreed()
 
 
@@ -124,8 +127,8 @@ def test_t5_what_a_removed_stage_or_a_killed_run_left_does_not_count(project, fr
     clone = fresh.copy(tmp_path / "clone")
     shutil.copy(project.folder / "params.yaml", clone.folder)
     waveforms = project.folder / "data/waveforms"
-    (waveforms / ".a.99999999.partial").mkdir()
-    being_written = project.folder / f"data/rejected/.a.csv.{os.getpid()}.partial"
+    (waveforms / "a/.1of2.99999999.partial").mkdir()
+    being_written = project.folder / f"data/rejected/a/.1of2.csv.{os.getpid()}.partial"
     being_written.touch()
     (project.folder / "data/raw/mine").mkdir(parents=True)
     long_ago = project.folder / ".scratch/removed/2020-01-31"
@@ -138,7 +141,7 @@ def test_t5_what_a_removed_stage_or_a_killed_run_left_does_not_count(project, fr
     assert not long_ago.exists()
     assert {path.name for path in waveforms.iterdir()} - {".snakemake_timestamp"} == {"a"}
     assert being_written.exists()
-    assert (project.folder / target / "shard.txt").exists()
+    assert (project.folder / target / "1of2/shard.txt").exists()
     assert (project.folder / "data/raw/mine").exists()
     assert project.computed() == ["tables"]
     assert project.agreed()
@@ -149,7 +152,15 @@ def test_t5_what_a_removed_stage_or_a_killed_run_left_does_not_count(project, fr
     project.run("git", "checkout", "-q", "--force", "HEAD")
     project.snakemake()
     assert project.computed() == []
-    assert (waveforms / "b/shard.txt").exists()
+    assert (waveforms / "b/1of2/shard.txt").exists()
+    assert project.agreed()
+
+
+def test_t5_parts_of_an_archive_that_no_job_makes_any_more_do_not_count(project):
+    project.replace("params.yaml", "parts: [1of2, 2of2]", "parts: [1of2]")
+    said = project.snakemake()
+    assert "data/waveforms/a/2of2: no stage makes it any more; moved to" in said
+    assert not (project.folder / "data/waveforms/b/2of2").exists()
     assert project.agreed()
 
 
@@ -273,7 +284,7 @@ def test_a_users_mistake_is_answered_in_one_line_before_anything_runs(project, f
 def test_a_failing_stage_says_why_on_the_terminal(project):
     project.replace("params.yaml", "factor: 2", "factor: -1")
     said = project.snakemake(check=False)
-    assert "preprocess@a: error: preprocess.factor is negative; make it positive" in said
+    assert "preprocess@a-1of2: error: preprocess.factor is negative; make it positive" in said
     assert "failed; the end of" not in said
     assert "Traceback" not in said
 
@@ -283,8 +294,8 @@ def test_a_stage_that_dies_after_telling_its_progress_is_reported(project):
     project.replace("stages/preprocess.py", "from pathlib", "import os\nfrom pathlib")
     project.replace("stages/preprocess.py", "    values =", f"{dies}    values =")
     said = project.snakemake(check=False)
-    assert "preprocess@a: step 1 of 9" in said
-    assert "preprocess@a: failed; the end of logs/preprocess@a.log says why" in said
+    assert "preprocess@a-1of2: step 1 of 9" in said
+    assert "preprocess@a-1of2: failed; the end of logs/preprocess@a-1of2.log says why" in said
 
 
 def test_a_second_snakemake_in_the_same_folder_is_refused(project):
@@ -310,7 +321,9 @@ def test_every_stage_has_its_rule_and_every_rule_its_stage():
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     assert set(rules()) == set(stages) - {"code"}
     for name, text in rules().items():
-        at, wildcard = ("@{item}", "@{wildcards.item}") if "foreach" in stages[name] else ("", "")
+        axes = list(stages[name].get("matrix", ["item"] if "foreach" in stages[name] else []))
+        at = f"@{'-'.join(f'{{{axis}}}' for axis in axes)}" if axes else ""
+        wildcard = f"@{'-'.join(f'{{wildcards.{axis}}}' for axis in axes)}" if axes else ""
         assert re.search(rf'(pipeline\.outputs|shown)\(\s*"{name}"', text)
         for part in [f'pipeline.inputs("{name}")', f'"logs/{name}{at}.log"']:
             assert part in text

@@ -19,10 +19,11 @@ from faults import Outcome, Server
 from workflow.damage import digest
 from workflow.leftovers import unfinished
 
-STAGES = [name for name in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"] if name != "code"]
+STAGES = [name for name in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"] if name not in ("code", "fetch")]
+"""The stage `fetch` has no item in the tiny profile; tests/test_fetch.py has its faults."""
 # a stage that opens such a file must notice that it was cut short; what is left of other files may well be whole
 CHECKED = {".parquet", ".npy", ".json", ".jsonl", ".safetensors"}
-OF_ARCHIVES = {"simulate", "register", "preprocess"}
+OF_ARCHIVES = {"simulate", "register", "catalogue", "preprocess"}
 
 
 @dataclass

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 from kmerl.errors import UserError
@@ -8,10 +9,11 @@ def main(params, item):
     ran(f"preprocess@{item}")
     if params.preprocess["factor"] < 0:
         raise UserError("preprocess.factor is negative; make it positive")
-    values = Path(f"data/simulated/{item}/values.txt").read_text().split()
-    folder = Path(f"data/waveforms/{item}")
+    archive, _, part = item.rpartition("-")
+    values = json.loads(Path(f"data/entries/{archive}.json").read_text())[int(part[0]) - 1 :: 2]
+    folder = Path(f"data/waveforms/{archive}/{part}")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "shard.txt").write_text(" ".join(str(float(value) * params.preprocess["factor"]) for value in values))
-    Path("data/rejected").mkdir(exist_ok=True)
-    Path(f"data/rejected/{item}.csv").write_text("record,reason\n")
+    Path(f"data/rejected/{archive}").mkdir(parents=True, exist_ok=True)
+    Path(f"data/rejected/{archive}/{part}.csv").write_text("record,reason\n")
     return f"{len(values)} records"

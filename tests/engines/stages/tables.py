@@ -9,7 +9,7 @@ def main(params):
     ran("tables")
     lines = []
     for folder in sorted(Path("data/waveforms").iterdir()):
-        total = sum(map(float, (folder / "shard.txt").read_text().split()))
+        total = sum(float(value) for shard in folder.glob("*/shard.txt") for value in shard.read_text().split())
         lines.append(f"{names()[folder.name]},{round(total, params.tables['digits'])}\n")
     time.sleep(params.tables["pause"])
     Path("results/tables").mkdir(parents=True, exist_ok=True)
