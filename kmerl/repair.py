@@ -201,7 +201,7 @@ def _gather(recording: Recording, samples: NDArray[np.int16], flags: set[str]) -
     leads = _Leads.none(samples)
     if len(rows) < len(LEADS):
         samples[:] = 0
-    if rows == list(range(len(rows))) == signals:  # one block; a lead left out in the middle makes two
+    if rows == signals and rows[-1] == len(rows) - 1:
         samples[: len(rows)] = recording.samples[: len(rows), : samples.shape[1]]
     else:
         samples[rows] = recording.samples[signals, : samples.shape[1]]
@@ -340,6 +340,14 @@ def _derive(leads: _Leads) -> bool:
     return not np.array_equal(before, leads.present)
 
 
+def _reach_zero(leads: _Leads) -> None:
+    """Put leads that have no sample for 0 mV, with which they are to be padded, on a grid that has one."""
+    for row in np.flatnonzero(leads.present & (np.abs(leads.baseline) > -MISSING - 1)):
+        samples, leads.gain[row], leads.baseline[row] = quantise(np.append(leads.millivolts(row), 0.0))
+        leads.samples[row] = samples[:-1]
+        leads.measure()
+
+
 def _assemble(
     leads: _Leads,
     memory: NDArray[np.int16],
@@ -350,10 +358,12 @@ def _assemble(
 ) -> Waveform:
     """The store's arrays, padded with 0 mV."""
     found, present = leads.samples.shape[1], leads.present
+    if found < memory.shape[1]:
+        _reach_zero(leads)
     scale = np.where(present, 1 / leads.gain, 1.0)
     offset = np.where(present, -leads.baseline / leads.gain, 0.0)
     if found < memory.shape[1]:
-        memory[:, found:] = np.where(present, np.clip(np.rint(leads.baseline), -32767, 32767), 0)[:, None]
+        memory[:, found:] = np.where(present, np.rint(leads.baseline), 0)[:, None]
     ends = np.stack([leads.low, leads.high]) * scale + offset
     mean = leads.total / found
     deviation = np.sqrt(np.maximum(leads.squares / found - mean**2, 0))

@@ -286,3 +286,25 @@ def test_real_records_are_stored_without_loss(samples, tmp_path):
     fast = read_recording(samples / "ptb-xl/records500/00000/00001_hr.hea").millivolts()
     correlation = [np.corrcoef(a, b)[0, 1] for a, b in zip(stored_mv(resampled), fast, strict=True)]
     assert min(correlation) > 0.95
+
+
+@pytest.mark.parametrize("lead", LEADS)
+@pytest.mark.parametrize("name", ["X1", "-aVR"])
+def test_a_lead_that_is_left_out_moves_no_other(lead, name):
+    samples = noise(1).T
+    waveform = prepare(recording(samples, [name if one == lead else one for one in LEADS]), params())
+    others = [i for i, one in enumerate(LEADS) if one != lead]
+    np.testing.assert_array_equal(waveform.samples[others], samples[others])
+    assert not waveform.samples[LEADS.index(lead)].any()
+    assert from_bit_mask(waveform.leads) == tuple(one for one in LEADS if one != lead)
+
+
+@pytest.mark.parametrize("fs", [250, 500])
+@pytest.mark.parametrize("baseline", [9000, -9000, 40000])
+def test_padding_is_0_mv_however_far_the_signal_is_from_it(fs, baseline):
+    samples = noise(1, samples=6 * fs).T
+    waveform = prepare(recording(samples, fs=float(fs), gain=4880.0, baseline=float(baseline)), params())
+    assert "padded" in waveform.flags
+    assert np.abs(stored_mv(waveform)[:, waveform.length :]).max() < 1e-3
+    if fs == 500:
+        np.testing.assert_allclose(stored_mv(waveform)[:, :3000], (samples - float(baseline)) / 4880, atol=2e-4)
