@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from kmerl.archives.archive import Archive, LabelRule, PublishedSplit, RecordEntry, Rejected, Rule, SplitParams
 from kmerl.archives.classes import tasks
+from kmerl.archives.manifest import readable
 from kmerl.archives.published import Agreement, check_against, differences, read_published
 from kmerl.archives.tables import ENTRIES, LABEL_DIFFERENCES, REJECTED, STATEMENTS, TARGETS
 from kmerl.artifacts import table_writer, write_table
@@ -152,9 +153,11 @@ def catalogue(
 
 
 def checked(entry: RecordEntry | Rejected, folder: Path, seen: set[str]) -> RecordEntry | Rejected:
-    """Reject a record whose name was there before, or whose file lies outside of the archive."""
+    """Reject a record whose name was there before, or whose file lies outside of the archive or has no proper name."""
     if isinstance(entry, Rejected):
-        return entry
+        return Rejected(readable(entry.record_id), entry.reason, " ".join(readable(entry.detail).split()))
+    if readable(str(entry.file)) != str(entry.file):
+        return Rejected(readable(entry.record_id), "bad_path", f"{readable(entry.file.name)} is not UTF-8; rename it")
     if entry.record_id in seen:
         return Rejected(entry.record_id, "repeated_id", f"{entry.file.name} has the name of another record")
     if not entry.file.is_relative_to(folder) or ".." in entry.file.relative_to(folder).parts:

@@ -54,6 +54,8 @@ class Cpsc2018(Archive):
             file = files.get(record_id, self.folder / f"{record_id}.mat")
             header = file.with_suffix(".hea")  # beside a file of the mirror, which is no struct
             yield _entry(record_id, header if header.exists() else file, given, LABELS)
+        for record_id in sorted(set(files) - set(table["Recording"])):
+            yield Rejected(record_id, "not_listed", f"{REFERENCE} has no row for {files[record_id].name}")
 
 
 def _from_header(record_id: str, header: Path) -> RecordEntry | Rejected:

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,27 +32,38 @@ def origin(folder: Path) -> str:
 def list_files(folder: Path, checksum: Literal["size", "mtime", "sha256"]) -> Iterator[dict[str, Any]]:
     """A row of :data:`MANIFEST` for every file below ``folder``, sorted by path, one at a time.
 
+    What cannot be read, as a link to nothing, is listed as it stands there, with no hash: it costs the record to which
+    it belongs, and not the archive.
+
     Raises:
-        UserError: a file cannot be read, or is a link to nothing.
+        UserError: a folder cannot be read, so that nobody knows what is in it.
     """
     for path, entry in _walk(folder, ""):
         try:
             status = entry.stat()
-            row: dict[str, Any] = {"path": path, "size": status.st_size, "mtime_ns": None, "sha256": None}
-            if checksum == "mtime":
-                row["mtime_ns"] = status.st_mtime_ns
-            elif checksum == "sha256":
-                with open(entry.path, "rb") as file:  # noqa: PTH123 (an os.DirEntry)
-                    row["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise UserError(f"{folder / path}: {error.strerror}; mend or remove it") from None
+        except OSError:
+            status = entry.stat(follow_symlinks=False)
+        row: dict[str, Any] = {"path": readable(path), "size": status.st_size, "mtime_ns": None, "sha256": None}
+        if checksum == "mtime":
+            row["mtime_ns"] = status.st_mtime_ns
+        elif checksum == "sha256" and stat.S_ISREG(status.st_mode):
+            with suppress(OSError), open(entry.path, "rb") as file:  # noqa: PTH123 (an os.DirEntry)
+                row["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
         yield row
+
+
+def readable(name: str) -> str:
+    """A file's name as text, whatever its bytes are."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _walk(folder: Path | str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Files in the order of their paths; a folder sorts with its slash, as in the whole path."""
-    with os.scandir(folder) as entries:
-        named = {f"{entry.name}/" if entry.is_dir() else entry.name: entry for entry in entries}
+    try:
+        with os.scandir(folder) as entries:
+            named = {f"{entry.name}/" if entry.is_dir() else entry.name: entry for entry in entries}
+    except OSError as error:
+        raise UserError(f"{readable(str(folder))}: {error.strerror}; mend or remove it") from None
     for name, entry in sorted(named.items()):
         if name.endswith("/"):
             yield from _walk(entry.path, prefix + name)

@@ -14,10 +14,10 @@ from kmerl.archives.classes import TABLE, class_names
 from kmerl.errors import UserError
 
 TASKS: tuple[str, ...] = ("ptbxl_super", "ptbxl_sub", "ptbxl_form", "ptbxl_rhythm")
-_SPLITS: dict[int, Literal["train", "valid", "test"]] = {
-    **dict.fromkeys(range(1, 9), "train"),
-    9: "valid",
-    10: "test",
+_SPLITS: dict[str, Literal["train", "valid", "test"]] = {
+    **dict.fromkeys(map(str, range(1, 9)), "train"),
+    "9": "valid",
+    "10": "test",
 }
 
 
@@ -36,7 +36,7 @@ class PtbXl(Archive):
         for ecg_id, patient_id, report, scp_codes, fold, filename in table.iter_rows():
             record_id = _integer(ecg_id)
             codes = _codes(scp_codes)
-            split = _SPLITS.get(int(_integer(fold))) if fold and _integer(fold).isdigit() else None
+            split = _SPLITS.get(_integer(fold or ""))
             if codes is None:
                 yield Rejected(record_id, "bad_labels", f"scp_codes {str(scp_codes)[:60]!r} is no table of codes")
             elif split is None or not filename:
@@ -97,6 +97,6 @@ def _codes(text: str | None) -> list[str] | None:
     """The codes of ``{'NORM': 100.0, 'SR': 0.0}``; None if the text is no such table."""
     try:
         value = ast.literal_eval(text or "")
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # a list as a key is a TypeError
         return None
     return list(map(str, value)) if isinstance(value, dict) else None
