@@ -1,8 +1,9 @@
 """An archive's waveforms read into the waveform store, shard by shard and by several processes.
 
 Records are taken in blocks of ``shard_records``. A block that is done lies in a scratch folder as a small store of its
-own, so that a run that was killed goes on with the next one; at the end the blocks become one store. What a block
-holds depends on its records alone, so the number of processes changes no byte.
+own, so that a run that was killed goes on with the next one; at the end the blocks become one store. A block that is
+damaged by then is read again. What a block holds depends on its records alone, so the number of processes changes no
+byte.
 """
 
 import os
@@ -28,7 +29,7 @@ from kmerl.catalogue import counts
 from kmerl.errors import UserError
 from kmerl.pool import CONTEXT, pool
 from kmerl.repair import WaveformParams, prepare
-from kmerl.shards import INDEX, RECORDS, shard_name, store_metadata, store_writer
+from kmerl.shards import INDEX, RECORDS, shard_name, shard_size, store_metadata, store_writer
 
 _STORE, _REJECTED = "store", "rejected.parquet"  # in the folder of a block
 _TOLD = 32  # records between two reports of progress
@@ -112,7 +113,7 @@ def preprocess(source: Source, entries: pl.DataFrame, waveforms: Path, rejected:
     """
     size = source.params.shard_records
     blocks = {i: entries[start : start + size] for i, start in enumerate(range(0, entries.height, size))}
-    todo = {i: block for i, block in blocks.items() if not source.block(i).exists()}
+    todo = {i: block for i, block in blocks.items() if not _is_whole(source, i, block.height)}
     before = sum(block.height for block in blocks.values()) - sum(block.height for block in todo.values())
     with tqdm(
         total=entries.height, initial=before, desc=f"preprocess {source.name}", unit="record", disable=None
@@ -159,6 +160,20 @@ def read_block(source: Source, number: int, entries: pl.DataFrame, told: Callabl
                 told(unsaid)
                 unsaid = 0
     told(unsaid)
+
+
+def _is_whole(source: Source, number: int, height: int) -> bool:
+    """Whether a block of so many records has been read, and is still as long as it was."""
+    block = source.block(number)
+    if not block.exists():
+        return False
+    try:
+        kept = read_table(block / _STORE / INDEX, RECORDS).height
+        refused = read_table(block / _REJECTED, REJECTED).height
+        size = (block / _STORE / shard_name(0)).stat().st_size if kept else 0
+    except (UserError, OSError):
+        return False
+    return kept + refused == height and size == (shard_size(kept, source.params.samples) if kept else 0)
 
 
 def _join(source: Source, blocks: int, waveforms: Path, rejected: Path) -> Summary:

@@ -168,6 +168,11 @@ def index_table(rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=RECORDS)
 
 
+def shard_size(records: int, samples: int) -> int:
+    """Bytes of a whole shard."""
+    return len(_header(records, samples)) + 2 * records * len(LEADS) * samples
+
+
 def shard_name(shard: int) -> str:
     """The file of a shard."""
     return f"shard-{shard:05d}.npy"
