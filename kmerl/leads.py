@@ -53,6 +53,15 @@ def canonical(name: str) -> str:
     return lead
 
 
+def is_lead(name: str) -> bool:
+    """Whether a name is one of the twelve leads, in any usual spelling."""
+    try:
+        canonical(name)
+    except UserError:
+        return False
+    return True
+
+
 def positions(names: Iterable[str], within: Sequence[str] = LEADS) -> list[int]:
     """Where each of ``names`` stands in ``within``, both in any spelling.
 

@@ -19,6 +19,7 @@ from kmerl.shards import Waveform
 _RATIO = 50  # rates further apart than this are a mangled header, not a sampling rate
 _GAINS = (1e-2, 1e12)  # steps per mV; beyond them too
 _LARGE, _SMALL = 20.0, 0.05  # mV: further from its mean no lead goes; less from peak to peak no record has in all leads
+_ZERO = 1e4  # mV between 0 mV and the sample 0; beyond them too, and float32 would hold no more than 0.001 mV
 _CLIPPING = 1.0  # mV from the mean, below which no amplifier clips
 _STILL = 1.0  # s without a change, while the lead is not flat as a whole
 _CONTRADICTION = 0.5  # of what unrelated leads would show
@@ -104,10 +105,10 @@ def prepare(recording: Recording, params: WaveformParams, out: NDArray[np.int16]
       recorded), ``unknown_lead`` (none of the twelve), ``repeated_lead`` (there twice: one is kept if both hold the
       same, else none);
     - doubtful, kept as they are: ``clipped_lead`` (:func:`kmerl.flaws.is_clipped`, more than 1 mV from the mean),
-      ``flat_part`` (no change for 1 s or more), ``large_amplitude`` (more than 20 mV from the mean),
-      ``small_amplitude`` (less than 0.05 mV from peak to peak in every lead), ``limb_leads`` (they contradict
-      Einthoven's or Goldberger's relation, as swapped names do), ``checksum`` (samples are not those that the header
-      vouches for).
+      ``flat_part`` (no change for 1 s or more), ``large_amplitude`` (more than 20 mV from the mean), ``large_offset``
+      (a mean of more than 20 mV), ``small_amplitude`` (less than 0.05 mV from peak to peak in every lead),
+      ``limb_leads`` (they contradict Einthoven's or Goldberger's relation, as swapped names do), ``checksum`` (samples
+      are not those that the header vouches for).
 
     Args:
         recording: as read.
@@ -115,8 +116,8 @@ def prepare(recording: Recording, params: WaveformParams, out: NDArray[np.int16]
         out: (12, S) memory for the waveform's samples, if they are not to get their own.
 
     Raises:
-        RecordError: ``unknown_lead``, ``repeated_lead``, ``unusable_rate``, ``unusable_gain``, ``too_short`` or
-            ``too_few_leads``.
+        RecordError: ``unknown_lead``, ``repeated_lead``, ``unusable_rate``, ``unusable_gain``, ``unusable_baseline``,
+            ``too_short`` or ``too_few_leads``.
     """
     length, flags = _length(recording, params)
     as_recorded = recording.fs == params.fs
@@ -208,12 +209,17 @@ def _gather(recording: Recording, samples: NDArray[np.int16], flags: set[str]) -
     leads.gain[rows] = recording.gain[signals] / recording.unit[signals]
     leads.baseline[rows] = recording.baseline[signals]
     leads.present[rows] = True
-    usable = (np.abs(leads.gain) >= _GAINS[0]) & (np.abs(leads.gain) <= _GAINS[1])
+    steps = np.abs(leads.gain)
+    usable = (steps >= _GAINS[0]) & (steps <= _GAINS[1])
     if not usable.all():
         row = int((~usable).argmax())
         raise RecordError("unusable_gain", f"lead {LEADS[row]}: {leads.gain[row]:g} steps per mV")
+    far = np.abs(leads.baseline) > _ZERO * steps
+    if far.any():
+        row = int(far.argmax())
+        raise RecordError("unusable_baseline", f"lead {LEADS[row]}: sample {leads.baseline[row]:g} is 0 mV")
     leads.measure()
-    if not _vouched(recording, leads, rows, signals):
+    if not recording.vouched or not _vouched(recording, leads, rows, signals):
         flags.add("checksum")
     return leads
 
@@ -276,6 +282,8 @@ def _doubt(leads: _Leads, fs: float, flags: set[str]) -> None:
     reach = np.maximum(leads.high - mean, mean - leads.low) / steps * present  # mV from the mean
     if reach.max() > _LARGE:
         flags.add("large_amplitude")
+    if ((np.abs(mean - leads.baseline) > _LARGE * steps) & present).any():
+        flags.add("large_offset")
     if ((leads.high.astype(np.int32) - leads.low) / steps * present).max() < _SMALL:
         flags.add("small_amplitude")
     tall = np.flatnonzero(reach > _CLIPPING)
@@ -342,7 +350,7 @@ def _derive(leads: _Leads) -> bool:
 
 def _reach_zero(leads: _Leads) -> None:
     """Put leads that have no sample for 0 mV, with which they are to be padded, on a grid that has one."""
-    for row in np.flatnonzero(leads.present & (np.abs(leads.baseline) > -MISSING - 1)):
+    for row in np.flatnonzero(leads.present & (np.abs(leads.baseline) > -MISSING - 1)).tolist():
         samples, leads.gain[row], leads.baseline[row] = quantise(np.append(leads.millivolts(row), 0.0))
         leads.samples[row] = samples[:-1]
         leads.measure()

@@ -173,14 +173,19 @@ def csn_codes() -> dict[str, str]:
     return {acronym: str(1000 + i) for i, acronym in enumerate([*class_names("csn"), "SB"])}
 
 
-def write_csn(folder: Path, dx: Mapping[str, str | None], header: str = "Acronym Name,Full Name,Snomed_CT") -> None:
+def write_csn(
+    folder: Path,
+    dx: Mapping[str, str | None],
+    header: str = "Acronym Name,Full Name,Snomed_CT",
+    samples: int = 5000,
+) -> None:
     """CSN's layout for record -> codes ("1,2"; None: no such line), all in one folder."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = [header, *(f"{acronym},some name,{code}" for acronym, code in csn_codes().items())]
     (folder / "ConditionNames_SNOMED-CT.csv").write_text("\n".join(lines) + "\n", "utf-8")
     for number, (record, codes) in enumerate(dx.items()):
         path = folder / "WFDBRecords/01/010" / record
-        write_record(path, noise(number), gain=1000.0)
+        write_record(path, noise(number, samples=samples), gain=1000.0)
         data = path.with_suffix(".dat")
         path.with_suffix(".mat").write_bytes(b"\0" * 24 + data.read_bytes())
         data.unlink()

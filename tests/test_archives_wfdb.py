@@ -29,6 +29,8 @@ header = st.builds(
     Header,
     name=word,
     segments=st.just(1),
+    parts=st.just(()),
+    channels=st.just(0),
     fs=st.floats(1, 10_000),
     samples=st.one_of(st.none(), st.integers(1, 10**9)),
     signals=st.lists(signal, max_size=13).map(tuple),

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kmerl.archives.wfdb_format import RecordError, Recording, quantise
+from kmerl.archives.files import content_of
+from kmerl.archives.wfdb_format import MOST_VALUES, RecordError, Recording, quantise
 from kmerl.leads import LEADS
 
 FS = 500
@@ -27,7 +28,7 @@ _MATRIX, _COMPRESSED = 14, 15
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _STRUCT, _NUMERIC = 2, range(6, 16)  # classes of arrays
 _COMPLEX = 0x0800
-_LIMIT = 1 << 30  # bytes of an unpacked variable
+_LIMIT = 1 << 28  # bytes of a file, and of an unpacked variable: 12 leads for 90 minutes
 
 
 class _OtherMakeError(Exception):
@@ -48,8 +49,9 @@ def read_struct(path: Path) -> Recording:
     Samples are put on a 16-bit grid over each lead's own range; NaN and infinity are missing samples.
 
     Raises:
-        RecordError: with the reason ``no_signal_file``, ``empty_signal_file``, ``unreadable_signal`` (no MATLAB 5 file,
-            or damaged) or ``bad_struct`` (no struct ``ECG`` with 12 rows of real numbers).
+        RecordError: with the reason ``no_signal_file``, ``unreadable_file`` (permissions, a failing disk, no file at
+            all), ``empty_signal_file``, ``too_long``, ``unreadable_signal`` (no MATLAB 5 file, or damaged) or
+            ``bad_struct`` (no struct ``ECG`` with 12 rows of real numbers).
     """
     content = _content(path)
     with _damage(path):
@@ -82,10 +84,7 @@ def read_matrices(path: Path) -> dict[str, NDArray[np.float64]]:
 
 
 def _content(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError:
-        raise RecordError("no_signal_file", f"no file {path.name}") from None
+    content = content_of(path, "no_signal_file", _LIMIT, "too_long")
     if not content:
         raise RecordError("empty_signal_file", f"{path.name} is empty")
     return content
@@ -192,6 +191,8 @@ def _values(data: _Matrix, order: str, where: str) -> NDArray[np.float64]:
     if kind not in _NUMBERS:
         raise ValueError(f"{where} has numbers of an unknown type")
     found = np.frombuffer(values, f"{order}{_NUMBERS[kind]}")
+    if found.size > MOST_VALUES:
+        raise ValueError(f"{where} has {found.size} numbers")
     if found.size != math.prod(data.shape):
         raise ValueError(f"{where} has {found.size} of {math.prod(data.shape)} numbers")
     return found.reshape(data.shape, order="F").astype(np.float64)

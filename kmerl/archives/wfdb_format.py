@@ -18,9 +18,12 @@ MISSING = -32768
 """The sample of format 16 that means "not a number"."""
 UNSTATED = -(2**63)
 """Stands for a first sample or checksum that a header does not give."""
+MOST_VALUES = 1 << 26
+"""A record with more samples over all its signals is not read: 12 leads for 3 hours at 500 Hz."""
 
 _UNITS = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "v": 1e3, "nv": 1e-6}  # in mV
 _DEFAULT_GAIN, _DEFAULT_FS = 200.0, 250.0  # header(5)
+_WIDEST = 1e30  # range of a signal beyond which arithmetic overflows
 _NUMBER = r"(?:[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][+-]?[0-9]{1,2})?"
 _FORMAT = re.compile(r"([0-9]{1,4})(?:x([0-9]{1,6}))?(?::([0-9]{1,9}))?(?:\+([0-9]{1,12}))?")
 _GAIN = re.compile(rf"(-?(?:{_NUMBER}))(?:\((-?[0-9]{{1,12}})\))?(?:/(\S+))?")
@@ -61,7 +64,11 @@ class SignalLine(NamedTuple):
 
 
 class Header(NamedTuple):
-    """A record's header; ``samples`` is None where it is not stated, ``comments`` have their ``#`` stripped."""
+    """A record's header; ``samples`` is None where it is not stated, ``comments`` have their ``#`` stripped.
+
+    Where a record is made of segments, ``parts`` are their names and numbers of samples, and ``channels`` is the number
+    of signals announced; it has no ``signals`` of its own.
+    """
 
     name: str
     segments: int
@@ -69,6 +76,8 @@ class Header(NamedTuple):
     samples: int | None
     signals: tuple[SignalLine, ...]
     comments: tuple[str, ...]
+    parts: tuple[tuple[str, int], ...] = ()
+    channels: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,7 @@ class Recording:
         unit: (L,) mV per unit.
         first, checksum: (L,) what the header says of the samples, the sum modulo 65,536; :data:`UNSTATED` for a lead
             of which it says nothing, None if of none.
+        vouched: False if whoever read the samples found that they are not those of the header's checksums.
     """
 
     leads: tuple[str, ...]
@@ -94,9 +104,10 @@ class Recording:
     unit: NDArray[np.float64]
     first: NDArray[np.int64] | None = None
     checksum: NDArray[np.int64] | None = None
+    vouched: bool = True
 
     def millivolts(self) -> NDArray[np.float64]:
-        """The signals (L, S) in mV, NaN where there is no value."""
+        """The signals (L, S) in mV, NaN where there is no value, and in all of a channel that is not electric."""
         value = (self.samples - self.baseline[:, None]) / self.gain[:, None] * self.unit[:, None]
         value[self.samples == MISSING] = np.nan
         return value
@@ -124,12 +135,14 @@ def parse_header(text: str) -> Header:
         raise RecordError("bad_header", f"first line {lines[0][:60]!r} gives no number of signals")
     fs = _sampling_rate(fields[2]) if len(fields) > 2 else _DEFAULT_FS
     samples = _count(fields[3], "number of samples") if len(fields) > 3 else 0
+    announced = int(segments or fields[1])
+    if announced != len(lines) - 1:
+        what = "segments" if segments else "signals"
+        raise RecordError("bad_header", f"{announced} {what} announced, {len(lines) - 1} lines follow")
     if segments:
-        return Header(name, int(segments), fs, samples or None, (), comments)
-    if int(fields[1]) != len(lines) - 1:
-        raise RecordError("bad_header", f"{fields[1]} signals announced, {len(lines) - 1} lines follow")
-    signals = tuple(map(_signal_line, lines[1:]))
-    return Header(name, 1, fs, samples or None, signals, comments)
+        parts = tuple(map(_segment_line, lines[1:]))
+        return Header(name, announced, fs, samples or None, (), comments, parts, int(fields[1]))
+    return Header(name, 1, fs, samples or None, tuple(map(_signal_line, lines[1:])), comments)
 
 
 def quantise(value: NDArray[np.floating]) -> tuple[NDArray[np.int16], float, float]:
@@ -145,9 +158,11 @@ def quantise(value: NDArray[np.floating]) -> tuple[NDArray[np.int16], float, flo
     if not known.any():
         return np.full(value.shape, MISSING, np.int16), 1.0, 0.0
     low, high = float(value[known].min()), float(value[known].max())
+    samples = np.full(value.shape, MISSING, np.int16)
+    if high - low > _WIDEST:
+        return samples, 0.0, 0.0  # no gain to use: the record is refused
     gain = 65534.0 / (high - low) if high - low > 1e-6 else 1000.0
     baseline = -gain * (low + high) / 2
-    samples = np.full(value.shape, MISSING, np.int16)
     samples[known] = np.clip(np.rint(value[known] * gain + baseline), -32767, 32767).astype(np.int16)
     return samples, gain, baseline
 
@@ -157,18 +172,26 @@ def _signal_line(line: str) -> SignalLine:
     fields = line.split(None, 8)
     if len(fields) < 2:
         raise RecordError("bad_header", f"signal line {line[:60]!r} has no format")
-    gain, zero = fields[2] if len(fields) > 2 else "", fields[4] if len(fields) > 4 else ""
-    name = fields[8] if len(fields) > 8 else ""
-    first, checksum = (_integer(fields[i]) if len(fields) > i else None for i in (5, 6))
+    file, format, gain, resolution, zero, first, checksum, block, name = [*fields, *[""] * 7][:9]
     try:
-        return SignalLine(fields[0], *storage(fields[1], gain, zero), name, first, checksum)
+        stored = storage(format, gain, resolution, zero, block)
+        return SignalLine(file, *stored, name, _integer(first), _integer(checksum))
     except RecordError as error:
         raise RecordError("bad_header", f"{error} of signal line {line[:60]!r}") from None
 
 
+def _segment_line(line: str) -> tuple[str, int]:
+    name, *rest = line.split()
+    if not rest:
+        raise RecordError("bad_header", f"segment line {line[:60]!r} has no number of samples")
+    return name, _count(rest[0], "number of samples")
+
+
 @lru_cache(4096)
-def storage(format: str, gain: str, zero: str) -> tuple[str, int, int, int, float, int, str]:
-    """The fields of :class:`SignalLine` from ``format`` to ``unit``, from a line's second, third and fifth.
+def storage(
+    format: str, gain: str, resolution: str, zero: str, block: str
+) -> tuple[str, int, int, int, float, int, str]:
+    """The fields of :class:`SignalLine` from ``format`` to ``unit``, from a line's second to fifth and its eighth.
 
     Raises:
         RecordError: (``bad_header``) a field is none.
@@ -185,13 +208,17 @@ def storage(format: str, gain: str, zero: str) -> tuple[str, int, int, int, floa
         steps = float(parts[1]) or _DEFAULT_GAIN
         baseline = int(parts[2]) if parts[2] else None
         unit = parts[3] or unit
+    adc_zero, _, _ = _integer(zero), _integer(resolution), _integer(block)
     if baseline is None:
-        baseline = _integer(zero) or 0
+        baseline = adc_zero or 0
     return match[1], per_frame or 1, skew, byte_offset, steps, baseline, unit
 
 
 def _integer(text: str) -> int | None:
-    return int(text) if _INTEGER.fullmatch(text) else None
+    """A number; None where there is nothing."""
+    if text and not _INTEGER.fullmatch(text):
+        raise RecordError("bad_header", f"{text[:40]!r} instead of a whole number")
+    return int(text) if text else None
 
 
 def _sampling_rate(text: str) -> float:

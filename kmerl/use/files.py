@@ -13,7 +13,7 @@ from kmerl.archives.cpsc_format import read_matrices, read_struct
 from kmerl.archives.wfdb_format import RecordError, Recording
 from kmerl.archives.wfdb_reader import read_recording
 from kmerl.errors import UserError
-from kmerl.leads import canonical
+from kmerl.leads import canonical, is_lead
 from kmerl.use.delimited import read_delimited
 from kmerl.use.signal import Signal, Stated, from_array, select
 
@@ -87,17 +87,9 @@ def _missing_gains(header: Path, leads: Sequence[str]) -> list[str]:
     for fields in lines:
         name = fields[8].strip() if len(fields) > 8 else ""
         stated = fields[2].split("/")[0].split("(")[0] if len(fields) > 2 else "0"
-        if _is_lead(name) and canonical(name) in leads and float(stated or 0) == 0:
+        if is_lead(name) and canonical(name) in leads and float(stated or 0) == 0:
             without.append(canonical(name))
     return [f"the header gives no gain for lead {', '.join(without)}; it means 200 steps per mV"] if without else []
-
-
-def _is_lead(name: str) -> bool:
-    try:
-        canonical(name)
-    except UserError:
-        return False
-    return True
 
 
 def _struct(path: Path) -> Recording | None:
@@ -150,7 +142,7 @@ def _from_table(path: Path, leads: Sequence[str] | None, stated: Stated) -> Sign
     if stated.unit is not None and table.unit is not None and stated.unit.lower() != table.unit.lower():
         raise UserError(f"unit {stated.unit} given, but the header says {table.unit}; leave it out")
     names, asked = table.names, leads
-    if names is None or (leads and len(leads) == len(names) and not any(map(_is_lead, names))):
+    if names is None or (leads and len(leads) == len(names) and not any(map(is_lead, names))):
         names, asked = list(leads) if leads else None, None  # the leads given are the columns' names
     known = replace(stated, fs=stated.fs if stated.fs is not None else table.fs, unit=stated.unit or table.unit)
     return from_array(table.values, names, known, asked, foreign=True)
