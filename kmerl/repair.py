@@ -210,14 +210,13 @@ def _gather(recording: Recording, samples: NDArray[np.int16], flags: set[str]) -
     leads.baseline[rows] = recording.baseline[signals]
     leads.present[rows] = True
     steps = np.abs(leads.gain)
-    usable = (steps >= _GAINS[0]) & (steps <= _GAINS[1])
+    usable = (steps >= _GAINS[0]) & (steps <= _GAINS[1]) & (np.abs(leads.baseline) <= _ZERO * steps)
     if not usable.all():
         row = int((~usable).argmax())
-        raise RecordError("unusable_gain", f"lead {LEADS[row]}: {leads.gain[row]:g} steps per mV")
-    far = np.abs(leads.baseline) > _ZERO * steps
-    if far.any():
-        row = int(far.argmax())
-        raise RecordError("unusable_baseline", f"lead {LEADS[row]}: sample {leads.baseline[row]:g} is 0 mV")
+        gain, zero = leads.gain[row], leads.baseline[row]
+        if _GAINS[0] <= abs(gain) <= _GAINS[1]:
+            raise RecordError("unusable_baseline", f"lead {LEADS[row]}: sample {zero:g} is 0 mV")
+        raise RecordError("unusable_gain", f"lead {LEADS[row]}: {gain:g} steps per mV")
     leads.measure()
     if not recording.vouched or not _vouched(recording, leads, rows, signals):
         flags.add("checksum")
@@ -278,13 +277,13 @@ def _doubt(leads: _Leads, fs: float, flags: set[str]) -> None:
     length, present = leads.samples.shape[1], leads.present
     if not present.any():
         return
-    mean, steps = leads.total / length, np.abs(leads.gain)
-    reach = np.maximum(leads.high - mean, mean - leads.low) / steps * present  # mV from the mean
+    mean, step = leads.total / length, present / np.abs(leads.gain)  # mV
+    reach = np.maximum(leads.high - mean, mean - leads.low) * step  # mV from the mean
     if reach.max() > _LARGE:
         flags.add("large_amplitude")
-    if ((np.abs(mean - leads.baseline) > _LARGE * steps) & present).any():
+    if (np.abs(mean - leads.baseline) * step).max() > _LARGE:
         flags.add("large_offset")
-    if ((leads.high.astype(np.int32) - leads.low) / steps * present).max() < _SMALL:
+    if (np.subtract(leads.high, leads.low, dtype=np.int32) * step).max() < _SMALL:
         flags.add("small_amplitude")
     tall = np.flatnonzero(reach > _CLIPPING)
     if tall.size and any(
