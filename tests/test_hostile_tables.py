@@ -38,8 +38,8 @@ def test_of_a_study_that_is_listed_twice_the_first_row_stands_and_the_other_is_r
     table = tmp_path / "raw/record_list.csv"
     table.write_text(table.read_text() + "8,11,11,,files/s12/12\n9,,x,,files/s12/12\n")
     _, made = read("mimic_iv_ecg", tmp_path / "raw", tmp_path)
-    assert list(made.store().records.select("record_id", "patient_id").iter_rows()) == [("11", "7"), ("12", "7")]
-    np.testing.assert_allclose(made.store().read(0, ["I"])[0], noise(11)[:, 0] / 200, atol=1e-5)
+    assert list(made.store().records.select("record_id", "patient_id").iter_rows()) == [("12", "7"), ("11", "7")]
+    np.testing.assert_allclose(made.store().read(1, ["I"])[0], noise(11)[:, 0] / 200, atol=1e-5)
     rejected = read_table(made.rejected, REJECTED)
     assert list(rejected.select("record_id", "reason").iter_rows()) == [("row 4", "no_id"), ("11", "repeated_id")]
 

@@ -12,6 +12,7 @@ from kmerl.leads import LEADS
 WHOLE = frozenset({"checksum", "cropped", "padded", "resampled", "small_amplitude", "unknown_code"})
 """Flags that are about a record as a whole."""
 _STILL = 1.0  # s
+_FAR = 20.0  # mV
 _SUMS = ((0, 1, 2), (1, -1, 1)), ((3, 4, 5), (1, 1, 1))  # leads and signs of sums that vanish (Einthoven, Goldberger)
 
 
@@ -80,6 +81,11 @@ def _large_amplitude(record: Recorded) -> dict[int, str]:
     return {row: f"{reach[row]:.1f} mV from its mean"} if record.present[row] else {}
 
 
+def _large_offset(record: Recorded) -> dict[int, str]:
+    means = np.where(record.present, record.mean, 0)
+    return {row: f"a mean of {means[row]:.0f} mV" for row in _rows(np.abs(means) > _FAR)}
+
+
 def _clipped_lead(record: Recorded) -> dict[int, str]:
     found = [row for row in _rows(record.present) if flaws.is_clipped(record.signal[row], record.fs)]
     ends = {row: f"from {record.minimum[row]:.2f} to {record.maximum[row]:.2f} mV" for row in found}
@@ -113,6 +119,7 @@ _FINDERS: Mapping[str, Callable[[Recorded], dict[int, str]]] = {
     "missing_lead": _missing_lead,
     "repeated_lead": _repeated_lead,
     "large_amplitude": _large_amplitude,
+    "large_offset": _large_offset,
     "clipped_lead": _clipped_lead,
     "flat_part": _flat_part,
     "limb_leads": _limb_leads,

@@ -8,7 +8,7 @@ FLAGS: dict[str, Kind] = {
     **dict.fromkeys(("nan_repaired", "derived_lead"), "repaired"),  # mended
     **dict.fromkeys(("nan_lead", "flat_lead", "unknown_lead", "repeated_lead"), "repaired"),  # left out
     **dict.fromkeys(("clipped_lead", "flat_part", "large_amplitude", "small_amplitude"), "doubtful"),
-    **dict.fromkeys(("limb_leads", "checksum"), "doubtful"),
+    **dict.fromkeys(("large_offset", "limb_leads", "checksum"), "doubtful"),
     **dict.fromkeys(("cropped", "padded", "resampled", "missing_lead", "unknown_code"), "noted"),
 }
 """A record with a flag of the kind ``repaired`` counts as repaired; the other kinds change nothing of a signal."""
