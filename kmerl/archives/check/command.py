@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -22,6 +21,7 @@ from kmerl.archives.check.rows import Row
 from kmerl.archives.check.show import text
 from kmerl.archives.check.summary import Summary
 from kmerl.artifacts import whole
+from kmerl.command_line import Parser
 from kmerl.errors import UserError
 from kmerl.leads import from_bit_mask
 
@@ -31,16 +31,9 @@ COLUMNS = (
 PARAMS = Path("params.yaml")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as everything here does."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; --help lists the options")
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    result = _Parser(
+    result = Parser(
         prog="python -m kmerl.archives check", description=__doc__, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"Records are prepared as the section preprocess of {PARAMS} says where a project has one, "

@@ -8,7 +8,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -17,21 +17,15 @@ from kmerl.archives.fetch.params import FetchParams
 from kmerl.archives.fetch.recommended import RECOMMENDED
 from kmerl.archives.fetch.run import Job, fetch, rehearse
 from kmerl.archives.fetch.sources import SOURCES, find_source
+from kmerl.command_line import Parser
 from kmerl.errors import UserError
 
 PARAMS = Path("params.yaml")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as everything here does."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; --help lists the options")
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    result = _Parser(
+    result = Parser(
         prog="python -m kmerl.archives fetch", description=__doc__, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"Everything else is the section `fetch` of {PARAMS} here, or else as the project recommends.",
