@@ -25,7 +25,7 @@ reproduce: $(VENV)/installed ## from raw archives to tables and figures; install
 	@$(BIN)/snakemake --cores $(CORES)
 
 test: $(VENV)/installed-dev ## all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 lint: $(VENV)/installed-dev ## style and types
 	@$(BIN)/ruff check .

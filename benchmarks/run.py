@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import archives  # beside this file
 import numpy as np
 import torch
 import wfdb
@@ -208,7 +209,7 @@ def main() -> None:
             *rows([reading(Path(folder)), encoding(), intervals(), probing()]),
         ]
     note = f"Medians of {REPEATS} paired runs, {THREADS} threads, {platform.machine()}; made by `make bench`."
-    text = "\n".join([*table, "", note]) + "\n"
+    text = "\n".join([*table, "", note, "", "## Reading archives", "", archives.table(), ""])
     with whole("results/benchmarks.md") as temporary:
         temporary.write_text(text)
     print(text)

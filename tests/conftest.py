@@ -12,6 +12,13 @@ settings.register_profile("kmerl", deadline=None, derandomize=True)
 settings.load_profile("kmerl")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several processes one takes all tests of a file, and of the files that need the finished tiny pipeline."""
+    for item in items:
+        file = item.path.stem
+        item.add_marker(pytest.mark.xdist_group("pipeline" if file in ("test_engines", "test_faults") else file))
+
+
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """The folder of real sample records that KMERL_SAMPLES names."""
