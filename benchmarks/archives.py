@@ -6,7 +6,6 @@
 
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -90,9 +89,16 @@ class Ours:
         for i, path in enumerate(self.paths):
             np.copyto(self.shard[i % 16], reader.read(path).samples)
 
+    def longer(self, times: int) -> "Ours":
+        """The same files several times over, as records of other names."""
+        copies = [self.entries.with_columns(record_id=pl.col("record_id") + f"-{i}") for i in range(times)]
+        found = Ours(self.folder, self.paths)
+        found.entries, found.paths = pl.concat(copies), self.paths * times
+        return found
+
     def stage(self, processes: int, place: Path | None = None) -> None:
         """Read, checked, mended, described, and in shards with an index at a place, or beside the records."""
-        params = PreprocessParams.model_validate(PARAMS["preprocess"])
+        params = PreprocessParams.model_validate(PARAMS["preprocess"] | {"shard_records": 2048})
         with tempfile.TemporaryDirectory(dir=place or self.folder) as out:
             here = Path(out)
             source = Source(self.folder, "bench", "simulated", params, here / "scratch")
@@ -117,11 +123,11 @@ def cores(n: int) -> Iterator[None]:
         os.sched_setaffinity(0, all_of_them)
 
 
-def rates(calls: dict[str, tuple[int, Callable[[], None]]], n: int) -> dict[str, list[float]]:
-    """Records per second of every way, round by round, in turn."""
+def rates(calls: dict[str, tuple[int, int, Callable[[], None]]]) -> dict[str, list[float]]:
+    """Records per second of every way (processors, records, call), round by round, in turn."""
     found: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(ROUNDS):
-        for name, (processors, call) in calls.items():
+        for name, (processors, n, call) in calls.items():
             with cores(processors):
                 start = time.perf_counter()
                 call()
@@ -131,7 +137,8 @@ def rates(calls: dict[str, tuple[int, Callable[[], None]]], n: int) -> dict[str,
 
 def reading(folder: Path, paths: list[Path]) -> list[str]:
     """A table of records per second: ours, MERL's, and the bare read."""
-    ours = Ours(folder, paths)
+    ours, n = Ours(folder, paths), len(paths)
+    four_times = ours.longer(4)
     first = Reader().read(paths[0]).millivolts()
     np.testing.assert_allclose(first, wfdb.rdrecord(str(paths[0].with_suffix(""))).p_signal.T, atol=1e-6)
     halves = [paths[::2], paths[1::2]]
@@ -139,14 +146,13 @@ def reading(folder: Path, paths: list[Path]) -> list[str]:
         list(pool.map(merl_all, [half[:2] for half in halves]))  # started before it is timed
         found = rates(
             {
-                "bare": (1, lambda: bare(paths)),
-                "copy": (1, ours.copy),
-                "merl": (1, lambda: merl_all(paths)),
-                "merl 2": (2, lambda: list(pool.map(merl_all, halves)) and None),
-                "read": (1, ours.read),
-                "stage": (1, lambda: ours.stage(1)),
-            },
-            len(paths),
+                "bare": (1, n, lambda: bare(paths)),
+                "copy": (1, n, ours.copy),
+                "merl": (1, n, lambda: merl_all(paths)),
+                "merl 2": (2, n, lambda: list(pool.map(merl_all, halves)) and None),
+                "read": (1, n, ours.read),
+                "stage": (1, 4 * n, lambda: four_times.stage(1)),
+            }
         )
     names = {
         "bare": ("the bytes alone: numpy.fromfile", 1),
@@ -167,26 +173,36 @@ def reading(folder: Path, paths: list[Path]) -> list[str]:
     return rows
 
 
-def side_by_side(folder: Path, paths: list[Path]) -> str:
-    """The whole stage in one and in two processes, over enough records that their start does not count."""
-    ours = Ours(folder, paths)
-    place = MEMORY if os.access(MEMORY, os.W_OK) else None
-    copies = [ours.entries.with_columns(record_id=pl.col("record_id") + f"-{i}") for i in range(20)]
-    ours.entries = pl.concat(copies)
-    ours.paths = paths * len(copies)
-    seconds = {}
-    for n in (1, 2):
-        with cores(n):
-            start = time.perf_counter()
-            ours.stage(n, place)
-            seconds[n] = time.perf_counter() - start
-    rate = {n: len(ours.paths) / one for n, one in seconds.items()}
+def staged(folder: str, place: str, processes: str) -> None:
+    """In a process of its own, as the stage is: records per second of the whole stage over many records."""
+    here = Path(folder)
+    paths = sorted(here.rglob("*.hea"))[:RECORDS]
+    ours = Ours(here, paths).longer(20)
+    start = time.perf_counter()
+    ours.stage(int(processes), Path(place))
+    print(json.dumps({"rate": len(ours.paths) / (time.perf_counter() - start), "records": len(ours.paths)}))
+
+
+def side_by_side(folder: Path) -> str:
+    """The whole stage in one and in two processes, over enough records that their start does not count much."""
+    place = MEMORY if os.access(MEMORY, os.W_OK) else folder
+    rate = {}
+    for processes in (1, 2):
+        with cores(processes):
+            found = said("--stage", str(folder), str(place), str(processes))
+            rate[processes] = found["rate"]
     return (
-        f"The whole stage over {len(ours.paths):,} records{' into memory' if place else ''}: {rate[1]:,.0f} records/s "
-        f"in one process, {rate[2]:,.0f} in two with their start. At that rate {FULL:,} records take "
-        f"{FULL / rate[1] / 60:.1f} and {FULL / rate[2] / 60:.1f} minutes, if the disk reads and writes "
+        f"The whole stage over {found['records']:,} records{' into memory' if place == MEMORY else ''}: "
+        f"{rate[1]:,.0f} records/s in one process, {rate[2]:,.0f} in two, their start included. At that rate {FULL:,} "
+        f"records take {FULL / rate[1] / 60:.1f} and {FULL / rate[2] / 60:.1f} minutes, if the disk reads and writes "
         f"{rate[1] * 0.12:.0f} and {rate[2] * 0.12:.0f} MB/s."
     )
+
+
+def said(*arguments: str) -> dict[str, float]:
+    """What this program says in a process of its own."""
+    command = [sys.executable, __file__, *arguments]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
 
 
 def statements(n: int) -> list[list[str]]:
@@ -207,10 +223,10 @@ def merl_report(row: pd.Series) -> tuple[int, str]:
 
 def cleaning() -> list[str]:
     """Cleaning of as many reports as MIMIC-IV-ECG has, against pandas' row-wise apply."""
-    said = statements(FULL)
-    frame = pl.DataFrame({"record_id": [str(i) for i in range(FULL)], "statements": said})
+    told = statements(FULL)
+    frame = pl.DataFrame({"record_id": [str(i) for i in range(FULL)], "statements": told})
     params = ReportsParams.model_validate(PARAMS["reports"])
-    columns = {f"report_{i}": [row[i] if i < len(row) else None for row in said[:ROWS_BY_APPLY]] for i in range(18)}
+    columns = {f"report_{i}": [row[i] if i < len(row) else None for row in told[:ROWS_BY_APPLY]] for i in range(18)}
     table = pd.DataFrame(columns)
     ours, theirs = [], []
     for _ in range(3):
@@ -236,13 +252,13 @@ def cleaning() -> list[str]:
 
 def full_tables(folder: Path) -> None:
     """Tables of MIMIC-IV-ECG at full size, without waveforms."""
-    said = statements(FULL)
+    told = statements(FULL)
     patients = (generator(0, "patients").integers(0, 160_000, FULL) + 10_000_000).tolist()
     studies = range(40_000_000, 40_000_000 + FULL)
     with (folder / "record_list.csv").open("w") as records, (folder / "machine_measurements.csv").open("w") as measured:
         records.write("subject_id,study_id,file_name,ecg_time,path\n")
         measured.write(f"subject_id,study_id,{','.join(f'report_{i}' for i in range(18))},rr_interval\n")
-        for study, patient, row in zip(studies, patients, said, strict=True):
+        for study, patient, row in zip(studies, patients, told, strict=True):
             path = f"files/p{patient // 10000}/p{patient}/s{study}/{study}"
             records.write(f"{patient},{study},{study},2180-07-23 08:44:00,{path}\n")
             cells = ",".join('"' + text.replace('"', '""') + '"' for text in row)
@@ -258,16 +274,17 @@ def catalogued(folder: str) -> None:
     archive = open_archive("mimic_iv_ecg", here)
     summary = catalogue(archive, "mimic_iv_ecg", "simulated", split, "corrected", 1, Outputs(**paths))
     assert summary.records.total() == FULL
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # not ru_maxrss, which a process takes over from the one that started it
+    (used,) = (
+        int(line.split()[1]) / 1024 for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line
+    )
     print(json.dumps({"seconds": time.perf_counter() - start, "mib": used}))
 
 
 def cataloguing(folder: Path) -> str:
     """A line on the tables of MIMIC-IV-ECG."""
     full_tables(folder)
-    command = [sys.executable, __file__, "--catalogue", str(folder)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
-    found = json.loads(said)
+    found = said("--catalogue", str(folder))
     return (
         f"The tables of MIMIC-IV-ECG ({FULL:,} records, made up): catalogued in {found['seconds']:.0f} s, "
         f"{found['mib']:,.0f} MiB at most."
@@ -280,7 +297,7 @@ def table(folder: Path | None = None) -> str:
         place = folder or Path(name)
         paths = sorted(place.rglob("*.hea"))[:RECORDS] if folder else made_up(place)
         with tempfile.TemporaryDirectory() as tables:
-            parts = [reading(place, paths), [""], [side_by_side(place, paths)], [""], cleaning(), [""]]
+            parts = [reading(place, paths), [""], [side_by_side(place)], [""], cleaning(), [""]]
             parts.append([cataloguing(Path(tables))])
     return "\n".join(line for part in parts for line in part)
 
@@ -288,5 +305,7 @@ def table(folder: Path | None = None) -> str:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--catalogue"]:
         catalogued(sys.argv[2])
+    elif sys.argv[1:2] == ["--stage"]:
+        staged(*sys.argv[2:5])
     else:
         print(table(Path(sys.argv[1]) if len(sys.argv) > 1 else None))

@@ -36,7 +36,7 @@ PAPER: dict[str, tuple[int, int, int, int]] = {
 """The paper's Table 3: classes, and records in train, valid and test."""
 TEXT = """# Published labels and splits
 
-The six tasks are scored on the records and labels that MERL published
+Where `archives.*.split` is `published`, tasks are scored on the records and labels that MERL published
 ([`finetune/data_split`](https://github.com/cheliu-computation/MERL-ICML2024/tree/38799b7deb1c9958f41badcfacc6a95192787cc4/finetune/data_split)).
 This page is computed from those files alone; they are not part of this project. `kmerl/archives/published.py` reads
 and checks them. To make the page again:

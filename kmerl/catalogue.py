@@ -47,6 +47,7 @@ class Summary:
     rejected: Counter[str] = field(default_factory=Counter)  # by reason
     flags: Counter[str] = field(default_factory=Counter)
     members: Counter[str] = field(default_factory=Counter)  # by task
+    absent: int = 0  # records that the published split names and the archive does not have
     agreements: dict[str, Agreement] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -56,6 +57,8 @@ class Summary:
         if self.flags:
             parts.append(f"found: {counts(self.flags)}")
         parts.append(f"{self.rejected.total()} rejected: {counts(self.rejected)}")
+        if self.absent:
+            parts.append(f"{self.absent} records of the published split are not here")
         parts += [f"{task} against the published labels: {one}" for task, one in self.agreements.items()]
         return "; ".join(parts)
 
@@ -105,7 +108,8 @@ def catalogue(
     if split == "official" and not archive.official_split:
         raise UserError(
             f"archives.{name}.split: {name} has no official split; "
-            "write {unit: patient, valid_share: 0.1, test_share: 0.2}, or other shares"
+            "write {unit: record, valid_share: 0.1, test_share: 0.2} (or unit: patient, where it names them), "
+            "or {published: data/raw/merl_splits}"
         )
     published = _Published(Path(split.published), name) if isinstance(split, PublishedSplit) else None
     choose = _Labels(name, split, labels, seed, published)
@@ -113,43 +117,61 @@ def catalogue(
     summary, seen = Summary(), set[str]()
     with ExitStack() as stack:
 
-        def table(path: Path, schema: Any) -> Callable[[Mapping[str, Any]], None]:
+        def table(path: Path, schema: Any) -> Append:
             return stack.enter_context(table_writer(path, schema, metadata, batch=20_000))
 
-        entries, splits = table(outputs.entries, ENTRIES), table(outputs.splits, SPLITS)
-        statements, targets = table(outputs.statements, STATEMENTS), table(outputs.targets, TARGETS)
-        rejected = table(outputs.rejected, REJECTED)
+        tables = _Tables(
+            table(outputs.entries, ENTRIES), table(outputs.splits, SPLITS), table(outputs.statements, STATEMENTS),
+            table(outputs.targets, TARGETS), table(outputs.rejected, REJECTED),
+        )  # fmt: skip
         for entry in tqdm(archive.records(), desc=f"catalogue {name}", unit="record", disable=None, mininterval=1):
             entry = checked(entry, archive.folder, seen)
             if isinstance(entry, Rejected):
-                rejected({"record_id": entry.record_id, "reason": entry.reason, "detail": entry.detail})
+                tables.reject(entry)
                 summary.rejected[entry.reason] += 1
-                continue
-            seen.add(entry.record_id)
-            entries(
-                {
-                    "record_id": entry.record_id,
-                    "patient_id": entry.patient_id,
-                    "file": entry.file.relative_to(archive.folder).as_posix(),
-                    "flags": list(entry.flags),
-                }
-            )
-            own = choose.split(entry)
-            if own is not None:
-                splits({"record_id": entry.record_id, "split": own})
-            summary.records[own or _NONE] += 1
-            summary.flags.update(entry.flags)
-            statements({"record_id": entry.record_id, "statements": list(entry.statements)})
-            for row in choose.targets(entry, own, summary.members):
-                targets(row)
+            else:
+                seen.add(entry.record_id)
+                tables.add(entry, archive.folder, choose, summary)
         for record_id in choose.absent(seen):
-            rejected({"record_id": record_id, "reason": "not_in_archive", "detail": "the published split names it"})
-            summary.rejected["not_in_archive"] += 1
+            tables.reject(Rejected(record_id, "not_in_archive", "the published split names it"))
+            summary.absent += 1
         if not seen:
             raise UserError(f"{archive.folder}: its tables name no record of {name}; check the archive's folder")
-        summary.agreements = choose.agreements()
+        summary.agreements = choose.agreements(seen)
         write_table(outputs.differences, choose.differences(), LABEL_DIFFERENCES, metadata)
     return summary
+
+
+Append = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """The tables of records that are being written: functions that append a row."""
+
+    entries: Append
+    splits: Append
+    statements: Append
+    targets: Append
+    rejected: Append
+
+    def reject(self, one: Rejected) -> None:
+        """A record that cannot be used."""
+        self.rejected({"record_id": one.record_id, "reason": one.reason, "detail": one.detail})
+
+    def add(self, entry: RecordEntry, folder: Path, choose: "_Labels", summary: Summary) -> None:
+        """A record to be read."""
+        file = entry.file.relative_to(folder).as_posix()
+        named = {"record_id": entry.record_id}
+        self.entries(named | {"patient_id": entry.patient_id, "file": file, "flags": list(entry.flags)})
+        split = choose.split(entry)
+        if split is not None:
+            self.splits(named | {"split": split})
+        self.statements(named | {"statements": list(entry.statements)})
+        for row in choose.targets(entry, split, summary.members):
+            self.targets(row)
+        summary.records[split or _NONE] += 1
+        summary.flags.update(entry.flags)
 
 
 def checked(entry: RecordEntry | Rejected, folder: Path, seen: set[str]) -> RecordEntry | Rejected:
@@ -215,10 +237,11 @@ class _Labels:
         """Records that the published files name and the archive does not have."""
         return sorted(set(self.published.split) - seen) if self.published is not None else []
 
-    def agreements(self) -> dict[str, Agreement]:
-        """How labels derived from the archive by the published rule agree with the published ones, task by task."""
+    def agreements(self, seen: set[str]) -> dict[str, Agreement]:
+        """How labels derived from the archive by the published rule agree with those published of its records."""
         tables = self.published.tables if self.published is not None else {}
-        return {task: check_against(self.derived[task], table) for task, table in tables.items()}
+        there = {task: table.filter(pl.col("record_id").is_in(seen)) for task, table in tables.items()}
+        return {task: check_against(self.derived[task], table) for task, table in there.items()}
 
     def differences(self) -> pl.DataFrame:
         """Per task, class and split how the published labels differ from the corrected ones."""

@@ -32,13 +32,14 @@ def is_clipped(lead: NDArray[np.floating] | NDArray[np.int16], fs: float) -> boo
 
 
 def may_be_clipped(
-    leads: NDArray[np.int16], low: NDArray[np.int16], high: NDArray[np.int16], fs: float
+    leads: NDArray[np.int16], rows: NDArray[np.intp], low: NDArray[np.int16], high: NDArray[np.int16], fs: float
 ) -> NDArray[np.bool_]:
-    """(L,) False where :func:`is_clipped` need not be asked of (L, S): of each flat top one sample in ``flat_top`` is
-    looked at, so each must be met.
+    """Which rows of (L, S) have to be asked :func:`is_clipped`, by the extremes (L,) of all.
+
+    One sample in ``flat_top`` is looked at, so each flat top is met.
     """
-    thinned = np.ascontiguousarray(leads[:, :: flat_top(fs)])
-    tops = [(thinned == extreme[:, None]).sum(axis=1, dtype=np.uint32) >= _TOPS for extreme in (low, high)]
+    thinned = leads[rows, :: flat_top(fs)]
+    tops = [(thinned == extreme[rows, None]).sum(axis=1, dtype=np.uint32) >= _TOPS for extreme in (low, high)]
     return np.asarray(tops[0] | tops[1])
 
 

@@ -26,6 +26,8 @@ _CONTRADICTION = 0.5  # of what unrelated leads would show
 _THINNED = 10  # limb leads are compared in every tenth sample
 _BITS = 1 << np.arange(len(LEADS), dtype=np.uint32)
 _I, _II = 0, 1  # rows
+_Some = list[int] | slice  # rows of leads, or of signals
+_EVERY = slice(0, len(LEADS))  # twelve in the order of LEADS: no list, as numpy is slower with one
 _SUMS = ((slice(0, 3), np.array([1, -1, 1])), (slice(3, 6), np.ones(3)))
 """Limb leads that add up to nothing with these signs: Einthoven's I - II + III, Goldberger's aVR + aVL + aVF."""
 
@@ -168,11 +170,12 @@ def _places(names: tuple[str, ...]) -> dict[int, list[int]]:
     return found
 
 
-def _chosen(recording: Recording, flags: set[str]) -> tuple[list[int], list[int]]:
+def _chosen(recording: Recording, flags: set[str]) -> tuple[_Some, _Some]:
     """Rows and signals of the leads that are there once, or more than once with the same samples."""
     places = _places(recording.leads)
     if len(places) == len(recording.leads) == len(LEADS):
-        return list(places), [signal for (signal,) in places.values()]
+        rows, signals = list(places), [signal for (signal,) in places.values()]
+        return (_EVERY, _EVERY) if rows == signals else (rows, signals)
     if sum(map(len, places.values())) < len(recording.leads):
         flags.add("unknown_lead")
     if len(places) < len(LEADS):
@@ -200,12 +203,9 @@ def _gather(recording: Recording, samples: NDArray[np.int16], flags: set[str]) -
     """The first samples of a record's leads in the order of ``LEADS``, compared with what its header says of them."""
     rows, signals = _chosen(recording, flags)
     leads = _Leads.none(samples)
-    if len(rows) < len(LEADS):
+    if isinstance(rows, list) and len(rows) < len(LEADS):
         samples[:] = 0
-    if rows == signals and rows[-1] == len(rows) - 1:
-        samples[: len(rows)] = recording.samples[: len(rows), : samples.shape[1]]
-    else:
-        samples[rows] = recording.samples[signals, : samples.shape[1]]
+    samples[rows] = recording.samples[signals, : samples.shape[1]]
     leads.gain[rows] = recording.gain[signals] / recording.unit[signals]
     leads.baseline[rows] = recording.baseline[signals]
     leads.present[rows] = True
@@ -223,7 +223,7 @@ def _gather(recording: Recording, samples: NDArray[np.int16], flags: set[str]) -
     return leads
 
 
-def _vouched(recording: Recording, leads: _Leads, rows: list[int], signals: list[int]) -> bool:
+def _vouched(recording: Recording, leads: _Leads, rows: _Some, signals: _Some) -> bool:
     """Whether first samples and checksums are those of the header, as far as it states them."""
     if recording.first is not None:
         stated = recording.first[signals]
@@ -286,11 +286,10 @@ def _doubt(leads: _Leads, fs: float, flags: set[str]) -> None:
     if (np.subtract(leads.high, leads.low, dtype=np.int32) * step).max() < _SMALL:
         flags.add("small_amplitude")
     tall = np.flatnonzero(reach > _CLIPPING)
-    if tall.size and any(
-        flaws.is_clipped(leads.samples[row], fs)
-        for row in tall[flaws.may_be_clipped(leads.samples[tall], leads.low[tall], leads.high[tall], fs)]
-    ):
-        flags.add("clipped_lead")
+    if tall.size:
+        tall = tall[flaws.may_be_clipped(leads.samples, tall, leads.low, leads.high, fs)]
+        if any(flaws.is_clipped(leads.samples[row], fs) for row in tall):
+            flags.add("clipped_lead")
     still = max(2, round(_STILL * fs))
     doubtful = present & flaws.may_stand_still(leads.samples, still)
     if doubtful.any() and any(flaws.longest_constant(leads.samples[row]) >= still for row in np.flatnonzero(doubtful)):
@@ -308,7 +307,7 @@ def _contradicting(leads: _Leads) -> bool:
     power = (leads.squares / length - (leads.total / length) ** 2) / leads.gain**2  # mV^2
     for rows, signs in _SUMS:
         if leads.present[rows].all():
-            total = (signs / leads.gain[rows]) @ leads.samples[rows, ::_THINNED]
+            total = (signs / leads.gain[rows]) @ leads.samples[rows, ::_THINNED].astype(np.float64)
             total -= total.sum() / total.size
             if np.vdot(total, total) / total.size > _CONTRADICTION**2 * power[rows].sum():
                 return True

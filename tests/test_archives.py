@@ -267,7 +267,7 @@ def test_an_official_split_can_be_drawn_anew_and_one_that_is_not_there_is_refuse
     _, made = read("ptb_xl", tmp_path / "raw", tmp_path)
     assert set(made.store().records["split"]) == {"train", "valid", "test"}
     write_mimic(tmp_path / "mimic", STUDIES)
-    with pytest.raises(UserError, match=r"archives.mimic_iv_ecg.split: .* no official split; write \{unit: patient"):
+    with pytest.raises(UserError, match=r"archives.mimic_iv_ecg.split: .* no official split; write \{unit: record"):
         read("mimic_iv_ecg", tmp_path / "mimic", tmp_path, split="official")
 
 

@@ -140,7 +140,8 @@ def test_records_that_the_published_split_does_not_name_are_in_no_split_and_no_t
     assert dict(tables["splits"].iter_rows()) == {"JS00001": "test", "JS00002": "train", "JS00003": "train"}
     assert list(tables["rejected"].select("record_id", "reason").iter_rows()) == [("JS09999", "not_in_archive")]
     assert "no split 2" in str(summary)
-    assert "1 only published" in str(summary)
+    assert "1 records of the published split are not here" in str(summary)
+    assert "3 records with the same labels, 0 with others" in str(summary)
 
 
 def test_neither_split_nor_labels_change_what_is_to_be_read(csn):

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import polars as pl
 import pyarrow as pa
 from pyarrow import csv
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from kmerl.errors import UserError
 from kmerl.section import Section
@@ -56,6 +56,18 @@ class ArchiveParams(Section):
     labels: LabelRule = Field(
         description="corrected, or published: as in the field's split files, which are wrong for CSN (substrings)"
     )
+
+    @field_validator("split", mode="before")
+    @classmethod
+    def _one_form(cls, split: object) -> object:
+        """Of the three forms the one that is meant, so that a mistake in it is told and not one in another form."""
+        if isinstance(split, dict):
+            return (PublishedSplit if set(split) == {"published"} else SplitParams).model_validate(split)
+        if split != "official" and not isinstance(split, Section):
+            raise ValueError(
+                "official, {published: data/raw/merl_splits}, or {unit: patient, valid_share: 0.1, test_share: 0.2}"
+            )
+        return split
 
 
 @dataclass(frozen=True)

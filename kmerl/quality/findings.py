@@ -16,6 +16,7 @@ STATISTICS = ("minimum", "maximum", "deviation")
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 COLUMNS = ["archive", "origin", "kind", "name", "records", "share", "explanation"]
+_ABSENT = "not_in_archive"
 TOTAL, TABLE, REJECTED, FLAG = "total", "table", "rejected", "flag"
 """Kinds: a whole archive; reasons of its own tables to reject a record; reasons of its waveforms; flags."""
 
@@ -39,6 +40,7 @@ class Findings:
         leads: (12,) records in which each lead is in use.
         amplitudes: (3, 7, 12) mV: ``QUANTILES`` of ``STATISTICS`` over the records with the lead; NaN if there is none.
         tables, waveforms: columns of ``kmerl.archives.tables.REJECTED``, by what rejected the record.
+        absent: records that the published split names and the archive does not have.
     """
 
     archive: str
@@ -57,6 +59,7 @@ class Findings:
     amplitudes: NDArray[np.float64]
     tables: pl.DataFrame
     waveforms: pl.DataFrame
+    absent: int
 
     @property
     def read(self) -> int:
@@ -96,8 +99,9 @@ def find(store: WaveformStore, tables: pl.DataFrame, waveforms: pl.DataFrame) ->
         twelve=int(in_use.all(axis=1).sum()),
         leads=in_use.sum(axis=0),
         amplitudes=np.stack([_quantiles(records[name], in_use) for name in STATISTICS]),
-        tables=tables,
+        tables=tables.filter(pl.col("reason") != _ABSENT),
         waveforms=waveforms,
+        absent=tables.filter(pl.col("reason") == _ABSENT).height,
     )
 
 
@@ -137,6 +141,7 @@ def _rows(one: Findings) -> Iterator[tuple[str, str, str, str, int, float | None
     groups = (
         (TOTAL, totals, one.named, "totals"),
         (TOTAL, of_kept, one.kept, "totals"),
+        (TOTAL, {_ABSENT: one.absent} if one.absent else {}, 0, "totals"),
         (TABLE, _counts(one.tables["reason"]), one.named, "reasons"),
         (REJECTED, _counts(one.waveforms["reason"]), one.named, "reasons"),
         (FLAG, one.flags, one.kept, "flags"),

@@ -49,8 +49,13 @@ def _first_record(path: Path, depth: int = 8) -> Path | None:
 
 def store(path: Path) -> str:
     """A waveform store: what is in it, how it is split and flagged, and how large the signals are."""
-    splits = path.resolve().parent.parent / "splits" / f"{path.resolve().name}.parquet"
-    opened = WaveformStore(path, read_table(splits, SPLITS) if splits.exists() else None)
+    here = path.resolve()
+    places = (
+        here.parent.parent / f"splits/{here.name}.parquet",
+        here.parent.parent.parent / f"splits/{here.parent.name}.parquet",
+    )
+    splits = next((place for place in places if place.exists()), None)  # of an archive, or of the one it is a part of
+    opened = WaveformStore(path, read_table(splits, SPLITS) if splits else None)
     records = opened.records
     shards = sorted(path.rglob("shard-*.npy"))
     leads = Counter(map(int, opened.present))

@@ -45,6 +45,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         arguments = parser().parse_args(argv)
         job = _job(arguments)
+        if job.folder.is_symlink() and not arguments.dry_run:
+            print(f"fetch: {job.folder} is a link; files go to {job.folder.resolve()}", file=sys.stderr)
         print(rehearse(job) if arguments.dry_run else f"{job.source.name}: {fetch(job)[1]}", flush=True)
     except UserError as error:
         print(f"fetch: {error}", file=sys.stderr)

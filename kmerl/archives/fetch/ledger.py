@@ -28,6 +28,7 @@ class Ledger:
         self.path = folder / LEDGER
         self._known = Keys([])
         self._file: BinaryIO | None = None
+        self._new = False  # whether there was no such folder
 
     def read(self) -> "Ledger":
         """Learn the lines there are, eight bytes of memory each."""
@@ -40,6 +41,7 @@ class Ledger:
 
     def __enter__(self) -> "Ledger":
         with writing(self.path):
+            self._new = not self.path.parent.exists()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("ab", buffering=0)  # a killed run loses no line
             try:
@@ -48,6 +50,7 @@ class Ledger:
                 raise UserError(f"{self.path.parent}: another fetch is at work there; wait for it or stop it") from None
             except OSError:  # a file system without locks
                 pass
+            self._file.seek(0, 2)
             if self._file.tell() and _last_byte(self.path) != b"\n":  # a killed run's last line
                 self._file.write(b"\n")
         return self.read()
@@ -56,7 +59,13 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._file:
+            empty = error is not None and self._file.tell() == 0
             self._file.close()
+            if empty:  # nothing was fetched: leave nothing behind
+                with suppress(OSError):
+                    self.path.unlink()
+                    if self._new:
+                        self.path.parent.rmdir()
 
     def knows(self, line: str) -> bool:
         """Whether this is one of the lines that :meth:`read` found."""
