@@ -6,6 +6,7 @@
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -96,20 +97,26 @@ class Ours:
         found.entries, found.paths = pl.concat(copies), self.paths * times
         return found
 
-    def stage(self, processes: int, place: Path | None = None) -> None:
-        """Read, checked, mended, described, and in shards with an index at a place, or beside the records."""
-        params = PreprocessParams.model_validate(PARAMS["preprocess"] | {"shard_records": 2048})
-        with tempfile.TemporaryDirectory(dir=place or self.folder) as out:
-            here = Path(out)
-            source = Source(self.folder, "bench", "simulated", params, here / "scratch")
-            summary = preprocess(source, self.entries, here / "store", here / "rejected.parquet", processes)
-            assert summary.kept == len(self.paths), summary
+    def stage(self, processes: int, place: Path | None = None) -> Path:
+        """Read, checked, mended, described, and in shards with an index, in a folder at a place or beside the records.
 
-    def copy(self) -> None:
-        """The bytes of the signal files and no more, read and written."""
-        with tempfile.TemporaryDirectory(dir=self.folder) as out, Path(out, "copy").open("wb") as file:
+        Returns:
+            the folder, to be removed; that is no part of the stage.
+        """
+        params = PreprocessParams.model_validate(PARAMS["preprocess"] | {"shard_records": 2048})
+        here = Path(tempfile.mkdtemp(dir=place or self.folder))
+        source = Source(self.folder, "bench", "simulated", params, here / "scratch")
+        summary = preprocess(source, self.entries, here / "store", here / "rejected.parquet", processes)
+        assert summary.kept == len(self.paths), summary
+        return here
+
+    def copy(self) -> Path:
+        """The bytes of the signal files and no more, read and written; returns the folder, to be removed."""
+        here = Path(tempfile.mkdtemp(dir=self.folder))
+        with (here / "copy").open("wb") as file:
             for path in self.paths:
                 np.fromfile(path.with_suffix(".dat"), "<i2").tofile(file)
+        return here
 
 
 @contextmanager
@@ -123,15 +130,17 @@ def cores(n: int) -> Iterator[None]:
         os.sched_setaffinity(0, all_of_them)
 
 
-def rates(calls: dict[str, tuple[int, int, Callable[[], None]]]) -> dict[str, list[float]]:
+def rates(calls: dict[str, tuple[int, int, Callable[[], object]]]) -> dict[str, list[float]]:
     """Records per second of every way (processors, records, call), round by round, in turn."""
     found: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(ROUNDS):
         for name, (processors, n, call) in calls.items():
             with cores(processors):
                 start = time.perf_counter()
-                call()
+                made = call()
                 found[name].append(n / (time.perf_counter() - start))
+                if isinstance(made, Path):
+                    shutil.rmtree(made)
     return found
 
 
@@ -179,8 +188,9 @@ def staged(folder: str, place: str, processes: str) -> None:
     paths = sorted(here.rglob("*.hea"))[:RECORDS]
     ours = Ours(here, paths).longer(20)
     start = time.perf_counter()
-    ours.stage(int(processes), Path(place))
+    made = ours.stage(int(processes), Path(place))
     print(json.dumps({"rate": len(ours.paths) / (time.perf_counter() - start), "records": len(ours.paths)}))
+    shutil.rmtree(made)
 
 
 def side_by_side(folder: Path) -> str:

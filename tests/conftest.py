@@ -7,6 +7,8 @@ import pytest
 from engines.project import Project, real
 from hypothesis import settings
 
+os.environ["COLUMNS"] = "120"  # as where there is no terminal; several processes of pytest have a narrow one
+
 # the same examples everywhere, and no example fails because a machine is busy
 settings.register_profile("kmerl", deadline=None, derandomize=True)
 settings.load_profile("kmerl")

@@ -127,9 +127,7 @@ def faults(tiny, tmp_path_factory):
     instances = []
     for name, entry in record.items():
         named = str(entry.get("params"))  # the folder of a raw archive, of which DVC compares only the list of files
-        deps = [dep["path"] for dep in entry.get("deps", [])] + [
-            path for path in made if f"'folder': '{path}'" in named
-        ]
+        deps = [dep["path"] for dep in entry.get("deps", [])] + [path for path in made if f"folder': '{path}'" in named]
         below = {path: maker for path, maker in made.items() if any(f"{path}/".startswith(f"{dep}/") for dep in deps)}
         if name != "code":
             instances.append(Instance(name, below, list(below), {out["path"]: out["md5"] for out in entry["outs"]}))

@@ -33,7 +33,13 @@ def records(archive):
     positive = {task: rng.random((N, len(own))) < 0.3 for task, own in codes.items()}
     for labels in positive.values():
         labels[:, -1] = False
-    return Records(SimpleNamespace(archive=archive, records=table), list(range(N)), positive, codes)
+    return Records(
+        SimpleNamespace(archive=archive, records=table),
+        list(range(N)),
+        positive,
+        {task: labels.any(1) for task, labels in positive.items()},
+        codes,
+    )
 
 
 def run(name, ways, skill, seen_share=0.4):
