@@ -139,7 +139,7 @@ def read_block(source: Source, number: int, entries: pl.DataFrame, told: Callabl
         told: is called with the number of records read since it was called before.
     """
     params, metadata = source.params, {"archive": source.name, "origin": source.origin}
-    reader, unsaid = Reader(), 0
+    reader, unsaid, root = Reader(), 0, f"{source.folder}{os.sep}"
     store_of = (source.name, source.origin, params.fs, params.samples, max(1, entries.height))
     with (
         whole(source.block(number)) as folder,
@@ -148,7 +148,7 @@ def read_block(source: Source, number: int, entries: pl.DataFrame, told: Callabl
     ):
         for record_id, patient_id, file, flags in entries.iter_rows():
             try:
-                waveform = prepare(read_file(source.folder / file, reader), params, store.slot())
+                waveform = prepare(read_file(f"{root}{file}", reader), params, store.slot())
             except RecordError as error:
                 reject({"record_id": record_id, "reason": error.reason, "detail": str(error)})
             else:

@@ -84,31 +84,33 @@ class StoreWriter:
         self._folder, self._write, self._samples, self._shard_records = folder, write, samples, shard_records
         self._memory = np.empty((_AT_ONCE, len(LEADS), samples), np.int16)
         self._shard, self._waiting = 0, 0
+        self._slot = self._memory[0]
         self._rows: list[dict[str, Any]] = []
         self._file: io.BufferedWriter | None = None
 
     def slot(self) -> NDArray[np.int16]:
         """Memory (12, S) for the samples of the next waveform; they need not be copied if they are there already."""
-        return self._memory[self._waiting]
+        return self._slot
 
     def append(self, waveform: Waveform, record_id: str, patient_id: str | None) -> None:
         """Add one record; it is on disk when its shard is full or the store is closed."""
-        slot = self.slot()
-        if waveform.samples is not slot and waveform.samples.__array_interface__ != slot.__array_interface__:
-            np.copyto(slot, waveform.samples)
+        if waveform.samples is not self._slot:
+            np.copyto(self._slot, waveform.samples)
         row = {name: getattr(waveform, name) for name in _OF_WAVEFORM}
-        self._rows.append(
-            row | {"record_id": record_id, "patient_id": patient_id, "shard": self._shard, "row": len(self._rows)}
-        )
+        row["record_id"], row["patient_id"] = record_id, patient_id
+        row["shard"], row["row"] = self._shard, len(self._rows)
+        self._rows.append(row)
         self._waiting += 1
         if self._waiting == _AT_ONCE:
             self._flush()
+        self._slot = self._memory[self._waiting]
         if len(self._rows) == self._shard_records:
             self.finish()
 
     def finish(self) -> None:
         """End the shard that is being written, if there is one."""
         self._flush()
+        self._slot = self._memory[0]
         if self._file is None:
             return
         with self._file as file:
@@ -160,7 +162,7 @@ def index_table(rows: list[dict[str, Any]]) -> pa.Table:
     for field in RECORDS:
         values = [row[field.name] for row in rows]
         if pa.types.is_fixed_size_list(field.type):
-            flat = np.concatenate([np.asarray(value) for value in values]) if values else np.empty(0)
+            flat = np.concatenate(values) if values else np.empty(0)
             column = pa.FixedSizeListArray.from_arrays(pa.array(flat, field.type.value_type), len(LEADS))
         else:
             column = pa.array(values, field.type)

@@ -38,10 +38,10 @@ def with_fault(fault: str, out: Path) -> None:
     reading, first = preprocessing.read_file, out / "scratch/block-00000"
 
     def read(path, reader):
-        if path.stem == "r7" and fault == "sleep":
+        if Path(path).stem == "r7" and fault == "sleep":
             (out / f"asleep-{os.getpid()}").touch()
             time.sleep(60)
-        if path.stem == "r7" and fault == "die":
+        if Path(path).stem == "r7" and fault == "die":
             while not first.exists():
                 time.sleep(0.01)
             os.kill(os.getpid(), signal.SIGKILL)

@@ -1,5 +1,6 @@
 """One way to read any record file, whatever its format."""
 
+import os
 from pathlib import Path
 
 from kmerl.archives.cpsc_format import read_struct
@@ -7,7 +8,7 @@ from kmerl.archives.wfdb_format import Recording
 from kmerl.archives.wfdb_reader import Reader
 
 
-def read_file(path: Path, reader: Reader | None = None) -> Recording:
+def read_file(path: Path | str, reader: Reader | None = None) -> Recording:
     """Read a record: a ``.mat`` file as CPSC2018's struct, any other as a WFDB header with its signal file.
 
     Args:
@@ -18,4 +19,5 @@ def read_file(path: Path, reader: Reader | None = None) -> Recording:
         RecordError: the file cannot be used; see :func:`~kmerl.archives.cpsc_format.read_struct` and
             :meth:`~kmerl.archives.wfdb_reader.Reader.read` for the reasons.
     """
-    return read_struct(path) if path.suffix.lower() == ".mat" else (reader or Reader()).read(path)
+    name = os.fspath(path)
+    return read_struct(Path(name)) if name.lower().endswith(".mat") else (reader or Reader()).read(name)
