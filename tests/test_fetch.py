@@ -156,11 +156,11 @@ def test_a_file_that_changes_between_a_cut_and_its_continuation_is_not_mixed(ser
 
 
 def test_a_connection_that_brings_nothing_is_given_up_and_the_file_continued(server, tmp_path):
-    server.script[DATA] = [http_server.stall(CHUNK + 5, 2), http_server.stall(CHUNK + 5, 2)]
+    server.script[DATA] = [http_server.stall(CHUNK + 5, 6), http_server.stall(CHUNK + 5, 6)]
     started = time.monotonic()
     fetch(job(server, tmp_path))
     assert held(tmp_path) == FILES
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 6
 
 
 def test_tries_that_bring_a_file_forward_do_not_count(server, tmp_path):
@@ -259,20 +259,29 @@ def test_many_files_that_are_not_there_end_the_run(server, tmp_path):
 
 
 def test_a_wait_that_the_server_asks_for_is_kept_by_all_connections(server, tmp_path):
-    busy = http_server.say(429, Retry_After="1")
-    times = []
+    refuse = http_server.say(429, Retry_After="1")
+    times, refused = [], threading.Event()
     original = http_server.serve
+
+    def busy(handler, data):
+        times.append(time.monotonic())
+        refuse(handler, data)
+        refused.set()
 
     def timed(handler, data):
         times.append(time.monotonic())
+        refused.wait(5)  # what is under way at the refusal ends after it
+        time.sleep(0.2)
         original(handler, data)
 
     server.script = {f"/{RELEASE}/a.csv": [busy, timed], DATA: [timed]}
     server.script |= {f"/{RELEASE}/files/p1/1.hea": [timed], f"/{RELEASE}/files/p2/2 ü.hea": [timed]}
-    started = time.monotonic()
     fetch(job(server, tmp_path))
     assert held(tmp_path) == FILES
-    assert sum(at - started > 1 for at in times) >= 3  # at most the one that was under way came before
+    first, *later = sorted(times)
+    # of two connections the other had at most one file under way; all else comes when it may
+    assert len(later) == 4
+    assert sum(at - first > 0.9 for at in later) >= 3
 
 
 def test_waits_grow_up_to_the_longest(server, monkeypatch):
@@ -373,7 +382,7 @@ def test_a_run_that_the_user_stops_ends_at_once_with_one_line(server, tmp_path):
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=10)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 7
     assert (process.returncode, said) == (130, "fetch: stopped; run it again and it continues\n")
     fetch(job(server, tmp_path / "x", SOURCES["csn"]))
     assert held(tmp_path / "x") == {"z.dat": LARGE}
