@@ -154,12 +154,7 @@ def read_csv(path: Path, columns: Sequence[str], loosely: bool = False) -> pl.Da
         UserError: the file is missing, is not UTF-8 or not a table, or lacks a column.
     """
     with _readable(path):
-        present = pl.read_csv(path, n_rows=0, infer_schema=False).columns
-        spelt = {(name.replace(" ", "") if loosely else name): name for name in present}
-        missing = ", ".join(name or "(the unnamed first)" for name in columns if name not in spelt)
-        if missing:
-            raise UserError(f"{path}: no column {missing} (it has {', '.join(present)[:200]}); {_RELEASE}")
-        wanted = [spelt[name] for name in columns]
+        wanted = _spelt(path, columns, loosely)
         table = pl.read_csv(path, columns=wanted, infer_schema=False).select(wanted)
         return table.rename(dict(zip(wanted, columns, strict=True)))
 
@@ -171,10 +166,7 @@ def read_csv_in_pieces(path: Path, columns: Sequence[str]) -> Iterator[pl.DataFr
         UserError: as there; of what stands far down in the file only when it is reached.
     """
     with _readable(path):
-        present = pl.read_csv(path, n_rows=0, infer_schema=False).columns
-        missing = ", ".join(name for name in columns if name not in present)
-        if missing:
-            raise UserError(f"{path}: no column {missing} (it has {', '.join(present)[:200]}); {_RELEASE}")
+        _spelt(path, columns)
         reader = csv.open_csv(
             path,
             csv.ReadOptions(block_size=_PIECE),
@@ -188,6 +180,20 @@ def read_csv_in_pieces(path: Path, columns: Sequence[str]) -> Iterator[pl.DataFr
             piece = pl.from_arrow(pa.Table.from_batches([batch]))
             assert isinstance(piece, pl.DataFrame)
             yield piece
+
+
+def _spelt(path: Path, columns: Sequence[str], loosely: bool = False) -> list[str]:
+    """The columns as the file writes their names.
+
+    Raises:
+        UserError: it lacks one.
+    """
+    present = pl.read_csv(path, n_rows=0, infer_schema=False).columns
+    spelt = {(name.replace(" ", "") if loosely else name): name for name in present}
+    missing = ", ".join(name or "(the unnamed first)" for name in columns if name not in spelt)
+    if missing:
+        raise UserError(f"{path}: no column {missing} (it has {', '.join(present)[:200]}); {_RELEASE}")
+    return [spelt[name] for name in columns]
 
 
 @contextmanager

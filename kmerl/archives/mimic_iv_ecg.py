@@ -26,15 +26,13 @@ class MimicIvEcg(Archive):
         path = self.folder / "record_list.csv"
         listed, rejected = once(read_csv(path, ["study_id", "subject_id", "path"]), "study_id", path)
         yield from rejected
-        seen: set[str] = set()
+        known, seen = listed.with_columns(pl.lit(True).alias("listed")), set[str]()
         for said in self._statements():
             if isinstance(said, Rejected):
                 yield said
                 continue
             for study_id, statements, found, subject_id, file in (
-                said.join(
-                    listed.with_columns(pl.lit(True).alias("listed")), on="study_id", how="left", maintain_order="left"
-                )
+                said.join(known, on="study_id", how="left", maintain_order="left")
                 .select("study_id", "statements", "listed", "subject_id", "path")
                 .iter_rows()
             ):
