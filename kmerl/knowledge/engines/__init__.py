@@ -1,41 +1,27 @@
 """What answers questions: one interface, and a registry by name.
 
-An engine takes OpenAI batch lines and yields one result line for each, in any order; it decides nothing else.
+An engine takes OpenAI batch lines and yields one result line for each, in any order and as soon as it is there; it
+decides nothing else. Asking each question once, keeping answers, asking again and reading what came back are the
+business of :mod:`kmerl.knowledge.asking`, whatever the engine.
+
+A request's body may hold a constraint under vLLM's name ``structured_outputs``: ``{"choice": [...]}``,
+``{"json": SCHEMA}``, ``{"regex": ...}`` or ``{"grammar": ...}``. An engine that talks to something else translates it.
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-from pydantic import Field
+from kmerl.knowledge.engines.params import EngineParams, LexiconParams, OpenAiParams, VllmParams
 
-from kmerl.section import Section
+__all__ = ["Engine", "EngineParams", "LexiconParams", "OpenAiParams", "Request", "Response", "VllmParams", "open_engine"]
 
 Request = dict[str, Any]
-"""A line of an OpenAI batch file: custom_id, method, url, body {model, messages, temperature, max_tokens}."""
+"""A line of an OpenAI batch file: custom_id, method, url, body {model, messages, temperature, seed, max_tokens, and
+perhaps structured_outputs}."""
 Response = dict[str, Any]
-"""A line of its result: custom_id, response {status_code, body {choices, usage}}, error."""
-
-
-class LexiconParams(Section):
-    """How the lexicon engine reads hedged findings; the paper's prompt asks for "all positive" entities."""
-
-    uncertain: Literal["positive", "negative"] = Field(
-        description="a finding that is possible, probable, considered, suggested or borderline"
-    )
-    not_excluded: Literal["positive", "negative"] = Field(
-        description="a finding that the reader only cannot rule out, which is weaker than possible"
-    )
-
-
-class EngineParams(Section):
-    """Which engine answers, and how it samples."""
-
-    name: Literal["lexicon"] = Field(description="engine: lexicon (deterministic, needs no model)")
-    model: str = Field(
-        min_length=1, description="the model to ask; for the lexicon, the name under which its answers are kept"
-    )
-    temperature: float = Field(ge=0, le=2, description="sampling temperature; 0 takes the most probable token")
-    lexicon: LexiconParams
+"""A line of its result: custom_id, response {status_code, body {model, choices, usage}}, error. ``usage`` holds
+prompt_tokens and completion_tokens and, where the engine tells it, cached_tokens: of the prompt, found in the engine's
+prefix cache. A fault is a result with ``error`` {code, message}, whose ``response`` may be None."""
 
 
 class Engine(Protocol):
@@ -46,12 +32,29 @@ class Engine(Protocol):
         """The name that requests carry: whatever changes the answers changes it."""
 
     def answer(self, requests: Iterator[Request]) -> Iterator[Response]:
-        """One result per request, in any order; faults are results too (``error``), never exceptions."""
+        """One result per request, in any order; a fault of one question is a result too (``error``).
+
+        Requests are taken from the iterator as there is room for them, never all at once.
+
+        Raises:
+            UserError: the engine cannot go on: nobody answers, the key is refused, the model does not load.
+        """
+
+    def close(self) -> None:
+        """Ends what the engine started. It may be asked again afterwards, and then starts anew."""
 
 
 def open_engine(params: EngineParams) -> Engine:
-    """The engine that the parameters name."""
+    """The engine that the parameters name; nothing is started before the first question."""
     # imported here, so that an engine's dependencies are needed only where it is used
+    if params.name == "openai":
+        from kmerl.knowledge.engines.openai import OpenAiEngine
+
+        return OpenAiEngine(params)
+    if params.name == "vllm":
+        from kmerl.knowledge.engines.vllm import VllmEngine
+
+        return VllmEngine(params)
     from kmerl.knowledge.engines.lexicon import LexiconEngine
 
-    return {"lexicon": LexiconEngine}[params.name](params)
+    return LexiconEngine(params)

@@ -47,6 +47,9 @@ class LexiconEngine:
         for request in requests:
             yield make_response(request, self._reply(request["body"]["messages"][-1]["content"]))
 
+    def close(self) -> None:
+        """Nothing was started."""
+
     def _reply(self, message: str) -> str:
         asked = recognise(message)
         if asked is None:
