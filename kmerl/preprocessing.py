@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from pydantic import Field, field_validator
+from pydantic import Field
 from tqdm import tqdm
 
 from kmerl.archives.recordings import read_file
@@ -27,6 +27,7 @@ from kmerl.archives.wfdb_reader import Reader
 from kmerl.artifacts import batch_writer, read_table, table_writer, whole
 from kmerl.catalogue import counts
 from kmerl.errors import UserError
+from kmerl.parts import Parts
 from kmerl.pool import CONTEXT, pool
 from kmerl.repair import WaveformParams, prepare
 from kmerl.shards import INDEX, RECORDS, shard_name, shard_size, store_metadata, store_writer
@@ -40,16 +41,7 @@ class PreprocessParams(WaveformParams):
     """The section ``preprocess``."""
 
     shard_records: int = Field(ge=1, le=65536, description="records read at a time, and per shard if all can be used")
-    parts: list[str] = Field(
-        min_length=1, description="1of1, or 1of4 to 4of4: pieces of each archive that jobs of their own read"
-    )
-
-    @field_validator("parts")
-    @classmethod
-    def _whole(cls, parts: list[str]) -> list[str]:
-        if parts != [f"{i}of{len(parts)}" for i in range(1, len(parts) + 1)]:
-            raise ValueError(f"pieces of one whole in their order are needed, such as [1of{len(parts)}, ...]")
-        return parts
+    parts: Parts = Field(description="1of1, or 1of4 to 4of4: pieces of each archive that jobs of their own read")
 
 
 @dataclass
@@ -89,13 +81,6 @@ class Source:
     def block(self, number: int) -> Path:
         """Where a block is when it is done."""
         return self.scratch / f"block-{number:05d}"
-
-
-def part_of(entries: pl.DataFrame, part: str) -> pl.DataFrame:
-    """The rows of one part, such as ``2of4``: a stretch of the table, as long as the others but for one row."""
-    number, of = map(int, part.split("of"))
-    begin, end = (entries.height * i // of for i in (number - 1, number))
-    return entries[begin:end]
 
 
 def preprocess(source: Source, entries: pl.DataFrame, waveforms: Path, rejected: Path, processes: int) -> Summary:

@@ -1,21 +1,21 @@
 """Ask for the cardiac entities of each distinct report (paper section 2.4)."""
 
-from pathlib import Path
 from typing import Any
 
 from kmerl.artifacts import read_table, whole
 from kmerl.knowledge.extract import extract
+from kmerl.parts import part_of
 from kmerl.reports import REPORTS
+from stages._mining import KNOWLEDGE, Asker
+from stages._mining import REPORTS as FOLDER
 
-DATA = Path("data")
 
-
-def main(params: Any) -> str:
-    """Reports to mentions."""
-    reports = read_table(DATA / "reports" / "reports.parquet", REPORTS)
-    with whole(DATA / "knowledge" / "extract") as folder:
-        counts = extract(reports, params.knowledge.engine, params.knowledge.extract, folder)
+def main(params: Any, item: str) -> str:
+    """The part ITEM of the reports to mentions."""
+    reports, asker = part_of(read_table(FOLDER / "reports.parquet", REPORTS), item), Asker(params, f"extract@{item}")
+    with whole(KNOWLEDGE / "extract" / item) as folder:
+        counts = extract(reports, asker.asking, params.knowledge.extract, folder)
     return (
         "{reports} reports, {mentions} mentions of {entities} entities ({unplaced} not written so), "
         "{unusable} unusable answers"
-    ).format_map(counts)
+    ).format_map(counts) + f"; {asker.cost}"

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from kmerl.artifacts import read_json, read_metadata, read_table, whole
-from kmerl.knowledge.extract import MENTIONS, UNUSABLE
+from kmerl.knowledge.extract import MENTIONS
 from kmerl.knowledge.labels import make_labels, trace_bits, unusable_reports
+from kmerl.knowledge.tables import UNUSABLE, read_parts
 from kmerl.knowledge.verify import VERIFIED
 from kmerl.reports import STUDIES
 
@@ -17,11 +18,11 @@ def main(params: Any) -> str:
     knowledge = DATA / "knowledge"
     merged = read_json(knowledge / "merge" / "merged.json")
     superclasses = read_json(knowledge / "superclass" / "superclasses.json")
-    verified = read_table(knowledge / "verify" / "verified.parquet", VERIFIED)
-    mentions = read_table(knowledge / "extract" / "mentions.parquet", MENTIONS)
+    verified = read_parts(knowledge / "verify", "verified.parquet", VERIFIED)
+    mentions = read_parts(knowledge / "extract", "mentions.parquet", MENTIONS)
     trace = trace_bits(mentions, verified, merged, superclasses)
     studies = DATA / "reports" / "studies.parquet"
-    unusable = unusable_reports(read_table(knowledge / "extract" / "unusable.parquet", UNUSABLE), verified)
+    unusable = unusable_reports(read_parts(knowledge / "extract", "unusable.parquet", UNUSABLE), verified)
     metadata = {**read_metadata(studies), "archive": params.pretraining_archive}
     with whole(DATA / "labels") as folder:
         counts = make_labels(

@@ -1,21 +1,21 @@
 """Merge the names of one entity (paper section 2.4)."""
 
-from pathlib import Path
 from typing import Any
 
-from kmerl.artifacts import read_table, whole
+from kmerl.artifacts import whole
 from kmerl.knowledge.merge import merge
+from kmerl.knowledge.tables import read_parts
 from kmerl.knowledge.verify import VERIFIED
-
-DATA = Path("data")
+from stages._mining import KNOWLEDGE, Asker
 
 
 def main(params: Any) -> str:
     """Verified entities to merged names."""
-    verified = read_table(DATA / "knowledge" / "verify" / "verified.parquet", VERIFIED)
+    verified, asker = read_parts(KNOWLEDGE / "verify", "verified.parquet", VERIFIED), Asker(params, "merge")
     entities = dict(verified.filter("kept").group_by("entity").len().iter_rows())
-    with whole(DATA / "knowledge" / "merge") as folder:
-        counts = merge(entities, params.knowledge.engine, params.knowledge.merge, folder)
+    with whole(KNOWLEDGE / "merge") as folder:
+        counts = merge(entities, asker.asking, params.knowledge.merge, folder)
     return (
-        "{entities} entities, {spellings} after merging spellings, {merged} after asking, {mended} keys mended"
-    ).format_map(counts)
+        "{entities} entities, {spellings} after merging spellings, {merged} after asking, {mended} keys mended, "
+        "{unusable} unusable answers"
+    ).format_map(counts) + f"; {asker.cost}"

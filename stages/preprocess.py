@@ -7,7 +7,8 @@ from typing import Any
 from kmerl.archives.archive import existing_folder
 from kmerl.archives.tables import ENTRIES
 from kmerl.artifacts import read_json, read_metadata, read_table, remove
-from kmerl.preprocessing import Source, part_of, preprocess
+from kmerl.parts import part_of
+from kmerl.preprocessing import Source, preprocess
 from kmerl.training.examples import digest
 
 

@@ -9,6 +9,8 @@ import polars as pl
 from kmerl.artifacts import read_json, read_table, whole
 from kmerl.knowledge.labels import REJECTED as LABELS_REJECTED
 from kmerl.knowledge.labels import TRACE, load_vocabulary
+from kmerl.knowledge.tables import UNUSABLE, read_parts
+from kmerl.knowledge.verify import VERIFIED
 from kmerl.report import facts, knowledge, rejected, results
 from kmerl.report.facts import Archive, Run, read_run
 from kmerl.report.grid import Grid, count, flat, value
@@ -39,17 +41,23 @@ def left_out(params: Any, names: list[str]) -> Grid:
         rejected.left_out(f"Records of {name}", rejected_records(name), "reason", "record_id", "detail")
         for name in names
     ]
-    extracted, verified = (read_table(KNOWLEDGE / step / "unusable.parquet") for step in ("extract", "verify"))
-    denied = read_table(KNOWLEDGE / "verify/verified.parquet").filter(answer="no").with_columns(reason=pl.lit("denied"))
+    lost = {step: read_parts(KNOWLEDGE / step, "unusable.parquet", UNUSABLE) for step in ("extract", "verify")}
+    lost |= {step: read_table(KNOWLEDGE / step / "unusable.parquet", UNUSABLE) for step in ("merge", "superclass")}
+    verified = read_parts(KNOWLEDGE / "verify", "verified.parquet", VERIFIED)
+    denied = verified.filter(answer="no").with_columns(reason=pl.lit("denied"))
+    guarded = verified.filter("flagged").with_columns(
+        reason=pl.when("occurs").then(pl.lit("denied in the report")).otherwise(pl.lit("not written in the report"))
+    )
     unlabelled = read_table(LABELS / "rejected.parquet", LABELS_REJECTED)
     return rejected.grid(
         [
             *tables,
             rejected.left_out("Reports", read_table(REPORTS / "rejected.parquet", REPORTS_REJECTED), "reason",
                               "record_id", "text"),
-            rejected.left_out("Answers to extract", extracted, "reason", "report_id", "answer"),
-            rejected.left_out("Answers to verify", verified, "reason", "request", "answer"),
+            *(rejected.left_out(f"Answers to {step}", table, "reason", "request", "answer")
+              for step, table in lost.items()),
             rejected.left_out("Entities not confirmed", denied, "reason", "report_id", "entity"),
+            rejected.left_out("Entities flagged", guarded, "reason", "report_id", "entity"),
             rejected.checks("Answer to merge, mended", read_json(KNOWLEDGE / "merge/checks.json")),
             rejected.checks("Answer to superclass, mended", read_json(KNOWLEDGE / "superclass/checks.json")),
             rejected.left_out("Label vectors", unlabelled, "reason", "record_id"),
@@ -76,7 +84,7 @@ def main(params: Any) -> str:
     vocabulary, summary = load_vocabulary(LABELS), read_json(LABELS / "summary.json")
     studies, trace = read_table(REPORTS / "studies.parquet", STUDIES), read_table(LABELS / "trace.parquet", TRACE)
     verified, merged = (
-        read_table(KNOWLEDGE / "verify/verified.parquet"), read_json(KNOWLEDGE / "merge/merged.json")
+        read_parts(KNOWLEDGE / "verify", "verified.parquet", VERIFIED), read_json(KNOWLEDGE / "merge/merged.json")
     )  # fmt: skip
     metrics = flat(read_json("results/metrics.json"))
     methods = {one.name: str(one.config.get("method")) for one in runs if one.config.get("steps")}

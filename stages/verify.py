@@ -1,20 +1,21 @@
 """Ask YES or NO for each extracted entity (paper section 2.4)."""
 
-from pathlib import Path
 from typing import Any
 
 from kmerl.artifacts import read_table, whole
 from kmerl.knowledge.extract import MENTIONS
 from kmerl.knowledge.verify import verify
 from kmerl.reports import REPORTS
+from stages._mining import KNOWLEDGE, Asker
+from stages._mining import REPORTS as FOLDER
 
-DATA = Path("data")
 
-
-def main(params: Any) -> str:
-    """Mentions to verified mentions."""
-    reports = read_table(DATA / "reports" / "reports.parquet", REPORTS)
-    mentions = read_table(DATA / "knowledge" / "extract" / "mentions.parquet", MENTIONS)
-    with whole(DATA / "knowledge" / "verify") as folder:
-        counts = verify(reports, mentions, params.knowledge.engine, params.knowledge.verify, folder)
-    return "{kept} of {mentions} mentions kept, {questions} questions, {unusable} unusable answers".format_map(counts)
+def main(params: Any, item: str) -> str:
+    """The mentions of the part ITEM to verified mentions."""
+    reports, asker = read_table(FOLDER / "reports.parquet", REPORTS), Asker(params, f"verify@{item}")
+    mentions = read_table(KNOWLEDGE / "extract" / item / "mentions.parquet", MENTIONS)
+    with whole(KNOWLEDGE / "verify" / item) as folder:
+        counts = verify(reports, mentions, asker.asking, params.knowledge.verify, folder)
+    return "{kept} of {mentions} mentions kept, {flagged} flagged, {unusable} unusable answers".format_map(counts) + (
+        f"; {asker.cost}"
+    )

@@ -2,17 +2,21 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 
 from kmerl.artifacts import read_json, read_jsonl, read_table, write_json, write_table
 from kmerl.errors import UserError
-from kmerl.knowledge import engines, requests
+from kmerl.knowledge import engines
+from kmerl.knowledge.asking import Asking
+from kmerl.knowledge.constraints import NAMES
 from kmerl.knowledge.engines import EngineParams, Request, Response, lexicon, open_engine
 from kmerl.knowledge.engines.lexicon import LexiconEngine
-from kmerl.knowledge.extract import MENTIONS, UNUSABLE, extract
+from kmerl.knowledge.extract import MENTIONS, extract
 from kmerl.knowledge.labels import (
     LABELS,
     TRACE,
@@ -26,10 +30,12 @@ from kmerl.knowledge.labels import (
 from kmerl.knowledge.merge import merge
 from kmerl.knowledge.params import KnowledgeParams
 from kmerl.knowledge.prompts import prompt
-from kmerl.knowledge.requests import make_request, make_response
+from kmerl.knowledge.requests import AskParams, make_request, make_response
 from kmerl.knowledge.superclass import superclass
+from kmerl.knowledge.tables import UNUSABLE, read_parts
 from kmerl.knowledge.trace import Folders, explain
 from kmerl.knowledge.verify import VERIFIED, verify
+from kmerl.parts import part_of
 from kmerl.reports import REPORTS, STUDIES, Reports, ReportsParams, clean
 
 STATEMENTS = {
@@ -40,18 +46,17 @@ STATEMENTS = {
     "s5": ["Sinus rhythm with PVC(s)", "Possible inferior infarct - age undetermined"],
     "s6": ["Sinus rhythm"],
 }
+ENGINE = yaml.safe_load(Path("params.yaml").read_text("utf-8"))["knowledge"]["engine"]
 KNOWLEDGE = KnowledgeParams.model_validate(
     {
-        "engine": {
-            "name": "lexicon",
-            "model": "lexicon",
-            "temperature": 0.0,
-            "lexicon": {"uncertain": "positive", "not_excluded": "negative"},
-        },
-        "extract": {"max_tokens": 1024, "longest_report": 20000},
-        "verify": {"enabled": True, "max_tokens": 16, "unit": "entity"},
-        "merge": {"enabled": True, "max_tokens": 32768},
-        "superclass": {"enabled": True, "max_tokens": 32768, "min_members": 2},
+        "parts": ["1of1"],
+        "scored": [],
+        "engine": ENGINE,
+        "ask": {"prompting": "paper", "constraint": "none", "system": None, "retries": 1, "growth": 2.0},
+        "extract": {"unit": "report", "max_tokens": 1024, "longest_report": 20000},
+        "verify": {"enabled": True, "max_tokens": 16, "unit": "entity", "guard": "flag"},
+        "merge": {"enabled": True, "max_tokens": 32768, "chunk": 500, "overlap": 50},
+        "superclass": {"enabled": True, "max_tokens": 32768, "chunk": 500, "min_members": 2},
         "labels": {"min_records": 1, "without_entities": "keep"},
     }
 )
@@ -67,28 +72,36 @@ REPORTS_PARAMS = ReportsParams(
 )
 
 
-def changed(**changes: dict[str, object]) -> KnowledgeParams:
+def changed(**changes: Any) -> KnowledgeParams:
     """The parameters above with some steps' values changed."""
     values = KNOWLEDGE.model_dump()
-    return KnowledgeParams.model_validate({name: value | changes.get(name, {}) for name, value in values.items()})
+    laid = {name: value | changes.get(name, {}) if isinstance(value, dict) else value for name, value in values.items()}
+    return KnowledgeParams.model_validate(laid)
 
 
-def chain(folder: Path, params: KnowledgeParams = KNOWLEDGE) -> tuple[Folders, dict[str, int]]:
+def asking(folder: Path, params: KnowledgeParams = KNOWLEDGE) -> Asking:
+    return Asking(params.engine, params.ask, folder / "answers")
+
+
+def chain(folder: Path, params: KnowledgeParams = KNOWLEDGE, parts: int = 1) -> tuple[Folders, dict[str, int]]:
     """Run every step on the statements above."""
     at = Folders(*(folder / name for name in ("reports", "extract", "verify", "merge", "superclass", "labels")))
     frame = pl.DataFrame({"record_id": list(STATEMENTS), "statements": list(STATEMENTS.values())})
     reports: Reports = clean(frame, REPORTS_PARAMS)
     write_table(at.reports / "reports.parquet", reports.reports, REPORTS)
     write_table(at.reports / "studies.parquet", reports.studies, STUDIES)
-    extract(reports.reports, params.engine, params.extract, at.extract)
-    mentions = read_table(at.extract / "mentions.parquet", MENTIONS)
-    verify(reports.reports, mentions, params.engine, params.verify, at.verify)
-    verified = read_table(at.verify / "verified.parquet", VERIFIED)
-    merge(dict(verified.filter("kept")["entity"].value_counts().iter_rows()), params.engine, params.merge, at.merge)
+    who = asking(folder, params)
+    for part in (f"{i + 1}of{parts}" for i in range(parts)):
+        extract(part_of(reports.reports, part), who, params.extract, at.extract / part)
+        found = read_table(at.extract / part / "mentions.parquet", MENTIONS)
+        verify(reports.reports, found, who, params.verify, at.verify / part)
+    mentions = read_parts(at.extract, "mentions.parquet", MENTIONS)
+    verified = read_parts(at.verify, "verified.parquet", VERIFIED)
+    merge(dict(verified.filter("kept")["entity"].value_counts().iter_rows()), who, params.merge, at.merge)
     merged = read_json(at.merge / "merged.json")
-    superclass(merged, params.engine, params.superclass, at.superclass)
+    superclass(merged, who, params.superclass, at.superclass)
     groups = read_json(at.superclass / "superclasses.json")
-    unusable = unusable_reports(read_table(at.extract / "unusable.parquet", UNUSABLE), verified)
+    unusable = unusable_reports(read_parts(at.extract, "unusable.parquet", UNUSABLE), verified)
     trace = trace_bits(mentions, verified, merged, groups)
     counts = make_labels(
         reports.studies, unusable, trace, merged, groups, params.labels, at.labels, {"archive": "mimic_iv_ecg"}
@@ -111,6 +124,9 @@ class Scripted:
         self.reply = reply
         self.asked: list[str] = []
 
+    def close(self) -> None:
+        pass
+
     def answer(self, asked: Iterator[Request]) -> Iterator[Response]:
         for request in reversed(list(asked)):
             self.asked.append(request["body"]["messages"][0]["content"])
@@ -122,8 +138,7 @@ class Scripted:
 def scripted(monkeypatch: pytest.MonkeyPatch, reply) -> Scripted:
     """Let every step ask a scripted engine."""
     engine = Scripted(reply)
-    for step in ("extract", "verify", "merge"):
-        monkeypatch.setattr(f"kmerl.knowledge.{step}.open_engine", lambda params: engine)
+    monkeypatch.setattr("kmerl.knowledge.asking.open_engine", lambda params: engine)
     return engine
 
 
@@ -156,7 +171,7 @@ def test_every_label_bit_leads_back_to_the_sentence(tmp_path: Path) -> None:
     trace = read_table(at.labels / "trace.parquet", TRACE)
     texts = dict(read_table(at.reports / "reports.parquet", REPORTS).select("report_id", "text").iter_rows())
     studies = dict(read_table(at.reports / "studies.parquet", STUDIES).iter_rows())
-    asked = {line["custom_id"]: line for line in read_jsonl(at.extract / "requests.jsonl")}
+    asked = {line["custom_id"]: line for line in read_jsonl(at.extract / "1of1/requests.jsonl")}
     assert {(r, q) for r, qs in positives(at).items() for q in qs} == {
         (record, row["query"])
         for record, report in studies.items()
@@ -174,7 +189,7 @@ def test_a_bit_leads_to_the_sentence_that_asserts_it_and_not_to_one_that_denies_
     text = "no lvh. sinus tachycardia. brugada pattern absent. possible lvh. broad tachycardia. brugada pattern."
     scripted(monkeypatch, lambda message: "[sinus tachycardia, lvh, tachycardia, brugada pattern]")
     frame = pl.DataFrame({"report_id": ["r"], "text": [text], "records": [1]})
-    extract(frame, KNOWLEDGE.engine, KNOWLEDGE.extract, tmp_path)
+    extract(frame, asking(tmp_path), KNOWLEDGE.extract, tmp_path)
     mentions = read_table(tmp_path / "mentions.parquet", MENTIONS)
     assert dict(mentions.select("entity", "start").iter_rows()) == {
         "sinus tachycardia": text.index("sinus tachycardia"),
@@ -190,8 +205,9 @@ def test_explain_tells_the_whole_way(tmp_path: Path) -> None:
     for part in (
         "sinus rhythm with pvcs. inferior infarct, old. no st elevation.",
         "[sinus rhythm, pvcs, inferior infarct old]",
-        "pvcs (characters 18 to 22)",
-        "inferior infarct old: yes, kept as old inferior myocardial infarction",
+        "pvcs (characters 18 to 22: 'pvcs')",
+        "inferior infarct old: yes 'YES', occurs -> kept",
+        "inferior infarct old -> old inferior myocardial infarction in inferior myocardial infarction",
         "inferior myocardial infarction <- old inferior myocardial infarction <- 'inferior infarct old'",
     ):
         assert part in told
@@ -200,28 +216,23 @@ def test_explain_tells_the_whole_way(tmp_path: Path) -> None:
         explain(at, "s6")
 
 
-def test_each_distinct_question_is_asked_once_and_both_sides_are_kept(tmp_path: Path) -> None:
-    engine = open_engine(KNOWLEDGE.engine)
-    request = make_request(prompt("extract"), engine, KNOWLEDGE.engine, 99, report="atrial flutter")
-    assert requests.ask(engine, [request, request], tmp_path) == 1
-    (question,), (answer,) = read_jsonl(tmp_path / "requests.jsonl"), read_jsonl(tmp_path / "responses.jsonl")
-    assert question == request
-    assert set(question) == {"custom_id", "method", "url", "body"}
-    assert answer["custom_id"] == question["custom_id"]
-    assert answer["response"]["body"]["choices"][0]["message"]["content"] == "[atrial flutter]"
-
-
 def test_a_questions_id_changes_with_model_prompt_text_and_sampling() -> None:
-    def identity(task="extract", tokens=9, report="a", **params) -> str:
+    def identity(task="extract", tokens=9, report="a", ask=None, constraint=None, **params) -> str:
         section = EngineParams.model_validate(KNOWLEDGE.engine.model_dump() | params)
+        way = AskParams.model_validate(KNOWLEDGE.ask.model_dump() | (ask or {}))
         fields = {"report": report} if task == "extract" else {"entities": report}
-        return make_request(prompt(task), LexiconEngine(section), section, tokens, **fields)["custom_id"]
+        model = LexiconEngine(section).model
+        return make_request(prompt(task), model, section, way, tokens, constraint, **fields)["custom_id"]
 
-    ids = [identity(), identity("merge"), identity(report="b"), identity(tokens=8), identity(temperature=0.5)]
-    ids.append(identity(model="other"))
+    ids = [identity(), identity("merge"), identity(report="b"), identity(temperature=0.5), identity(model="other")]
+    ids.append(identity(temperature=0.5, seed=2))
     ids.append(identity(lexicon={"uncertain": "negative", "not_excluded": "negative"}))
+    ids += [identity(ask={"prompting": "few_shot"}), identity(ask={"system": "You are a cardiologist."})]
+    ids.append(identity(ask={"constraint": "structured"}, constraint=NAMES))
     assert len(set(ids)) == len(ids)
     assert identity() == identity()
+    # an answer that was not cut off is one under any limit
+    assert identity(tokens=8) == identity(tokens=9)
 
 
 @pytest.mark.parametrize("file", ["lexicon/lexicon.csv", "lexicon/cues.csv", "lexicon/reading.py", "words.py"])
@@ -263,7 +274,7 @@ def test_unusable_answers_are_listed_and_their_records_get_no_labels(
 
     scripted(monkeypatch, reply)
     at, counts = chain(tmp_path)
-    lost = read_table(at.extract / "unusable.parquet", UNUSABLE)
+    lost = read_table(at.extract / "1of1/unusable.parquet", UNUSABLE)
     assert set(lost.select("reason", "answer").iter_rows()) == {
         ("cut off by length", "[rbbb, anterior"),
         ("no list", "I see nothing"),
@@ -285,7 +296,7 @@ def test_only_entities_answered_with_yes_are_kept(tmp_path: Path, monkeypatch: p
 
     scripted(monkeypatch, reply)
     at, _ = chain(tmp_path)
-    verified = read_table(at.verify / "verified.parquet", VERIFIED)
+    verified = read_table(at.verify / "1of1/verified.parquet", VERIFIED)
     assert set(verified.select("entity", "answer", "kept").iter_rows()) == {
         ("sinus rhythm", "yes", True),
         ("pvcs", "yes", True),
@@ -307,9 +318,9 @@ def test_a_report_whose_verification_cannot_be_used_is_no_report_without_finding
 
     scripted(monkeypatch, reply)
     at, counts = chain(tmp_path, changed(verify={"unit": unit}))
-    verified = read_table(at.verify / "verified.parquet", VERIFIED)
+    verified = read_table(at.verify / "1of1/verified.parquet", VERIFIED)
     assert ("pvcs", "unusable", False) in set(verified.select("entity", "answer", "kept").iter_rows())
-    assert read_table(at.verify / "unusable.parquet")["answer"].to_list() == ["maybe"]
+    assert read_table(at.verify / "1of1/unusable.parquet")["answer"].to_list() == ["maybe"]
     assert set(positives(at)) == {"s2", "s3", "s4"}
     assert counts["unusable"] == 2
     rejected = read_table(at.labels / "rejected.parquet")
@@ -326,8 +337,8 @@ def test_a_whole_list_can_be_verified_at_once_or_not_at_all(tmp_path: Path) -> N
     by_list, _ = chain(tmp_path / "list", changed(verify={"unit": "list"}))
     unverified, _ = chain(tmp_path / "off", changed(verify={"enabled": False}))
     assert positives(by_entity) == positives(by_list) == positives(unverified)
-    assert sum(1 for _ in read_jsonl(by_list.verify / "requests.jsonl")) == 3
-    assert list(read_jsonl(unverified.verify / "requests.jsonl")) == []
+    assert sum(1 for _ in read_jsonl(by_list.verify / "1of1/requests.jsonl")) == 3
+    assert list(read_jsonl(unverified.verify / "1of1/requests.jsonl")) == []
 
 
 def test_the_lexicon_says_no_to_what_the_report_does_not_assert() -> None:
@@ -335,7 +346,9 @@ def test_the_lexicon_says_no_to_what_the_report_does_not_assert() -> None:
 
     def ask(report: str, *entities: str) -> str:
         listed = json.dumps(entities)
-        request = make_request(prompt("verify"), engine, KNOWLEDGE.engine, 9, report=report, entities=listed)
+        request = make_request(
+            prompt("verify"), engine.model, KNOWLEDGE.engine, KNOWLEDGE.ask, 9, report=report, entities=listed
+        )
         (response,) = engine.answer(iter([request]))
         return response["response"]["body"]["choices"][0]["message"]["content"]
 
@@ -363,7 +376,7 @@ def test_an_unusable_answer_over_all_entities_stops_with_one_line(
 ) -> None:
     scripted(monkeypatch, lambda message: ('{"lvh": "left', "length"))
     with pytest.raises(UserError, match=r"merge prompt cannot be used \(cut off by length.*knowledge.merge.max_tokens"):
-        merge({"lvh": 1}, KNOWLEDGE.engine, KNOWLEDGE.merge, tmp_path)
+        merge({"lvh": 1}, asking(tmp_path), KNOWLEDGE.merge, tmp_path / "merge")
 
 
 @pytest.mark.parametrize("answer", ['{"pvcs": "PVC"}', '{"pvcs": "ventricular premature complex"}', "{}"])
@@ -371,8 +384,8 @@ def test_every_spelling_is_merged_and_merged_names_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
     scripted(monkeypatch, lambda message: answer)
-    merge({"pvcs": 5, "pvc": 1, "pvc(s)": 2}, KNOWLEDGE.engine, KNOWLEDGE.merge, tmp_path)
-    merged = read_json(tmp_path / "merged.json")
+    merge({"pvcs": 5, "pvc": 1, "pvc(s)": 2}, asking(tmp_path), KNOWLEDGE.merge, tmp_path / "merge")
+    merged = read_json(tmp_path / "merge/merged.json")
     assert set(merged) == {"pvcs", "pvc", "pvc(s)"}
     assert len(set(merged.values())) == 1
     assert all(merged.get(name, name) == name for name in merged.values())
@@ -441,6 +454,7 @@ def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
     _first, _ = chain(tmp_path / "a")
     _second, _ = chain(tmp_path / "b")
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*") if path.is_file())
+    files = [file for file in files if file.parts[0] != "answers"]
     assert len(files) > 15
     assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
 

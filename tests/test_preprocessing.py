@@ -15,6 +15,7 @@ import pytest
 from kmerl import preprocessing
 from kmerl.archives.tables import REJECTED
 from kmerl.artifacts import read_table
+from kmerl.parts import part_of
 from kmerl.waveforms import WaveformStore
 from tests.archives import noise, write_record
 from tests.preprocessed import FILES, entries, run
@@ -83,7 +84,7 @@ def test_the_number_of_processes_changes_no_byte(raw, expected, tmp_path, monkey
 def test_parts_together_hold_what_the_whole_holds(raw, expected, tmp_path):
     whole, stores = entries(FILES), []
     for part in ("1of3", "2of3", "3of3"):
-        run(raw, tmp_path / part, preprocessing.part_of(whole, part), SHARD, 1)
+        run(raw, tmp_path / part, part_of(whole, part), SHARD, 1)
         (tmp_path / "waveforms").mkdir(exist_ok=True)
         (tmp_path / part / "waveforms").rename(tmp_path / "waveforms" / part)
         stores.append(read_table(tmp_path / part / "lost.parquet", REJECTED))
@@ -98,7 +99,7 @@ def test_parts_together_hold_what_the_whole_holds(raw, expected, tmp_path):
 @pytest.mark.parametrize("of", [1, 2, 3, 5, 12, 20])
 def test_every_record_is_in_one_part(of):
     whole = entries(FILES)
-    parts = [preprocessing.part_of(whole, f"{i}of{of}") for i in range(1, of + 1)]
+    parts = [part_of(whole, f"{i}of{of}") for i in range(1, of + 1)]
     assert pl.concat(parts).equals(whole)
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 

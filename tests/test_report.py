@@ -16,6 +16,7 @@ from kmerl.archives.tables import REJECTED
 from kmerl.artifacts import write_json, write_table
 from kmerl.errors import UserError
 from kmerl.knowledge.labels import TRACE, LabelsParams, make_labels, make_vocabulary
+from kmerl.knowledge.tables import UNUSABLE, frame
 from kmerl.knowledge.verify import VERIFIED
 from kmerl.report import facts, knowledge, rejected, results, texts
 from kmerl.report.grid import Grid
@@ -123,12 +124,12 @@ def build(origin="simulated"):
     write_json(knowing / "merge/checks.json", {"invented": ["ghost"], "cycles": [["a", "b"]], "missing": []})
     write_json(knowing / "superclass/checks.json", {"unknown": {"arrhythmia": ["nobody"]}, "small": {}})
     written = [("x", "a-fib"), ("y", EVIL), ("x", "mi")]
-    verified = [(*one, "yes", True, "q") for one in written] + [("y", "mi", "no", False, "q")]
-    write_table(knowing / "verify/verified.parquet", pl.DataFrame(verified, VERIFIED.names, orient="row"), VERIFIED)
-    lost = dict.fromkeys(["report_id", "reason", "answer", "request"], pl.String)
-    (knowing / "extract").mkdir()
-    pl.DataFrame([("y", "no list", EVIL, "q")], lost, orient="row").write_parquet(knowing / "extract/unusable.parquet")
-    pl.DataFrame([], lost).drop("report_id").write_parquet(knowing / "verify/unusable.parquet")
+    verified = [(*one, "yes", True, None, False, True, "q") for one in written]
+    verified.append(("y", "mi", "no", True, True, True, False, "q"))
+    write_table(knowing / "verify/1of1/verified.parquet", frame(verified, VERIFIED), VERIFIED)
+    for step in ("extract/1of1", "verify/1of1", "merge", "superclass"):
+        lost = [("y", "no list", EVIL, "q")] if step.startswith("extract") else []
+        write_table(knowing / step / "unusable.parquet", frame(lost, UNUSABLE), UNUSABLE)
     bits = [
         (report_id, query, merged[entity], entity, None, None, "q", "q")
         for report_id, entity in written

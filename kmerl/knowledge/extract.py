@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import polars as pl
 import pyarrow as pa
 from pydantic import Field
 
-from kmerl.artifacts import write_table
-from kmerl.knowledge.engines import EngineParams, Request, open_engine
-from kmerl.knowledge.parsing import UnusableError, parse_list
-from kmerl.knowledge.places import locate
-from kmerl.knowledge.prompts import prompt
-from kmerl.knowledge.requests import answers, ask, make_request
-from kmerl.knowledge.tables import frame
+from kmerl.artifacts import table_writer
+from kmerl.knowledge.asking import Asking, Dialogue
+from kmerl.knowledge.constraints import NAMES
+from kmerl.knowledge.parsing import parse_list
+from kmerl.knowledge.places import Place, locate, statements
+from kmerl.knowledge.tables import UNUSABLE
 from kmerl.section import Section
 
 MENTIONS = pa.schema(
@@ -28,71 +28,89 @@ MENTIONS = pa.schema(
 """An entity as the answer names it, its place ``[start, end)`` in the report's text (null if it is not written so;
 :func:`~kmerl.knowledge.places.locate` chooses among several), and the id of the question."""
 
-UNUSABLE = pa.schema(
-    [
-        pa.field("report_id", pa.string(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("answer", pa.string(), nullable=False),
-        pa.field("request", pa.string(), nullable=False),
-    ]
-)
-
 
 class ExtractParams(Section):
     """How entities are extracted."""
 
+    unit: Literal["report", "statement"] = Field(
+        description="what one question is about: a report (paper), or a statement of it, which many reports share"
+    )
     max_tokens: int = Field(ge=1, description="tokens; longest answer to one question")
     longest_report: int = Field(ge=1, description="characters; longer reports are listed as unusable, not asked")
 
 
-def extract(reports: pl.DataFrame, engine: EngineParams, params: ExtractParams, folder: Path) -> dict[str, int]:
+class _Piece(NamedTuple):
+    """A part of a report that a question is about, and where it begins there."""
+
+    text: str
+    start: int
+
+
+def extract(reports: pl.DataFrame, asking: Asking, params: ExtractParams, folder: Path) -> dict[str, int]:
     """Ask for every report's entities; the tables and the dialogue go to ``folder``.
 
     Args:
         reports: columns report_id and text, one row per distinct text.
-        engine: which engine answers.
+        asking: who answers.
         params: what is asked.
-        folder: gets requests.jsonl, responses.jsonl, mentions.parquet, unusable.parquet.
+        folder: gets requests.jsonl, responses.jsonl, mentions.parquet, unusable.parquet, cost.json.
 
     Returns:
-        Counts: reports, mentions, distinct entities, unusable answers, mentions without a place in the text.
+        Counts: reports, mentions, distinct entities, unusable answers, mentions without a place in the text, questions.
     """
-    fits = pl.col("text").str.len_chars() <= params.longest_report
-    asked = reports.filter(fits)
-    question, opened = prompt("extract"), open_engine(engine)
+    counts = dict.fromkeys(("reports", "mentions", "unusable", "unplaced"), 0)
+    names: set[str] = set()
+    with (
+        Dialogue(asking, "extract", params.max_tokens, parse_list, folder) as dialogue,
+        table_writer(folder / "mentions.parquet", MENTIONS) as mention,
+        table_writer(folder / "unusable.parquet", UNUSABLE) as lose,
+    ):
 
-    def requests() -> Iterator[Request]:
-        for text in asked["text"]:
-            yield make_request(question, opened, engine, params.max_tokens, report=text)
+        def pieces() -> Iterator[_Piece]:
+            for text in reports["text"]:
+                if len(text) <= params.longest_report:
+                    yield from _pieces(text, params)
 
-    ask(opened, requests(), folder)
-    # ids only: the texts stay in their column
-    waiting = {request["custom_id"]: row for row, request in enumerate(requests())}
-    unusable = [(i, "report too long", "", "") for i in reports.filter(~fits)["report_id"]]
-    mentions: list[tuple[str, str, int | None, int | None, str]] = []
-    for answer in answers(folder):
-        row = waiting.pop(answer.request, None)
-        if row is None:
+        dialogue.ask(dialogue.request(NAMES, report=piece.text) for piece in pieces())
+        for report_id, text in reports.select("report_id", "text").iter_rows():
+            counts["reports"] += 1
+            found, lost = _read(dialogue, text, params)
+            for entity, place, request in found:
+                start, end = place or (None, None)
+                mention({"report_id": report_id, "entity": entity, "start": start, "end": end, "request": request})
+                names.add(entity)
+                counts["mentions"] += 1
+                counts["unplaced"] += place is None
+            for reason, answer, request in lost:
+                lose({"report_id": report_id, "reason": reason, "answer": answer, "request": request})
+                counts["unusable"] += 1
+    return {**counts, "entities": len(names), "questions": dialogue.tally.questions}
+
+
+def _pieces(text: str, params: ExtractParams) -> list[_Piece]:
+    if params.unit == "report":
+        return [_Piece(text, 0)]
+    return [_Piece(text[start:end], start) for start, end in statements(text)]
+
+
+def _read(
+    dialogue: Dialogue, text: str, params: ExtractParams
+) -> tuple[list[tuple[str, Place | None, str]], list[tuple[str, str, str]]]:
+    """What the answers about a report name, each entity once with its place, and what of them cannot be used."""
+    if len(text) > params.longest_report:
+        return [], [("report too long", "", "")]
+    found: dict[str, tuple[str, Place | None, str]] = {}
+    lost: list[tuple[str, str, str]] = []
+    for piece in _pieces(text, params):
+        request = dialogue.request(NAMES, report=piece.text)["custom_id"]
+        answer = dialogue[request]
+        if answer.problem:
+            lost.append((answer.problem, answer.content, request))
             continue
-        report_id, text = asked["report_id"][row], asked["text"][row]
-        try:
-            if answer.problem:
-                raise UnusableError(answer.problem)
-            entities = parse_list(answer.content)
-            for entity, place in zip(entities, locate(text, entities), strict=True):
-                mentions.append((report_id, entity, *(place or (None, None)), answer.request))
-        except UnusableError as error:
-            unusable.append((report_id, str(error), answer.content, answer.request))
-    unusable += [(asked["report_id"][row], "no answer", "", request) for request, row in waiting.items()]
-    # answers may come in any order
-    found = frame(mentions, MENTIONS).sort("report_id", maintain_order=True)
-    write_table(folder / "mentions.parquet", found, MENTIONS)
-    lost = frame(unusable, UNUSABLE).sort("report_id", maintain_order=True)
-    write_table(folder / "unusable.parquet", lost, UNUSABLE)
-    return {
-        "reports": len(reports),
-        "mentions": len(found),
-        "entities": found["entity"].n_unique(),
-        "unusable": len(lost),
-        "unplaced": found["start"].null_count(),
-    }
+        entities = parse_list(answer.content)
+        for entity, place in zip(entities, locate(piece.text, entities), strict=True):
+            there = None if place is None else (place[0] + piece.start, place[1] + piece.start)
+            if entity not in found or (found[entity][1] is None and there is not None):
+                found[entity] = (entity, there, request)
+    # a report that is known in part only sets no label, so its mentions would mislead
+    return ([] if lost else list(found.values())), lost

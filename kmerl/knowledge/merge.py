@@ -1,20 +1,22 @@
-"""Step 3: one name for what is written in several ways (paper section 2.4, third prompt)."""
+"""Step 3: one name for what is written in several ways (paper section 2.4, third prompt).
 
-import json
+All entities are asked about in one question where they fit. Where not, neighbours in the alphabet are asked about
+together in overlapping chunks, and a second pass asks about the names that are left, now sorted by their last words, so
+that "acute inferior infarct" and "old inferior infarct" meet "inferior myocardial infarction".
+"""
+
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kmerl.artifacts import write_json
-from kmerl.errors import UserError
-from kmerl.knowledge.engines import EngineParams, open_engine
-from kmerl.knowledge.parsing import UnusableError, parse_object
-from kmerl.knowledge.prompts import Task, prompt
-from kmerl.knowledge.requests import answers, ask, make_request
+from kmerl.knowledge.asking import Asking
+from kmerl.knowledge.constraints import merged_names
+from kmerl.knowledge.objects import Objects, windows
 from kmerl.knowledge.words import normal_name, words
 from kmerl.section import Section
 
@@ -22,13 +24,21 @@ from kmerl.section import Section
 class MergeParams(Section):
     """How names are merged."""
 
-    max_tokens: int = Field(ge=1, description="tokens; longest answer, which names every entity twice")
     enabled: bool = Field(description="whether names are merged; if not, only variants of spelling are")
+    max_tokens: int = Field(ge=1, description="tokens; longest answer, which names every entity twice")
+    chunk: int = Field(ge=2, description="entities in one question; more are asked about in overlapping chunks")
+    overlap: int = Field(ge=0, description="entities that a chunk shares with the one before")
+
+    @model_validator(mode="after")
+    def _moves_on(self) -> "MergeParams":
+        if self.overlap >= self.chunk:
+            raise ValueError("overlap must be smaller than chunk")
+        return self
 
 
 @dataclass
 class MergeChecks:
-    """What had to be mended in the answer."""
+    """What had to be mended in the answers."""
 
     missing: list[str] = field(default_factory=list)
     """Asked, not answered: they keep their names."""
@@ -38,6 +48,10 @@ class MergeChecks:
     """Answered with something that is no name: they keep theirs."""
     cycles: list[list[str]] = field(default_factory=list)
     """Names merged into each other in a circle: the longest one is taken."""
+    disagreed: list[str] = field(default_factory=list)
+    """Given two names by two chunks that hold them: the first is taken, and the second pass sees both."""
+    asked_again: list[str] = field(default_factory=list)
+    """Missing in an answer, and asked about once more."""
 
 
 def spelling_key(name: str) -> tuple[str, ...]:
@@ -107,25 +121,28 @@ def _end_of_chain(name: str, step: Mapping[str, str], checks: MergeChecks) -> st
     return min(cycle, key=lambda member: (-len(member), member))
 
 
-def merge(counts: Mapping[str, int], engine: EngineParams, params: MergeParams, folder: Path) -> dict[str, int]:
-    """Ask once over all entities; merged.json, checks.json and the dialogue go to ``folder``.
+def merge(counts: Mapping[str, int], asking: Asking, params: MergeParams, folder: Path) -> dict[str, int]:
+    """Ask over all entities; merged.json, checks.json, unusable.parquet and the dialogue go to ``folder``.
 
     Args:
         counts: every kept entity -> in how many reports.
-        engine: which engine answers.
-        params: whether it is asked.
-        folder: gets requests.jsonl, responses.jsonl, merged.json (original -> merged name), checks.json.
+        asking: who answers.
+        params: whether and how it is asked.
+        folder: gets requests.jsonl, responses.jsonl, cost.json, merged.json (original -> merged name), checks.json,
+            unusable.parquet.
 
     Returns:
-        Counts: entities, after merging spellings, after asking, and mended keys of the answer.
+        Counts: entities, after merging spellings, after asking, questions, mended keys and unusable answers.
 
     Raises:
-        UserError: the answer cannot be used.
+        UserError: no answer can be used.
     """
     spellings = merge_spellings(counts)
     asked = sorted(set(spellings.values()))
-    reply = ask_object("merge", asked if params.enabled else [], engine, params.max_tokens, folder)
-    mapping, checks = mend(asked, reply) if params.enabled else ({name: name for name in asked}, MergeChecks())
+    with Objects(asking, "merge", params.max_tokens, folder) as objects:
+        mapping, checks = {name: name for name in asked}, MergeChecks()
+        if params.enabled:
+            mapping, checks = _ask_all(objects, asked, params, asking.ask.retries)
     merged = {name: mapping[spelling] for name, spelling in spellings.items()}
     write_json(folder / "merged.json", merged)
     write_json(folder / "checks.json", asdict(checks))
@@ -133,30 +150,65 @@ def merge(counts: Mapping[str, int], engine: EngineParams, params: MergeParams, 
         "entities": len(counts),
         "spellings": len(asked),
         "merged": len(set(merged.values())),
-        "mended": len(checks.missing) + len(checks.invented) + len(checks.unnamed) + len(checks.cycles),
+        "questions": objects.questions,
+        "mended": len(checks.missing)
+        + len(checks.invented)
+        + len(checks.unnamed)
+        + len(checks.cycles)
+        + len(checks.disagreed),
+        "unusable": objects.unusable,
     }
 
 
-def ask_object(task: Task, entities: list[str], engine: EngineParams, max_tokens: int, folder: Path) -> dict[str, Any]:
-    """The JSON object that answers a question over all ``entities``; nothing is asked if there are none.
+def _ask_all(
+    objects: Objects, asked: Sequence[str], params: MergeParams, retries: int
+) -> tuple[dict[str, str], MergeChecks]:
+    """One pass over all entities and, if these are several chunks, one over the names that are left."""
+    chunks = windows(asked, params.chunk, params.overlap)
+    answer, checks = _ask_chunks(objects, chunks, retries)
+    mapping, mended = mend(asked, answer)
+    _add(checks, mended)
+    if len(chunks) < 2:
+        return mapping, checks
+    left = sorted(set(mapping.values()), key=lambda name: name.split()[::-1])
+    answer, again = _ask_chunks(objects, windows(left, params.chunk, params.overlap), retries, needed=False)
+    second, mended = mend(left, answer)
+    _add(checks, again)
+    _add(checks, mended)
+    # through the second names once more, as one of them may be an entity that the first pass renamed
+    mapping, mended = mend(asked, {name: second[mapping[name]] for name in asked})
+    _add(checks, mended)
+    return mapping, checks
 
-    Raises:
-        UserError: the answer is cut off, empty, or holds no JSON object.
-    """
-    opened = open_engine(engine)
-    listed = json.dumps(entities, ensure_ascii=False)
-    request = make_request(prompt(task), opened, engine, max_tokens, entities=listed)
-    ask(opened, [request] if entities else [], folder)
-    if not entities:
-        return {}
-    answer = next(answers(folder), None)
-    try:
-        if answer is None or answer.problem:
-            raise UnusableError("no answer" if answer is None else str(answer.problem))
-        return parse_object(answer.content)
-    except UnusableError as error:
-        start = " ".join(answer.content.split())[:80] if answer else ""
-        raise UserError(
-            f"the answer to the {task} prompt cannot be used ({error}: {start!r}); raise "
-            f"knowledge.{task}.max_tokens, take another model, or set knowledge.{task}.enabled to false"
-        ) from None
+
+def _ask_chunks(
+    objects: Objects, chunks: Sequence[Sequence[str]], retries: int, needed: bool = True
+) -> tuple[dict[str, Any], MergeChecks]:
+    """What was answered about each name of the chunks; what is missing in an answer is asked about again."""
+    answer: dict[str, Any] = {}
+    checks = MergeChecks()
+    todo = [list(chunk) for chunk in chunks]
+    for attempt in range(retries + 1):
+        missing: list[str] = []
+        for chunk, reply in zip(todo, objects.ask([(c, merged_names(c)) for c in todo], needed), strict=True):
+            if reply is None:  # unusable, and listed as such
+                continue
+            for key, value in reply.items():
+                name = normal_name(key)
+                if name in answer and name in chunk and answer[name] != value:
+                    checks.disagreed.append(name)
+                answer.setdefault(name, value)
+            missing += [name for name in chunk if name not in answer]
+        missing = list(dict.fromkeys(name for name in missing if name not in answer))
+        if not missing or attempt == retries or [missing] == todo:
+            break
+        checks.asked_again += missing
+        size = max(map(len, chunks))
+        todo, needed = [list(chunk) for chunk in windows(missing, size, 0)], False
+    return answer, checks
+
+
+def _add(checks: MergeChecks, more: MergeChecks) -> None:
+    for name, found in asdict(more).items():
+        listed = getattr(checks, name)
+        listed += [one for one in found if one not in listed]

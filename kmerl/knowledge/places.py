@@ -44,3 +44,21 @@ def locate(text: str, entities: Sequence[str]) -> list[Place | None]:
     # most entities are written once, and need no reading
     chosen = [min(places, key=order) if len(places) > 1 else next(iter(places), None) for places in found]
     return [None if place is None else (place[0], surface(text, *place)[1]) for place in chosen]
+
+
+def statements(text: str) -> list[Place]:
+    """Where the sentences of a report stand, each with the punctuation that ends it.
+
+    What a machine spread over several columns stays together: "inferior infarct. - age undetermined" is one.
+    """
+    starts = [word.start for i, word in enumerate(words(text)) if i == 0 or word.boundary == HARD]
+    found: list[Place] = []
+    for start, following in zip(starts, [*starts[1:], len(text)], strict=True):
+        # what opens the next one, such as "--- warning", begins behind the last stop
+        found.append((start, start + len(text[start:following].rstrip(" -*=(\"'\n\t"))))
+    return found
+
+
+def is_denied(text: str, place: Place) -> bool:
+    """Whether the report denies what is written at a place, or says it of the past; no model is asked."""
+    return assertion_at(text, *place) >= Assertion.HISTORICAL

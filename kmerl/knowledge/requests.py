@@ -1,33 +1,68 @@
-"""Questions and answers in the OpenAI batch format, streamed to disk, each question asked once."""
+"""Questions and answers as lines of the OpenAI batch format."""
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from kmerl.artifacts import read_jsonl, write_jsonl
-from kmerl.knowledge.engines import Engine, EngineParams, Request, Response
-from kmerl.knowledge.prompts import Prompt
+from pydantic import Field
 
-REQUESTS = "requests.jsonl"
-RESPONSES = "responses.jsonl"
+from kmerl.knowledge.engines import EngineParams, Request, Response
+from kmerl.knowledge.prompts import Prompt, examples
+from kmerl.section import Section
 
 
-def make_request(prompt: Prompt, engine: Engine, params: EngineParams, max_tokens: int, **fields: str) -> Request:
+class AskParams(Section):
+    """How questions are put, and how often an unusable answer is asked for again."""
+
+    prompting: Literal["paper", "few_shot"] = Field(
+        description="the paper's sentences alone, or after examples of questions with their answers"
+    )
+    constraint: Literal["none", "structured"] = Field(
+        description="whether the engine may only write answers of the right form; needs an engine that can do it"
+    )
+    system: str | None = Field(description="system prompt; null: none (paper)")
+    retries: int = Field(ge=0, le=10, description="times that an unusable answer is asked for again")
+    growth: float = Field(ge=1, description="factor of max_tokens each time")
+
+
+def make_request(
+    prompt: Prompt,
+    model: str,
+    engine: EngineParams,
+    ask: AskParams,
+    max_tokens: int,
+    constraint: dict[str, Any] | None = None,
+    **fields: str,
+) -> Request:
     """One line of an OpenAI batch file.
 
-    ``custom_id`` is a hash of the whole body, that is of model, prompt, text and sampling: equal questions have
-    equal ids whichever run asks them, so stored answers stay valid as long as the question is the same.
+    What many questions share comes first: system prompt, examples, the prompt's sentences. ``custom_id`` is a hash of
+    the body but for its longest length, that is of model, prompt, text and sampling: equal questions have equal ids
+    whichever run asks them, and an answer that was not cut off stays one under another limit.
+
+    Args:
+        prompt: with its fields.
+        model: the name that the engine goes by.
+        engine: how it samples.
+        ask: how questions are put.
+        max_tokens: longest answer.
+        constraint: vLLM's ``structured_outputs``, sent if ``ask.constraint`` says so.
+        fields: of the prompt.
     """
-    body = {
-        "model": engine.model,
-        "messages": [{"role": "user", "content": prompt.fill(**fields)}],
-        "temperature": params.temperature,
-        "max_tokens": max_tokens,
-    }
-    digest = hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    messages = [{"role": "system", "content": ask.system}] if ask.system else []
+    if ask.prompting == "few_shot":
+        for example in examples(prompt.task):
+            messages.append({"role": "user", "content": prompt.fill(**example.fields)})
+            messages.append({"role": "assistant", "content": example.answer})
+    messages.append({"role": "user", "content": prompt.fill(**fields)})
+    body: dict[str, Any] = {"model": model, "messages": messages, "temperature": engine.temperature}
+    if engine.temperature:
+        body["seed"] = engine.seed
+    if constraint and ask.constraint == "structured":
+        body["structured_outputs"] = constraint
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()
+    body["max_tokens"] = max_tokens
     return {"custom_id": digest[:32], "method": "POST", "url": "/v1/chat/completions", "body": body}
 
 
@@ -43,26 +78,6 @@ def make_response(request: Request, content: str, finish_reason: str = "stop") -
     return {"custom_id": request["custom_id"], "response": {"status_code": 200, "body": body}, "error": None}
 
 
-def ask(engine: Engine, requests: Iterable[Request], folder: Path) -> int:
-    """Ask each distinct question once; questions and answers are streamed to two files in ``folder``.
-
-    Each file appears when it is whole: if the engine fails, the answers that came before are lost with it. Memory
-    holds the ids of the questions, nothing of their texts. Returns the number of questions asked.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    count = write_jsonl(folder / REQUESTS, _distinct(requests))
-    write_jsonl(folder / RESPONSES, engine.answer(read_jsonl(folder / REQUESTS)))
-    return count
-
-
-def _distinct(requests: Iterable[Request]) -> Iterator[Request]:
-    seen: set[str] = set()
-    for request in requests:
-        if request["custom_id"] not in seen:
-            seen.add(request["custom_id"])
-            yield request
-
-
 @dataclass(frozen=True)
 class Answer:
     """What came back: the text, and why it cannot be used (None if it can)."""
@@ -72,23 +87,20 @@ class Answer:
     problem: str | None
 
 
-def answers(folder: Path) -> Iterator[Answer]:
-    """The answers stored in ``folder``, in the order in which they came."""
-    for response in read_jsonl(folder / RESPONSES):
-        yield read_answer(response)
-
-
 def read_answer(response: Response) -> Answer:
-    """An answer's text, or the reason why there is none: HTTP error, no message, cut off by length, empty."""
+    """An answer's text, or the reason why there is none: a fault, no message, cut off by length, empty."""
     request = str(response.get("custom_id"))
     result: dict[str, Any] = response.get("response") or {}
     if response.get("error") or result.get("status_code") != 200:
-        return Answer(request, json.dumps(response.get("error") or result, ensure_ascii=False), "http error")
+        return Answer(request, json.dumps(response.get("error") or result, ensure_ascii=False), "fault of the engine")
     try:
         choice = result["body"]["choices"][0]
         content = choice["message"]["content"] or ""
-    except (KeyError, IndexError, TypeError):
+        finished = choice.get("finish_reason")
+    except (KeyError, IndexError, TypeError, AttributeError):
         return Answer(request, json.dumps(result, ensure_ascii=False), "no message")
-    if choice.get("finish_reason") == "length":
+    if not isinstance(content, str):
+        return Answer(request, json.dumps(content, ensure_ascii=False), "no message")
+    if finished == "length":
         return Answer(request, content, "cut off by length")
     return Answer(request, content, None if content.strip() else "empty")

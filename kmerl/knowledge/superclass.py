@@ -8,8 +8,12 @@ from typing import Any
 from pydantic import Field
 
 from kmerl.artifacts import write_json
-from kmerl.knowledge.engines import EngineParams
-from kmerl.knowledge.merge import ask_object, spelling_key
+from kmerl.knowledge.asking import Asking
+from kmerl.knowledge.constraints import members as members_of
+from kmerl.knowledge.constraints import merged_names
+from kmerl.knowledge.merge import mend as mend_names
+from kmerl.knowledge.merge import spelling_key
+from kmerl.knowledge.objects import Objects, windows
 from kmerl.knowledge.words import normal_name
 from kmerl.section import Section
 
@@ -19,6 +23,7 @@ class SuperclassParams(Section):
 
     enabled: bool = Field(description="whether entities are grouped into superclasses")
     max_tokens: int = Field(ge=1, description="tokens; longest answer, which names every entity at least once")
+    chunk: int = Field(ge=2, description="entities in one question; more are asked about in chunks")
     min_members: int = Field(
         ge=1, description="members; a smaller superclass is dropped, unless it is itself an entity"
     )
@@ -66,31 +71,59 @@ def mend(
     return result, checks
 
 
-def superclass(
-    merged: Mapping[str, str], engine: EngineParams, params: SuperclassParams, folder: Path
-) -> dict[str, int]:
-    """Ask once over all merged entities; superclasses.json, checks.json and the dialogue go to ``folder``.
+def superclass(merged: Mapping[str, str], asking: Asking, params: SuperclassParams, folder: Path) -> dict[str, int]:
+    """Ask over all merged entities; superclasses.json, checks.json and the dialogue go to ``folder``.
+
+    Where the entities do not fit into one question, each chunk gets superclasses of its own; whether these have the
+    same meaning is asked with the third prompt.
 
     Args:
         merged: original -> merged name.
-        engine: which engine answers.
-        params: whether it is asked.
-        folder: gets requests.jsonl, responses.jsonl, superclasses.json (superclass -> members), checks.json.
+        asking: who answers.
+        params: whether and how it is asked.
+        folder: gets requests.jsonl, responses.jsonl, cost.json, superclasses.json (superclass -> members), checks.json,
+            unusable.parquet.
 
     Returns:
-        Counts: entities, superclasses, those that are no entities themselves, dropped parts of the answer.
+        Counts: entities, superclasses, those that are no entities themselves, dropped parts of the answers, unusable
+        answers.
 
     Raises:
-        UserError: the answer cannot be used.
+        UserError: no answer can be used.
     """
     entities = sorted(set(merged.values()))
-    reply = ask_object("superclass", entities if params.enabled else [], engine, params.max_tokens, folder)
-    found, checks = mend(entities, reply, params.min_members)
+    with Objects(asking, "superclass", params.max_tokens, folder) as objects:
+        answer: dict[str, Any] = {}
+        if params.enabled:
+            chunks = windows(entities, params.chunk, 0)
+            replies = [reply for reply in objects.ask([(c, members_of(c)) for c in chunks]) if reply is not None]
+            answer = _together(objects, replies)
+    found, checks = mend(entities, answer, params.min_members)
     write_json(folder / "superclasses.json", found)
     write_json(folder / "checks.json", asdict(checks))
     return {
         "entities": len(entities),
         "superclasses": len(found),
         "new": len(set(found) - set(entities)),
+        "questions": objects.questions,
         "dropped": sum(map(len, checks.unknown.values())) + len(checks.small) + len(checks.no_list),
+        "unusable": objects.unusable,
     }
+
+
+def _together(objects: Objects, replies: list[dict[str, Any]]) -> dict[str, Any]:
+    """The answers about several chunks as one; superclasses of one meaning get one name."""
+    if len(replies) < 2:
+        return replies[0] if replies else {}
+    names = sorted({normal_name(name) for reply in replies for name in reply} - {""})
+    (reply,) = objects.ask([(names, merged_names(names))], needed=False, task="merge") if names else ({},)
+    one, _ = mend_names(names, reply or {})
+    together: dict[str, Any] = {}
+    for key, values in (pair for reply in replies for pair in reply.items()):
+        name = one.get(normal_name(key), key)
+        # what is no list spoils nothing that another chunk said; mend() tells of it
+        if isinstance(values, list) and isinstance(together.get(name, []), list):
+            together[name] = [*together.get(name, []), *values]
+        else:
+            together.setdefault(key if name in together else name, values)
+    return together

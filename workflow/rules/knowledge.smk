@@ -18,21 +18,22 @@ rule reports:
         "python -m workflow.run reports {log}"
 
 
+# the parts of the reports are jobs of their own; with vLLM each is one engine, on all GPUs of a node (profiles/slurm)
 rule extract:
     input:
         pipeline.inputs("extract"),
     output:
         pipeline.outputs("extract"),
     log:
-        "logs/extract.log",
+        "logs/extract@{item}.log",
     benchmark:
-        "logs/extract.tsv"
+        "logs/extract@{item}.tsv"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=1440,
     shell:
-        "python -m workflow.run extract {log}"
+        "python -m workflow.run extract@{wildcards.item} {log}"
 
 
 rule verify:
@@ -41,15 +42,15 @@ rule verify:
     output:
         pipeline.outputs("verify"),
     log:
-        "logs/verify.log",
+        "logs/verify@{item}.log",
     benchmark:
-        "logs/verify.tsv"
+        "logs/verify@{item}.tsv"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=1440,
     shell:
-        "python -m workflow.run verify {log}"
+        "python -m workflow.run verify@{wildcards.item} {log}"
 
 
 rule merge:

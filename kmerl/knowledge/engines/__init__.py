@@ -13,7 +13,16 @@ from typing import Any, Protocol
 
 from kmerl.knowledge.engines.params import EngineParams, LexiconParams, OpenAiParams, VllmParams
 
-__all__ = ["Engine", "EngineParams", "LexiconParams", "OpenAiParams", "Request", "Response", "VllmParams", "open_engine"]
+__all__ = [
+    "Engine",
+    "EngineParams",
+    "LexiconParams",
+    "OpenAiParams",
+    "Request",
+    "Response",
+    "VllmParams",
+    "open_engine",
+]
 
 Request = dict[str, Any]
 """A line of an OpenAI batch file: custom_id, method, url, body {model, messages, temperature, seed, max_tokens, and

@@ -45,18 +45,20 @@ class LexiconEngine:
     def answer(self, requests: Iterator[Request]) -> Iterator[Response]:
         """One result per request, in their order."""
         for request in requests:
-            yield make_response(request, self._reply(request["body"]["messages"][-1]["content"]))
+            body = request["body"]
+            yield make_response(request, self._reply(body["messages"][-1]["content"], "structured_outputs" in body))
 
     def close(self) -> None:
         """Nothing was started."""
 
-    def _reply(self, message: str) -> str:
+    def _reply(self, message: str, structured: bool) -> str:
         asked = recognise(message)
         if asked is None:
             return "I only answer the questions of the four prompts."
         task, fields = asked
         if task == "extract":
-            return f"[{', '.join(self._extract(fields['report']))}]"
+            found = self._extract(fields["report"])
+            return json.dumps(found, ensure_ascii=False) if structured else f"[{', '.join(found)}]"
         try:
             entities = parse_list(fields["entities"])
         except UnusableError:

@@ -1,5 +1,6 @@
 """Which engine answers, and how it is asked. Each engine's own section stands here, so that reading parameters needs
-none of the engines."""
+none of the engines.
+"""
 
 from typing import Literal
 

@@ -1,5 +1,6 @@
 """The paper's four prompts (section 2.4), kept as text files: its sentences, then where our inputs go."""
 
+import json
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -36,6 +37,21 @@ class Prompt:
 def prompt(task: Task) -> Prompt:
     """The prompt of a task, from its file beside this module."""
     return Prompt(task, Path(__file__).with_name(f"{task}.txt").read_text("utf-8").strip())
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question's fields and the answer that is wanted, for ``prompting: few_shot``."""
+
+    fields: dict[str, str]
+    answer: str
+
+
+@cache
+def examples(task: Task) -> tuple[Example, ...]:
+    """The examples of a task, from its file beside this module; written for this purpose, of no archive."""
+    text = Path(__file__).with_name(f"{task}.json").read_text("utf-8")
+    return tuple(Example(one["fields"], one["answer"]) for one in json.loads(text))
 
 
 def recognise(message: str) -> tuple[Task, dict[str, str]] | None:

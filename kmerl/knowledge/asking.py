@@ -1,0 +1,294 @@
+"""Asking: each question once, answers kept as they come, unusable ones asked for again; whatever the engine."""
+
+import json
+import math
+import os
+import sqlite3
+import time
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tqdm import tqdm
+
+from kmerl.artifacts import write_json
+from kmerl.knowledge.answers import AnswerStore, canonical
+from kmerl.knowledge.constraints import check as check_constraint
+from kmerl.knowledge.engines import Engine, EngineParams, Request, Response, open_engine
+from kmerl.knowledge.parsing import UnusableError
+from kmerl.knowledge.prompts import Task, prompt
+from kmerl.knowledge.requests import Answer, AskParams, make_request, read_answer
+
+REQUESTS, RESPONSES, COST = "requests.jsonl", "responses.jsonl", "cost.json"
+_OPEN, _USABLE, _FAULT = range(3)  # states of a question; an open one may have unusable answers
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Who is asked, how, and where answers are kept for all runs.
+
+    Attributes:
+        engine: which engine answers.
+        ask: how questions are put.
+        store: folder of kept answers.
+        tell: gets what a dialogue cost in this run, when it ends; see :class:`Tally`.
+    """
+
+    engine: EngineParams
+    ask: AskParams
+    store: Path
+    tell: Callable[["Tally"], None] | None = None
+
+
+@dataclass
+class Tally:
+    """What a dialogue cost in this run, which depends on what was kept before.
+
+    Attributes:
+        questions: distinct ones.
+        kept: of these answered by an earlier run.
+        asked: sent to the engine, with repetitions.
+        prompt_tokens, completion_tokens: of the answers that came.
+        cached_tokens: of the prompts, found in the engine's prefix cache.
+        seconds: from the first question to the last answer.
+    """
+
+    questions: int = 0
+    kept: int = 0
+    asked: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        if not self.asked:
+            return f"{self.questions} questions, all answered before"
+        rate = f"{self.asked / self.seconds:.1f}/s" if self.seconds >= 0.1 else "at once"
+        shared = f", {self.cached_tokens / self.prompt_tokens:.0%} of the former cached" if self.cached_tokens else ""
+        before = f" ({self.kept} answered before)" if self.kept else ""
+        return (
+            f"{self.questions} questions{before}, {self.asked} asked ({rate}), "
+            f"{self.prompt_tokens} + {self.completion_tokens} tokens in and out{shared}"
+        )
+
+
+class Dialogue:
+    """The questions and answers of one step, written to ``requests.jsonl`` and ``responses.jsonl`` of a folder.
+
+    Answers are kept in the store as soon as they come; the two files follow from them, in the order of the
+    questions, so that a run that was killed and repeated ends with the same bytes. Memory holds 18 bytes per question;
+    ids and texts are on disk.
+
+    Args:
+        asking: who is asked, and how.
+        task: which prompt is put.
+        max_tokens: longest answer at the first try.
+        check: raises UnusableError for an answer that cannot be read; such an answer is asked for again.
+        folder: gets the files, and ``cost.json``.
+    """
+
+    def __init__(
+        self, asking: Asking, task: Task, max_tokens: int, check: Callable[[str], object], folder: Path
+    ) -> None:
+        self._asking, self._prompt, self._folder, self._check = asking, prompt(task), folder, check
+        self._limits = [math.ceil(max_tokens * asking.ask.growth**i) for i in range(asking.ask.retries + 1)]
+        self.tally = Tally()
+        self._state, self._tried = bytearray(), bytearray()  # of each question; how often it was answered
+        self._place, self._begin = array("q"), array("q")
+
+    def __enter__(self) -> "Dialogue":
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._engine: Engine = open_engine(self._asking.engine)
+        self._store = AnswerStore(self._asking.store, self._engine.model)
+        # a private file that SQLite deletes by itself: ids of any number of questions take no memory
+        self._ids = sqlite3.connect("")
+        self._ids.execute("CREATE TABLE ids (id TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID")
+        self._requests = (self._folder / REQUESTS).open("w+b")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                self._write_responses()
+                if self._asking.tell:
+                    self._asking.tell(self.tally)
+        finally:
+            self._engine.close()
+            self._store.close()
+            self._requests.close()
+            self._ids.close()
+
+    def request(self, constraint: dict[str, Any] | None = None, task: Task | None = None, **fields: str) -> Request:
+        """A question: the prompt with its fields filled in; see :func:`~kmerl.knowledge.requests.make_request`.
+
+        Args:
+            constraint: of the answer, if answers are constrained.
+            task: another prompt than the dialogue's own.
+            fields: of the prompt.
+        """
+        put = prompt(task) if task else self._prompt
+        engine, ask = self._asking.engine, self._asking.ask
+        return make_request(put, self._engine.model, engine, ask, self._limits[0], constraint, **fields)
+
+    def ask(self, requests: Iterable[Request]) -> None:
+        """Ask what was not asked before, by this run or an earlier one.
+
+        Args:
+            requests: may repeat each other; taken one at a time.
+
+        Raises:
+            UserError: the engine cannot go on, or answers cannot be kept.
+        """
+        first = len(self._state)
+        self._requests.seek(0, os.SEEK_END)
+        for request in requests:
+            self._add(request)
+        self._requests.flush()
+        self._find_kept(first)
+        todo, begin = len(self._waiting(first, len(self._limits))), time.monotonic()
+        with tqdm(total=todo, desc=self._prompt.task, unit="question", disable=None) as bar:
+            for attempt in range(len(self._limits)):
+                if waiting := self._waiting(first, attempt + 1):
+                    self._round(waiting, attempt, bar)
+        if todo:
+            self.tally.seconds += time.monotonic() - begin
+
+    def __getitem__(self, request: str) -> Answer:
+        """The answer to a question of this dialogue, by its id; if no try was of use, the last and its problem."""
+        number = self._number(request)
+        response = None if number is None else self._response(number)
+        if number is None or response is None:
+            return Answer(request, "", "no answer")
+        answer = read_answer(response)
+        return answer if self._state[number] == _USABLE else replace(answer, problem=self._problem(number, answer))
+
+    # --- questions
+
+    def _add(self, request: Request) -> None:
+        number = len(self._state)
+        row = (request["custom_id"], number)
+        if self._ids.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", row).rowcount == 0:
+            return
+        self._begin.append(self._requests.tell())
+        self._requests.write(json.dumps(request, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        self._state.append(_OPEN)
+        self._tried.append(0)
+        self._place.append(-1)
+        self.tally.questions += 1
+
+    def _number(self, request: str) -> int | None:
+        found = self._ids.execute("SELECT number FROM ids WHERE id = ?", (request,)).fetchone()
+        return None if found is None else int(found[0])
+
+    def _waiting(self, first: int, attempts: int) -> "array[int]":
+        """The questions from ``first`` on that have no usable answer and were tried less than so many times."""
+        of = range(first, len(self._state))
+        return array("q", (n for n in of if self._state[n] == _OPEN and self._tried[n] < attempts))
+
+    def _pending(self, numbers: Iterable[int], max_tokens: int) -> Iterator[Request]:
+        # engines take questions in a thread of their own, hence a handle of its own
+        with (self._folder / REQUESTS).open("rb") as file:
+            for number in numbers:
+                file.seek(self._begin[number])
+                request: Request = json.loads(file.readline())
+                request["body"]["max_tokens"] = max_tokens
+                self.tally.asked += 1
+                yield request
+
+    # --- answers
+
+    def _find_kept(self, first: int) -> None:
+        """Take what earlier runs kept: a usable answer of any limit, else as many tries as were made."""
+
+        def wanted(request: str) -> bool:
+            number = self._number(request)
+            return number is not None and number >= first
+
+        for request, limit, place in self._store.find(wanted):
+            number = self._number(request)
+            response = self._store.read(place)
+            if number is None or response is None or self._state[number] == _USABLE:
+                continue
+            attempt = self._limits.index(limit) if limit in self._limits else 0
+            usable = self._problem(number, read_answer(response)) is None
+            if usable or limit in self._limits:
+                self._place[number], self._tried[number] = place, max(self._tried[number], attempt + 1)
+                self._state[number] = _USABLE if usable else _OPEN
+        kept = (
+            self._state[n] == _USABLE or self._tried[n] == len(self._limits) for n in range(first, len(self._state))
+        )
+        self.tally.kept += sum(kept)
+
+    def _round(self, waiting: "array[int]", attempt: int, bar: "tqdm[Any]") -> None:
+        """Ask what has no usable answer yet, with the limit of this attempt."""
+        limit = self._limits[attempt]
+        for response in self._engine.answer(self._pending(waiting, limit)):
+            number = self._number(str(response.get("custom_id")))
+            if number is None or self._state[number] == _USABLE:
+                continue
+            self._count(response)
+            self._place[number], self._tried[number] = self._store.keep(response, limit), attempt + 1
+            if response.get("error"):
+                self._state[number] = _FAULT
+            elif self._problem(number, read_answer(response)) is None:
+                self._state[number] = _USABLE
+            if self._state[number] != _OPEN or attempt + 1 == len(self._limits):
+                bar.update()
+
+    def _problem(self, number: int, answer: Answer) -> str | None:
+        """Why an answer cannot be used."""
+        if answer.problem:
+            return answer.problem
+        try:
+            if self._asking.ask.constraint == "structured":
+                check_constraint(self._question(number)["body"].get("structured_outputs"), answer.content)
+            self._check(answer.content)
+        except UnusableError as error:
+            return str(error)
+        return None
+
+    def _question(self, number: int) -> Request:
+        self._requests.seek(self._begin[number])
+        request: Request = json.loads(self._requests.readline())
+        return request
+
+    def _response(self, number: int) -> Response | None:
+        place = self._place[number]
+        return None if place < 0 else self._store.read(place)
+
+    def _count(self, response: Response) -> None:
+        usage = ((response.get("response") or {}).get("body") or {}).get("usage") or {}
+        for name in ("prompt_tokens", "completion_tokens", "cached_tokens"):
+            setattr(self.tally, name, getattr(self.tally, name) + int(usage.get(name) or 0))
+
+    def _write_responses(self) -> None:
+        """All answers in the order of the questions, and what they cost whoever asks them anew."""
+        cost = {
+            "questions": len(self._state),
+            "asked": sum(self._tried),
+            "again": sum(tried > 1 for tried in self._tried),
+            "unusable": 0,
+            "prompt_tokens": 0,
+            "completion_tokens": 0,
+        }
+        with (self._folder / RESPONSES).open("w", encoding="utf-8") as file:
+            for number in range(len(self._state)):
+                response = self._response(number)
+                cost["unusable"] += self._state[number] != _USABLE
+                if response is None:
+                    continue
+                line = canonical(response)
+                usage = ((line["response"] or {}).get("body") or {}).get("usage") or {}
+                for name in ("prompt_tokens", "completion_tokens"):
+                    cost[name] += int(usage.get(name) or 0)
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        write_json(self._folder / COST, {"model": self._engine.model, **cost})
+
+
+def as_record(tally: Tally) -> dict[str, float]:
+    """A tally as it is written down beside a stage's log."""
+    return asdict(tally)
