@@ -23,7 +23,8 @@ ARTIFACTS = (
     "data/waveforms/*", "data/entries/*.parquet", "data/splits/*.parquet", "data/statements/*.parquet",
     "data/targets/*.parquet", "data/label_differences/*.parquet", "data/rejected/*/*.parquet", "data/reports",
     "data/knowledge/extract/*", "data/knowledge/verify/*", "data/knowledge/merge",
-    "data/knowledge/superclass", "data/knowledge/unusable.parquet", "data/labels", "data/embeddings/*", "data/runs/*", "data/scores/*", "data/partial/*",
+    "data/knowledge/superclass", "data/knowledge/unusable.parquet", "data/labels",
+    "data/embeddings/*", "data/runs/*", "data/scores/*", "data/partial/*",
     "data/features/*", "data/probes/*", "results/tables", "results/figures", "results/metrics.json",
     "results/report.html", "results/quality.html", "results/quality.csv",
 )  # fmt: skip

@@ -30,7 +30,7 @@ from kmerl.knowledge.labels import (
 from kmerl.knowledge.merge import merge
 from kmerl.knowledge.params import KnowledgeParams
 from kmerl.knowledge.prompts import prompt
-from kmerl.knowledge.requests import AskParams, make_request, make_response
+from kmerl.knowledge.requests import AskParams, RequestMaker, make_response
 from kmerl.knowledge.superclass import superclass
 from kmerl.knowledge.tables import UNUSABLE, read_parts
 from kmerl.knowledge.trace import Folders, explain
@@ -222,7 +222,7 @@ def test_a_questions_id_changes_with_model_prompt_text_and_sampling() -> None:
         way = AskParams.model_validate(KNOWLEDGE.ask.model_dump() | (ask or {}))
         fields = {"report": report} if task == "extract" else {"entities": report}
         model = LexiconEngine(section).model
-        return make_request(prompt(task), model, section, way, tokens, constraint, **fields)["custom_id"]
+        return RequestMaker(prompt(task), model, section, way, tokens).make(constraint, **fields)["custom_id"]
 
     ids = [identity(), identity("merge"), identity(report="b"), identity(temperature=0.5), identity(model="other")]
     ids.append(identity(temperature=0.5, seed=2))
@@ -346,9 +346,8 @@ def test_the_lexicon_says_no_to_what_the_report_does_not_assert() -> None:
 
     def ask(report: str, *entities: str) -> str:
         listed = json.dumps(entities)
-        request = make_request(
-            prompt("verify"), engine.model, KNOWLEDGE.engine, KNOWLEDGE.ask, 9, report=report, entities=listed
-        )
+        maker = RequestMaker(prompt("verify"), engine.model, KNOWLEDGE.engine, KNOWLEDGE.ask, 9)
+        request = maker.make(report=report, entities=listed)
         (response,) = engine.answer(iter([request]))
         return response["response"]["body"]["choices"][0]["message"]["content"]
 

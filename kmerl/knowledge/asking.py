@@ -20,7 +20,7 @@ from kmerl.knowledge.constraints import check as check_constraint
 from kmerl.knowledge.engines import Engine, EngineParams, Request, Response, open_engine
 from kmerl.knowledge.parsing import UnusableError
 from kmerl.knowledge.prompts import Task, prompt
-from kmerl.knowledge.requests import Answer, AskParams, make_request, read_answer
+from kmerl.knowledge.requests import Answer, AskParams, RequestMaker, read_answer
 
 REQUESTS, RESPONSES, COST = "requests.jsonl", "responses.jsonl", "cost.json"
 _OPEN, _USABLE, _FAULT = range(3)  # states of a question; an open one may have unusable answers
@@ -80,7 +80,7 @@ class Dialogue:
     """The questions and answers of one step, written to ``requests.jsonl`` and ``responses.jsonl`` of a folder.
 
     Answers are kept in the store as soon as they come; the two files follow from them, in the order of the
-    questions, so that a run that was killed and repeated ends with the same bytes. Memory holds 18 bytes per question;
+    questions, so that a run that was killed and repeated ends with the same bytes. Memory holds 22 bytes per question;
     ids and texts are on disk.
 
     Args:
@@ -94,11 +94,13 @@ class Dialogue:
     def __init__(
         self, asking: Asking, task: Task, max_tokens: int, check: Callable[[str], object], folder: Path
     ) -> None:
-        self._asking, self._prompt, self._folder, self._check = asking, prompt(task), folder, check
+        self._asking, self._task, self._folder, self._check = asking, task, folder, check
+        self._makers: dict[Task, RequestMaker] = {}
         self._limits = [math.ceil(max_tokens * asking.ask.growth**i) for i in range(asking.ask.retries + 1)]
         self.tally = Tally()
         self._state, self._tried = bytearray(), bytearray()  # of each question; how often it was answered
-        self._place, self._begin = array("q"), array("q")
+        self._place, self._begin, self._kind = array("q"), array("q"), array("I")
+        self._constraints: list[dict[str, Any] | None] = []  # distinct ones, in which ``_kind`` points
 
     def __enter__(self) -> "Dialogue":
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -123,16 +125,18 @@ class Dialogue:
             self._ids.close()
 
     def request(self, constraint: dict[str, Any] | None = None, task: Task | None = None, **fields: str) -> Request:
-        """A question: the prompt with its fields filled in; see :func:`~kmerl.knowledge.requests.make_request`.
+        """A question: the prompt with its fields filled in.
 
         Args:
             constraint: of the answer, if answers are constrained.
             task: another prompt than the dialogue's own.
             fields: of the prompt.
         """
-        put = prompt(task) if task else self._prompt
-        engine, ask = self._asking.engine, self._asking.ask
-        return make_request(put, self._engine.model, engine, ask, self._limits[0], constraint, **fields)
+        task = task or self._task
+        if task not in self._makers:
+            engine, ask = self._asking.engine, self._asking.ask
+            self._makers[task] = RequestMaker(prompt(task), self._engine.model, engine, ask, self._limits[0])
+        return self._makers[task].make(constraint, **fields)
 
     def ask(self, requests: Iterable[Request]) -> None:
         """Ask what was not asked before, by this run or an earlier one.
@@ -150,7 +154,7 @@ class Dialogue:
         self._requests.flush()
         self._find_kept(first)
         todo, begin = len(self._waiting(first, len(self._limits))), time.monotonic()
-        with tqdm(total=todo, desc=self._prompt.task, unit="question", disable=None) as bar:
+        with tqdm(total=todo, desc=self._task, unit="question", disable=None) as bar:
             for attempt in range(len(self._limits)):
                 if waiting := self._waiting(first, attempt + 1):
                     self._round(waiting, attempt, bar)
@@ -178,6 +182,10 @@ class Dialogue:
         self._state.append(_OPEN)
         self._tried.append(0)
         self._place.append(-1)
+        constraint = request["body"].get("structured_outputs")
+        if not self._constraints or constraint is not self._constraints[-1]:
+            self._constraints.append(constraint)
+        self._kind.append(len(self._constraints) - 1)
         self.tally.questions += 1
 
     def _number(self, request: str) -> int | None:
@@ -244,17 +252,11 @@ class Dialogue:
         if answer.problem:
             return answer.problem
         try:
-            if self._asking.ask.constraint == "structured":
-                check_constraint(self._question(number)["body"].get("structured_outputs"), answer.content)
+            check_constraint(self._constraints[self._kind[number]], answer.content)
             self._check(answer.content)
         except UnusableError as error:
             return str(error)
         return None
-
-    def _question(self, number: int) -> Request:
-        self._requests.seek(self._begin[number])
-        request: Request = json.loads(self._requests.readline())
-        return request
 
     def _response(self, number: int) -> Response | None:
         place = self._place[number]

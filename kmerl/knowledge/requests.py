@@ -26,20 +26,11 @@ class AskParams(Section):
     growth: float = Field(ge=1, description="factor of max_tokens each time")
 
 
-def make_request(
-    prompt: Prompt,
-    model: str,
-    engine: EngineParams,
-    ask: AskParams,
-    max_tokens: int,
-    constraint: dict[str, Any] | None = None,
-    **fields: str,
-) -> Request:
-    """One line of an OpenAI batch file.
+class RequestMaker:
+    """Makes the questions of one prompt.
 
-    What many questions share comes first: system prompt, examples, the prompt's sentences. ``custom_id`` is a hash of
-    the body but for its longest length, that is of model, prompt, text and sampling: equal questions have equal ids
-    whichever run asks them, and an answer that was not cut off stays one under another limit.
+    What many questions share comes first: system prompt, examples, the prompt's sentences. It is written and hashed
+    once.
 
     Args:
         prompt: with its fields.
@@ -47,23 +38,40 @@ def make_request(
         engine: how it samples.
         ask: how questions are put.
         max_tokens: longest answer.
-        constraint: vLLM's ``structured_outputs``, sent if ``ask.constraint`` says so.
-        fields: of the prompt.
     """
-    messages = [{"role": "system", "content": ask.system}] if ask.system else []
-    if ask.prompting == "few_shot":
-        for example in examples(prompt.task):
-            messages.append({"role": "user", "content": prompt.fill(**example.fields)})
-            messages.append({"role": "assistant", "content": example.answer})
-    messages.append({"role": "user", "content": prompt.fill(**fields)})
-    body: dict[str, Any] = {"model": model, "messages": messages, "temperature": engine.temperature}
-    if engine.temperature:
-        body["seed"] = engine.seed
-    if constraint and ask.constraint == "structured":
-        body["structured_outputs"] = constraint
-    digest = hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()
-    body["max_tokens"] = max_tokens
-    return {"custom_id": digest[:32], "method": "POST", "url": "/v1/chat/completions", "body": body}
+
+    def __init__(self, prompt: Prompt, model: str, engine: EngineParams, ask: AskParams, max_tokens: int) -> None:
+        self._prompt, self._constrained, self._max_tokens = prompt, ask.constraint == "structured", max_tokens
+        self._messages = [{"role": "system", "content": ask.system}] if ask.system else []
+        if ask.prompting == "few_shot":
+            for example in examples(prompt.task):
+                self._messages.append({"role": "user", "content": prompt.fill(**example.fields)})
+                self._messages.append({"role": "assistant", "content": example.answer})
+        self._body: dict[str, Any] = {"model": model, "temperature": engine.temperature}
+        if engine.temperature:
+            self._body["seed"] = engine.seed
+        shared = [self._body, self._messages, prompt.template]
+        self._digest = hashlib.sha256(json.dumps(shared, sort_keys=True).encode())
+
+    def make(self, constraint: dict[str, Any] | None = None, **fields: str) -> Request:
+        """One line of an OpenAI batch file.
+
+        ``custom_id`` is a hash of all of it but for its longest length, that is of model, prompt, text and sampling:
+        equal questions have equal ids whichever run asks them, and an answer that was not cut off stays one under
+        another limit.
+
+        Args:
+            constraint: vLLM's ``structured_outputs``, sent if answers are constrained.
+            fields: of the prompt.
+        """
+        content, digest = self._prompt.fill(**fields), self._digest.copy()
+        digest.update(content.encode("utf-8", "surrogatepass"))
+        body = {**self._body, "messages": [*self._messages, {"role": "user", "content": content}]}
+        if constraint and self._constrained:
+            digest.update(b"\0" + json.dumps(constraint, sort_keys=True).encode())
+            body["structured_outputs"] = constraint
+        body["max_tokens"] = self._max_tokens
+        return {"custom_id": digest.hexdigest()[:32], "method": "POST", "url": "/v1/chat/completions", "body": body}
 
 
 def make_response(request: Request, content: str, finish_reason: str = "stop") -> Response:
