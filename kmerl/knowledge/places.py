@@ -1,6 +1,7 @@
 """Where an entity stands in a report: at the occurrence that asserts it, if there is one."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from kmerl.knowledge.lexicon.reading import Assertion, assertion_at
 from kmerl.knowledge.words import HARD, Word, surface, words
@@ -53,7 +54,7 @@ def statements(text: str) -> list[Place]:
     """
     starts = [word.start for i, word in enumerate(words(text)) if i == 0 or word.boundary == HARD]
     found: list[Place] = []
-    for start, following in zip(starts, [*starts[1:], len(text)], strict=True):
+    for start, following in pairwise([*starts, len(text)]):
         # what opens the next one, such as "--- warning", begins behind the last stop
         found.append((start, start + len(text[start:following].rstrip(" -*=(\"'\n\t"))))
     return found
