@@ -33,6 +33,7 @@ from kmerl.archives.fetch.names import LEDGER
 from kmerl.archives.fetch.run import fetch
 from kmerl.archives.fetch.sources import SOURCES, Source
 from kmerl.errors import UserError
+from kmerl.http_headers import retry_after
 
 
 @pytest.fixture
@@ -304,10 +305,10 @@ def test_a_wait_that_is_too_long_ends_the_run_in_one_line(server, tmp_path):
 
 
 def test_a_wait_may_be_given_as_a_date_or_nonsense():
-    assert 58 < client._retry_after(formatdate(time.time() + 60, usegmt=True)) <= 60
-    assert client._retry_after(formatdate(time.time() - 60, usegmt=True)) == 0
-    assert client._retry_after("soon") is None
-    assert client._retry_after("9" * 400) is None
+    assert 58 < retry_after(formatdate(time.time() + 60, usegmt=True)) <= 60
+    assert retry_after(formatdate(time.time() - 60, usegmt=True)) == 0
+    assert retry_after("soon") is None
+    assert retry_after("9" * 400) is None
 
 
 @pytest.mark.parametrize("connections", [1, 3])

@@ -1,11 +1,9 @@
 """Asking a server for files: patiently, politely, and telling in one line why not."""
 
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -17,6 +15,7 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 from kmerl import __version__
 from kmerl.archives.fetch.params import FetchParams
 from kmerl.errors import UserError
+from kmerl.http_headers import retry_after, whole_number
 
 CHUNK = 1 << 18
 """Bytes in memory per connection."""
@@ -192,7 +191,7 @@ class Client:
                 f"{url}: access is refused ({status}); open it in a browser: a licence agreement may be needed first"
             )
         if status in _PASSING:
-            wait = _retry_after(response.headers.get("Retry-After"))
+            wait = retry_after(response.headers.get("Retry-After"))
             longest = self.params.longest_wait_seconds
             if wait is not None and wait > longest:
                 raise UserError(
@@ -250,23 +249,6 @@ def _redirected(url: str, location: str) -> str:
     if not allowed:
         raise FileError(f"{url}: is redirected to {location[:80]!r}, where we do not go; tell who publishes it")
     return target
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds from now that the header names, as a number or as a date; None if it names none."""
-    if value is None:
-        return None
-    if (seconds := whole_number(value)) is not None:
-        return float(seconds)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
-
-
-def whole_number(text: str | None) -> int | None:
-    """The number that a header gives; None if it gives none, or one that no file has."""
-    return int(text) if text is not None and re.fullmatch("[0-9]{1,18}", text.strip()) else None
 
 
 def _finish(response: requests.Response) -> None:
