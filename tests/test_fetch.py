@@ -412,7 +412,7 @@ def test_two_runs_do_not_work_on_one_folder(server, tmp_path):
     server.delay = 0.1
     first = threading.Thread(target=fetch, args=(job(server, tmp_path),))
     first.start()
-    until((tmp_path / LEDGER).exists)
+    until(lambda: server.log)  # the file of the lock is there before the lock is
     with pytest.raises(UserError, match="another fetch is at work there"):
         fetch(job(server, tmp_path))
     first.join()

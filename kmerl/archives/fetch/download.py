@@ -10,8 +10,9 @@ from typing import Any
 import requests
 
 from kmerl.archives.fetch import names
-from kmerl.archives.fetch.client import CHUNK, Client, FileError, TransientError, whole_number
+from kmerl.archives.fetch.client import CHUNK, Client, FileError, TransientError
 from kmerl.archives.fetch.disk import writing
+from kmerl.http_headers import whole_number
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
 from kmerl import __version__
-from kmerl.archives.fetch.client import retry_after
 from kmerl.errors import UserError
+from kmerl.http_headers import retry_after
 from kmerl.knowledge.engines.params import OpenAiParams
 
 Message = dict[str, Any]
