@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import polars as pl
+import pyarrow as pa
 
 from kmerl.archives.simulate import cpsc2018, csn, mimic_iv_ecg, ptb_xl
 from kmerl.archives.simulate.population import TRUTH
@@ -26,7 +26,7 @@ def main(params: Any, item: str) -> str:
     with whole(Path("data/simulated") / item) as folder:
         truth, broken = WRITERS[item](folder, params.seed, getattr(params.simulate, item))
     metadata = {"archive": item, "origin": "simulated"}
-    write_table(Path("data/truth") / f"{item}.parquet", pl.DataFrame(truth), TRUTH, metadata)
+    write_table(Path("data/truth") / f"{item}.parquet", pa.Table.from_pylist(truth, schema=TRUTH), TRUTH, metadata)
     patients = len({row["patient_id"] for row in truth})
     faulty = ", ".join(f"{count} {fault}" for fault, count in sorted(broken.items())) or "none"
     return f"{len(truth)} records of {patients} patients; faulty on purpose: {faulty}"

@@ -225,7 +225,7 @@ def test_reports_speak_as_machines_do():
     texts, mentioned, there = [], 0, 0
     for visit in population.visits(1, "mimic_iv_ecg", "all", 500, made.population, 0):
         recording = hearts.record(visit.patient, visit.conditions, visit.draw, 500, 1500, made.noise)
-        found = reports.machine_statements(recording, visit.prior, recording.noisy, made.reports, visit.draw)
+        found = reports.machine_report(recording, visit.prior, recording.noisy, made.reports, visit.draw).statements
         cells = reports.columns(found, visit.draw)
         assert len(cells) == 18
         assert found == [cell for cell in cells if cell]
@@ -249,6 +249,6 @@ def test_the_stage_writes_archive_marker_and_truth(tmp_path, monkeypatch):
     assert summary.startswith("8 records of")
     assert "simulated" in Path("data/simulated/mimic_iv_ecg/SIMULATED").read_text()
     truth = pq.read_table("data/truth/mimic_iv_ecg.parquet")
-    assert truth.column_names == ["record_id", "patient_id", "conditions"]
+    assert truth.column_names == ["record_id", "patient_id", "conditions", "asserted", "not_excluded", "denied"]
     with pytest.raises(UserError, match=r"no simulator for 'georgia'; .* ptb_xl, cpsc2018, csn"):
         simulate.main(made, "georgia")

@@ -83,8 +83,18 @@ def write(folder: Path, seed: int, params: SimulateMimicParams) -> tuple[list[di
                 broken[fault] = broken.get(fault, 0) + 1
             stamp = time.strftime("%Y-%m-%d %H:%M:%S")
             listed.writerow([subject, study, study, stamp, f"{_path(subject, int(study))}/{study}"])
-            measured.writerow(_measurements(recording, visit, subject, int(study), stamp, params))
-            truth.append({"record_id": str(study), "patient_id": str(subject), "conditions": recording.conditions})
+            report = reports.machine_report(recording, visit.prior, recording.noisy, params.reports, visit.draw)
+            measured.writerow(_measurements(recording, report, visit.draw, subject, int(study), stamp, params))
+            truth.append(
+                {
+                    "record_id": str(study),
+                    "patient_id": str(subject),
+                    "conditions": recording.conditions,
+                    "asserted": report.asserted,
+                    "not_excluded": report.not_excluded,
+                    "denied": report.denied,
+                }
+            )
     return truth, broken
 
 
@@ -131,11 +141,16 @@ def _write_record(
 
 
 def _measurements(
-    recording: hearts.Recording, visit: Visit, subject: int, study: int, stamp: str, params: SimulateMimicParams
+    recording: hearts.Recording,
+    report: reports.MachineReport,
+    draw: np.random.Generator,
+    subject: int,
+    study: int,
+    stamp: str,
+    params: SimulateMimicParams,
 ) -> list[Any]:
     """One row of machine_measurements.csv, with the machine's error of a few ms and degrees."""
-    draw, found = visit.draw, recording.measured
-    statements = reports.machine_statements(recording, visit.prior, recording.noisy, params.reports, draw)
+    found = recording.measured
     error = 4 * draw.standard_normal(8)
     p_onset = 40
     qrs_onset = p_onset + (found.pr if found.pr is not None else 150) + error[0]
@@ -153,6 +168,6 @@ def _measurements(
     values = [NOT_MEASURED if value is None else round(value) for value in times]
     cart = int(6_000_000 + 1000 * draw.integers(0, 900) + 296)
     return [
-        subject, study, cart, stamp, *reports.columns(statements, draw), "0.005-150 Hz",
+        subject, study, cart, stamp, *reports.columns(report.statements, draw), "0.005-150 Hz",
         f"{params.noise.mains_frequency:g} Hz notch Baseline filter", *values,
     ]  # fmt: skip

@@ -91,6 +91,9 @@ def write(folder: Path, seed: int, params: SimulatePtbXlParams) -> tuple[list[di
                     "record_id": str(ecg_id),
                     "patient_id": str(int(float(row["patient_id"]))),
                     "conditions": recording.conditions,
+                    "asserted": sorted(set(recording.conditions) - {"normal"}),  # its readers miss nothing
+                    "not_excluded": [],
+                    "denied": [],
                 }
             )
     return truth, broken

@@ -1,7 +1,9 @@
 """Reports: MIMIC-IV-ECG's machine statements and PTB-XL's short German or English sentences."""
 
 import csv
+import re
 from collections import defaultdict
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from itertools import pairwise
@@ -48,10 +50,27 @@ def _pick(key: str, kind: str, draw: Generator) -> str | None:
     return options[int(draw.integers(len(options)))] if options else None
 
 
-def machine_statements(
+@dataclass(frozen=True)
+class MachineReport:
+    """A machine's report, and what it says: keys of the condition table, for scoring only.
+
+    Attributes:
+        statements: its non-empty statements, in order.
+        asserted: what it states as there, or as possible.
+        not_excluded: what it only cannot rule out.
+        denied: what it states as absent, or as no longer there.
+    """
+
+    statements: list[str]
+    asserted: list[str]
+    not_excluded: list[str]
+    denied: list[str]
+
+
+def machine_report(
     recording: Recording, prior: list[str] | None, noisy: bool, params: ReportParams, draw: Generator
-) -> list[str]:
-    """The non-empty statements of a MIMIC-IV-ECG report, in order.
+) -> MachineReport:
+    """A MIMIC-IV-ECG report.
 
     Args:
         recording: with its true conditions and their strengths.
@@ -63,24 +82,37 @@ def machine_statements(
     table = conditions.table()
     found = [k for k in recording.conditions if not _missed(k, recording.strength.get(k, 1.0), params, draw)]
     rhythm, rest = _rhythm_statement(recording, found, draw)
-    statements = [rhythm]
+    statements, meant = [rhythm], {k: rhythm for k in found if k not in rest and k != "normal"}
     for first, second in pairwise(list(rest)):
         joined = _pick(f"{first}+{second}", "plain", draw)
         if joined and draw.random() < 0.75:
             statements.append(joined)
+            meant |= {first: joined, second: joined}
             rest = [k for k in rest if k not in (first, second)]
     for key in rest:
-        statements += _finding(key, recording.strength.get(key, 1.0), params, draw)
+        told = _finding(key, recording.strength.get(key, 1.0), params, draw)
+        statements += told
+        meant[key] = " ".join(told)
     if draw.random() < params.overcalled:
-        statements += _overcall(recording.conditions, params, draw)
+        key, told = _overcall(recording.conditions, draw)
+        statements += told
+        meant[key] = " ".join(told)
+    denied: set[str] = set()
     if draw.random() < params.negated:
-        statements.append(_negation(recording.conditions, draw))
-    statements += _comparison(recording.conditions, prior, params, draw)
+        key_denied, statement = _negation(recording.conditions, draw)
+        statements.append(statement)
+        denied |= {key_denied} if key_denied else set()
+    told, gone, new = _comparison(recording.conditions, prior, params, draw)
+    statements += told
+    denied |= {gone} if gone else set()
+    meant |= {new: ""} if new else {}
     findings = [k for k in found if k != "normal" and table[k].group not in ("rhythm",)]
     statements.append(_summary(recording, findings, len(statements) > 1, draw))
     if noisy or draw.random() < params.warned:
         statements.insert(0, "--- Warning: Data quality may affect interpretation ---")
-    return statements
+    open_ = {key for key, text in meant.items() if re.search(r"cannot|not exclude", text, re.IGNORECASE)}
+    asserted = set(meant) - open_
+    return MachineReport(statements, sorted(asserted), sorted(open_), sorted(denied - asserted - open_))
 
 
 def _missed(key: str, strength: float, params: ReportParams, draw: Generator) -> bool:
@@ -132,8 +164,9 @@ def _absent(present: list[str], draw: Generator, kind: str) -> str:
     return keys[int(draw.integers(len(keys)))]
 
 
-def _overcall(present: list[str], params: ReportParams, draw: Generator) -> list[str]:
-    return [_pick(_absent(present, draw, "uncertain"), "uncertain", draw) or ""]
+def _overcall(present: list[str], draw: Generator) -> tuple[str, list[str]]:
+    key = _absent(present, draw, "uncertain")
+    return key, [_pick(key, "uncertain", draw) or ""]
 
 
 _DENIALS = ("No evidence of {}", "No {}", "No significant {}")
@@ -151,14 +184,15 @@ _DENIABLE = (
 )
 
 
-def _negation(present: list[str], draw: Generator) -> str:
+def _negation(present: list[str], draw: Generator) -> tuple[str | None, str]:
+    """What is denied, if it is one condition, and the statement."""
     groups = {conditions.table()[k].group for k in present}
     # each of these changes QRS and ST-T, so that denying another of them may be wrong
     if groups & {"infarct", "ventricle", "conduction"}:
         groups |= {"repolarisation", "infarct", "ventricle"}
     free = [k for k in _DENIABLE if conditions.table()[k].group not in groups]
-    name = _spoken(free[int(draw.integers(len(free)))]) if free else "acute change"
-    return _DENIALS[int(draw.integers(len(_DENIALS)))].format(name)
+    key = free[int(draw.integers(len(free)))] if free else None
+    return key, _DENIALS[int(draw.integers(len(_DENIALS)))].format(_spoken(key) if key else "acute change")
 
 
 def _spoken(key: str) -> str:
@@ -167,17 +201,21 @@ def _spoken(key: str) -> str:
     return name.replace("repolarisation", "repolarization").replace("wave change", "wave abnormality")
 
 
-def _comparison(present: list[str], prior: list[str] | None, params: ReportParams, draw: Generator) -> list[str]:
+def _comparison(
+    present: list[str], prior: list[str] | None, params: ReportParams, draw: Generator
+) -> tuple[list[str], str | None, str | None]:
+    """A statement about the prior ECG, if any; what it says is gone, and what it says is new."""
     if prior is None or draw.random() >= params.compared:
-        return []
+        return [], None, None
     gone = [k for k in prior if k not in present and k not in conditions.BENIGN_RHYTHMS | {"normal"}]
     new = [k for k in present if k not in prior and k not in conditions.BENIGN_RHYTHMS | {"normal"}]
     if gone and (not new or draw.random() < 0.6):
-        name = _spoken(gone[int(draw.integers(len(gone)))])
-        return [f"Compared to prior ECG, {name} is no longer present"]
+        key = gone[int(draw.integers(len(gone)))]
+        return [f"Compared to prior ECG, {_spoken(key)} is no longer present"], key, None
     if new:
-        return [f"Since prior ECG, {_spoken(new[int(draw.integers(len(new)))])} is new"]
-    return ["No significant change since prior ECG"]
+        key = new[int(draw.integers(len(new)))]
+        return [f"Since prior ECG, {_spoken(key)} is new"], None, key
+    return ["No significant change since prior ECG"], None, None
 
 
 def _summary(recording: Recording, findings: list[str], more: bool, draw: Generator) -> str:
