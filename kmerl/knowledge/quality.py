@@ -25,7 +25,7 @@ from kmerl.archives.simulate.reports import phrases
 from kmerl.knowledge.labels import Vocabulary
 from kmerl.knowledge.lexicon import as_phrase, load
 from kmerl.knowledge.lexicon.reading import read
-from kmerl.knowledge.words import words
+from kmerl.knowledge.words import normal_name, words
 
 _NEUTRAL_NAMES = {
     "normal ecg", "abnormal ecg", "borderline ecg", "rapid ventricular response", "slow ventricular response",
@@ -152,6 +152,8 @@ def means(entity: str, key: str) -> bool:
         inside = {finding.name for finding in read(entity)}
         name = inside.pop() if len(inside) == 1 else None
     names = _names(key)
+    if any(normal_name(entity) in _above(other) for other in names):  # a superclass, whose name may be a finding's, too
+        return True
     if name is not None:
         return name in names or any(name in _above(other) or other in _above(name) for other in names)
     telling = {word.text for word in words(entity)} - _EMPTY_WORDS - _NEUTRAL_WORDS
@@ -230,34 +232,23 @@ def verification(verified: pl.DataFrame, known: Mapping[str, Truth]) -> Verifica
 
 @dataclass(frozen=True)
 class Agreement:
-    """Label vectors beside those that the truth gives.
+    """Label vectors against what the reports say.
 
     Attributes:
+        bits: positive queries, judged as entities are, and the findings that none of them means.
         reports: compared.
-        equal: of these with the same bits.
-        both, only_mined, only_true: bits.
+        faultless: of these without a wrong bit and without a missed finding.
     """
 
+    bits: Score
     reports: int
-    equal: int
-    both: int
-    only_mined: int
-    only_true: int
-
-    @property
-    def f1(self) -> float:
-        """Of the bits."""
-        return _share(2 * self.both, 2 * self.both + self.only_mined + self.only_true)
+    faultless: int
 
 
 def label_agreement(
     vocabulary: Vocabulary, labels: pl.DataFrame, studies: pl.DataFrame, known: Mapping[str, Truth]
 ) -> Agreement:
-    """The bits of each labelled report, against those of the queries that its truth means.
-
-    A query is true if it means an asserted condition, by the rules above but for narrower names: a report that asserts
-    an infarct does not assert an old one. Neutral queries are left out, and so are those that mean only what the
-    report cannot rule out.
+    """The positive queries of each labelled report against what it says.
 
     Args:
         vocabulary: of the labels.
@@ -265,33 +256,15 @@ def label_agreement(
         studies: columns record_id, report_id.
         known: from :func:`truths`.
     """
-    queries = [query for query in vocabulary.queries if not is_neutral(query)]
-    mined = labels.join(studies, on="record_id").unique("report_id", maintain_order=True)
-    counts = dict.fromkeys(("reports", "equal", "both", "only_mined", "only_true"), 0)
-    for report_id, positives in mined.select("report_id", "positives").iter_rows():
-        truth = known.get(report_id)
-        if truth is None:
-            continue
-        bits = {vocabulary.queries[i] for i in positives} & set(queries)
-        true = {query for query in queries if any(_asserts(key, query) for key in truth.asserted)}
-        bits -= {query for query in bits - true if any(means(query, key) for key in truth.not_excluded)}
-        counts["reports"] += 1
-        counts["equal"] += bits == true
-        counts["both"] += len(bits & true)
-        counts["only_mined"] += len(bits - true)
-        counts["only_true"] += len(true - bits)
-    return Agreement(**counts)
-
-
-@lru_cache(maxsize=65536)
-def _asserts(key: str, query: str) -> bool:
-    """Whether a report that asserts a condition asserts a query: its own name or a broader one."""
-    name = load().forms.get(as_phrase(query))
-    if name is None:
-        return means(query, key)
-    own = conditions.table()[key].name
-    named = load().forms.get(as_phrase(own)) or next(iter(sorted(_names(key))), None)
-    return named is not None and (name == named or name in _above(named))
+    rows = labels.join(studies, on="record_id").unique("report_id", maintain_order=True)
+    mined = {
+        report_id: [vocabulary.queries[i] for i in positives]
+        for report_id, positives in rows.select("report_id", "positives").iter_rows()
+        if report_id in known
+    }
+    each = [score({report_id: mined[report_id]}, {report_id: known[report_id]}) for report_id in mined]
+    total = score(mined, {report_id: known[report_id] for report_id in mined})
+    return Agreement(total, len(each), sum(one.wrong == one.missed == 0 for one in each))
 
 
 def overlap(one: Mapping[str, Iterable[str]], other: Mapping[str, Iterable[str]], reports: Iterable[str]) -> float:

@@ -1,0 +1,37 @@
+"""Judge the mining of simulated reports against what the simulator knows that they say."""
+
+from pathlib import Path
+from typing import Any
+
+from kmerl.archives.simulate.population import TRUTH
+from kmerl.artifacts import read_json, read_table, whole
+from kmerl.errors import UserError
+from kmerl.knowledge.labels import load_labels
+from kmerl.knowledge.quality import truths
+from kmerl.knowledge.tables import parts_of, read_parts
+from kmerl.knowledge.verify import VERIFIED
+from kmerl.reports import STUDIES
+from kmerl.tables.mining_quality import Judged, markdown, tidy
+from stages._mining import KNOWLEDGE, REPORTS
+
+DIGITS = 6
+
+
+def main(params: Any, item: str) -> str:
+    """Write ``results/mining_quality/ITEM/``; ITEM is the archive whose reports were mined."""
+    if item != params.pretraining_archive:
+        raise UserError(f"knowledge.scored: the reports of {params.pretraining_archive} are mined, not those of {item}")
+    studies = read_table(REPORTS / "studies.parquet", STUDIES)
+    known = truths(read_table(Path(f"data/truth/{item}.parquet"), TRUTH), studies)
+    verified = read_parts(KNOWLEDGE / "verify", "verified.parquet", VERIFIED)
+    judged = Judged(verified, known, (*load_labels("data/labels"), studies))
+    model = read_json(parts_of(KNOWLEDGE / "extract")[0] / "cost.json")["model"]
+    with whole(Path("results/mining_quality") / item) as folder:
+        folder.mkdir()
+        tidy(judged).write_csv(folder / "quality.csv", float_precision=DIGITS)
+        (folder / "quality.md").write_text(markdown(judged, model.partition("/")[0], item), "utf-8")
+    one = judged.verification
+    return (
+        f"{len(known)} reports; extraction P {judged.extraction.precision:.3f} R {judged.extraction.recall:.3f}; "
+        f"verification removed {one.errors_removed} of {one.errors} errors and lost {one.right_lost} of {one.right}"
+    )
