@@ -16,16 +16,27 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 INSTALL = $(PIP) install --quiet --progress-bar on -c $(VENV)/constraints.txt $(PIP_FLAGS)
 
-.PHONY: help reproduce test lint bench profile lock clean
+# vLLM's build: cuda where there is an NVIDIA GPU, else cpu
+VLLM = $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo cuda || echo cpu)
+ENVS = workflow/envs
+MODEL = qwen2.5-coder-1.5b-instruct-q4_k_m
+# llama.cpp without what only some machines of a kind can do; see its documentation for faster settings
+LLAMA_CMAKE = -DGGML_NATIVE=OFF
+LAPTOP = data/labels results/knowledge results/mining_quality/mimic_iv_ecg
+
+.PHONY: help reproduce test test-vllm lint bench profile vllm laptop lock clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 - \2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 - \2/p' Makefile
 
 reproduce: $(VENV)/installed ## from raw archives to tables and figures; installs what it needs first
 	@$(BIN)/snakemake --cores $(CORES)
 
 test: $(VENV)/installed-dev ## all tests
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
+
+test-vllm: $(VENV)/installed-dev $(ENVS)/vllm/installed ## the tests that need vLLM, with a tiny random model
+	@$(BIN)/python -m pytest -m vllm
 
 lint: $(VENV)/installed-dev ## style and types
 	@$(BIN)/ruff check .
@@ -38,6 +49,15 @@ bench: $(VENV)/installed ## measure speed and memory
 
 profile: $(VENV)/installed ## switch params.yaml: make profile NAME=tiny (params/tiny.yaml), NAME=demo to switch back
 	@$(BIN)/python -m workflow.profile $(NAME)
+
+vllm: $(ENVS)/vllm/installed ## install vLLM into an environment of its own: make vllm VLLM=cuda or cpu
+
+laptop: $(VENV)/installed $(ENVS)/llama/installed ## mine the reports of a small demo with a small real model, about half an hour
+	@$(BIN)/python -m workflow.local_model $(MODEL) .models
+	@$(BIN)/python -m workflow.profile laptop
+	@$(BIN)/python -m workflow.llama_server $(ENVS)/llama/bin/python .models/$(MODEL).gguf -- \
+		$(BIN)/snakemake --cores 1 $(LAPTOP)
+	@echo "Look at results/knowledge/ and results/mining_quality/; 'make profile NAME=demo' switches back."
 
 lock: $(VENV)/installed-dev ## write the installed versions to requirements.lock
 	@echo "# Exact versions of everything the project was tested with; made by 'make lock'. Used as constraints by the Makefile." > requirements.lock
@@ -60,4 +80,21 @@ $(VENV)/installed: pyproject.toml requirements.lock
 
 $(VENV)/installed-dev: $(VENV)/installed
 	@$(INSTALL) -e ".[dev]"
+	@touch $@
+
+# --no-deps: exact versions, without packages beside which the CPU build cannot be imported
+$(ENVS)/vllm/installed: $(ENVS)/vllm-cpu.txt $(ENVS)/vllm-cuda.txt
+	@echo "Installing vLLM ($(VLLM)) into $(ENVS)/vllm; this takes some minutes and 3 GB or more."
+	@test -x $(ENVS)/vllm/bin/python || $(PYTHON) -m venv $(ENVS)/vllm
+	@$(ENVS)/vllm/bin/python -m pip --disable-pip-version-check install --quiet --progress-bar on $(PIP_FLAGS) \
+		$(if $(filter cpu,$(VLLM)),--no-deps) -r $(ENVS)/vllm-$(VLLM).txt
+	@cd / && VLLM_NO_USAGE_STATS=1 $(CURDIR)/$(ENVS)/vllm/bin/python -c "import vllm; print('vLLM', vllm.__version__)"
+	@touch $@
+
+$(ENVS)/llama/installed: $(ENVS)/llama.txt
+	@echo "Building llama.cpp into $(ENVS)/llama; this takes about ten minutes and needs a C++ compiler."
+	@test -x $(ENVS)/llama/bin/python || $(PYTHON) -m venv $(ENVS)/llama
+	@CMAKE_BUILD_PARALLEL_LEVEL=$${CMAKE_BUILD_PARALLEL_LEVEL:-2} CMAKE_ARGS="$(LLAMA_CMAKE)" \
+		$(ENVS)/llama/bin/python -m pip --disable-pip-version-check install --quiet --progress-bar on $(PIP_FLAGS) \
+		-r $(ENVS)/llama.txt
 	@touch $@

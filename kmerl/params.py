@@ -104,6 +104,9 @@ class Params(Section):
         for name in self.linear_probe.features:
             if name not in features:
                 raise ValueError(f"linear_probe.features: {name!r} is none of {', '.join(features)} (embed_ecg.runs)")
+        for name in self.knowledge.scored:
+            if name not in self.simulated or name != self.pretraining_archive:
+                raise ValueError(f"knowledge.scored: {name!r} is not the simulated archive whose reports are mined")
         for name in self.evaluation.archives:
             if name not in self.archives or not tasks(name):
                 raise ValueError(f"evaluation.archives: {name!r} is no archive with labels, or not among archives")

@@ -96,8 +96,8 @@ def markdown(judged: Judged, engine: str, archive: str) -> str:
         of = judged.agreement
         parts.append(
             f"Label vectors, over {of.reports:,} distinct reports: {of.faultless:,} have no wrong bit and miss no "
-            f"finding; precision {of.bits.precision:.3f} and recall {of.bits.recall:.3f} of the bits ({of.bits.wrong:,} wrong, "
-            f"{of.bits.missed:,} findings missed)."
+            f"finding; precision {of.bits.precision:.3f}, recall {of.bits.recall:.3f} of the bits ({of.bits.wrong:,} "
+            f"wrong, {of.bits.missed:,} findings missed)."
         )
     return page(parts)
 

@@ -12,10 +12,14 @@ from workflow.display import shorten
 
 shorten(logger)
 try:
-    load(Path("params.yaml"))
+    checked = load(Path("params.yaml"))
     pipeline = Pipeline(ask=workflow.is_main_process)
 except UserError as error:
     raise SystemExit(str(error))
+
+
+# vLLM takes all GPUs of a node, so nothing else runs beside it there
+mining_threads = workflow.cores or 8 if checked.knowledge.engine.name == "vllm" else 1
 
 
 wildcard_constraints:

@@ -28,7 +28,7 @@ rule extract:
         "logs/extract@{item}.log",
     benchmark:
         "logs/extract@{item}.tsv"
-    threads: 1
+    threads: mining_threads
     resources:
         mem_mb=4000,
         runtime=1440,
@@ -45,7 +45,7 @@ rule verify:
         "logs/verify@{item}.log",
     benchmark:
         "logs/verify@{item}.tsv"
-    threads: 1
+    threads: mining_threads
     resources:
         mem_mb=4000,
         runtime=1440,
@@ -62,7 +62,7 @@ rule merge:
         "logs/merge.log",
     benchmark:
         "logs/merge.tsv"
-    threads: 1
+    threads: mining_threads
     resources:
         mem_mb=2000,
         runtime=240,
@@ -79,7 +79,7 @@ rule superclass:
         "logs/superclass.log",
     benchmark:
         "logs/superclass.tsv"
-    threads: 1
+    threads: mining_threads
     resources:
         mem_mb=2000,
         runtime=240,
