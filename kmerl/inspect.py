@@ -3,6 +3,7 @@
 python -m kmerl.inspect                   what the pipeline has made so far, one line each
 python -m kmerl.inspect PATH [PATH ...]   a raw record or archive, a table, a folder of the pipeline, a checkpoint ...
 python -m kmerl.inspect label RECORD_ID   how a record's label vector came from its report
+python -m kmerl.inspect cost              what asking a language model took in the last run of each stage
 """
 
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from kmerl.archives.registry import recognise
+from kmerl.artifacts import read_json
 from kmerl.errors import UserError
 from kmerl.views.files import FILES
 from kmerl.views.folders import FOLDERS, archive, folder
@@ -25,7 +27,8 @@ ARTIFACTS = (
     "data/knowledge/extract/*", "data/knowledge/verify/*", "data/knowledge/merge",
     "data/knowledge/superclass", "data/knowledge/unusable.parquet", "data/labels",
     "data/embeddings/*", "data/runs/*", "data/scores/*", "data/partial/*",
-    "data/features/*", "data/probes/*", "results/tables", "results/figures", "results/metrics.json",
+    "data/features/*", "data/probes/*", "results/tables", "results/figures",
+    "results/knowledge", "results/mining_quality/*", "results/metrics.json",
     "results/report.html", "results/quality.html", "results/quality.csv",
 )  # fmt: skip
 _MAIN_TABLE = {
@@ -113,6 +116,30 @@ def label(record_id: str) -> str:
     return explain(Folders(reports=data / "reports", labels=data / "labels", **steps), record_id)
 
 
+def cost(logs: Path) -> str:
+    """What each stage that asks a language model asked in its last run, and how long it took.
+
+    Raises:
+        UserError: no stage has run here.
+    """
+    rows = []
+    for path in sorted(logs.glob("*.cost.json")):
+        one = read_json(path)
+        seconds, prompt = one["seconds"], one["prompt_tokens"]
+        rows.append(
+            (
+                path.name.removesuffix(".cost.json"), one["engine"], one["model"], f"{one['questions']:,}",
+                f"{one['kept']:,}", f"{one['asked']:,}", f"{prompt:,}", f"{one['completion_tokens']:,}",
+                f"{one['cached_tokens'] / prompt:.0%}" if prompt else "", f"{seconds:.1f}",
+            )
+        )  # fmt: skip
+    if not rows:
+        raise UserError(f"{logs}: no stage that asks a language model has run here; run the pipeline first")
+    header = ["stage", "engine", "model", "questions", "answered before", "asked", "tokens in", "tokens out",
+              "in prefix cache", "seconds"]  # fmt: skip
+    return grid(header, rows, indent="")
+
+
 def main(argv: list[str]) -> int:
     """Returns the exit status: 1 if anything could not be shown."""
     if {"-h", "--help"} & set(argv):
@@ -125,7 +152,10 @@ def main(argv: list[str]) -> int:
     traced = argv[0] == "label" and len(argv) == 2
     for name in argv[1:] if traced else argv:
         try:
-            print(label(name) if traced else f"{name}: {describe(Path(name))}")
+            if argv == ["cost"] and not Path("cost").exists():
+                print(cost(Path("logs")))
+            else:
+                print(label(name) if traced else f"{name}: {describe(Path(name))}")
         except UserError as error:
             print(f"inspect: {error}", file=sys.stderr)
             status = 1

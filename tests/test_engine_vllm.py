@@ -125,7 +125,9 @@ def test_each_of_many_questions_gets_its_own_answer_in_whatever_order(offline) -
     for one in found:
         used = one["response"]["body"]["usage"]["completion_tokens"]
         assert used <= limits[one["custom_id"]]
-        assert (choice_of(one)["finish_reason"] == "length") == (used == limits[one["custom_id"]])
+        if choice_of(one)["finish_reason"] == "length":
+            assert used == limits[one["custom_id"]]
+    assert {choice_of(one)["finish_reason"] for one in found} >= {"length"}
 
 
 @pytest.mark.parametrize("kind", CONSTRAINTS)

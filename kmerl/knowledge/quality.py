@@ -120,16 +120,22 @@ def _wordings(key: str) -> tuple[str, ...]:
 
 @cache
 def _beside(key: str) -> frozenset[str]:
-    """Every name in a rhythm's statements, such as the sinus rhythm of one that is interrupted."""
-    return frozenset(finding.name for text in _texts(key, base=True) for finding in read(text))
+    """What wordings name beside the condition: the sinus rhythm that is interrupted, an infarct that is weighed too."""
+    named = {finding.name for base in (True, False) for text in _texts(key, base) for finding in read(text)}
+    return frozenset(named - _names(key))
 
 
 @cache
 def _names(key: str) -> frozenset[str]:
-    """The lexicon's names for a condition; of a rhythm's statement it is the last that is the rhythm's own."""
+    """The lexicon's names for a condition: its own, related ones, and each that is alone in a wording."""
     own = load().forms.get(as_phrase(conditions.table()[key].name))
-    found = {finding.name for text in _texts(key, base=False) for finding in read(text)} | ({own} if own else set())
-    found |= {read(text)[-1].name for text in _texts(key, base=True) if read(text)}
+    found: set[str] = {own} if own else set()
+    for base in (True, False):
+        for text in _texts(key, base):
+            named = [finding.name for finding in read(text)]
+            # of a rhythm's statement the last is the rhythm's own
+            found |= {name for name in named if own and (own in _above(name) or name in _above(own))}
+            found |= set(named[-1:] if base or len(set(named)) == 1 else [])
     return frozenset(found - _NEUTRAL_NAMES)
 
 
