@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import archives  # beside this file
+import mining
 import numpy as np
 import torch
 import wfdb
@@ -209,7 +210,22 @@ def main() -> None:
             *rows([reading(Path(folder)), encoding(), intervals(), probing()]),
         ]
     note = f"Medians of {REPEATS} paired runs, {THREADS} threads, {platform.machine()}; made by `make bench`."
-    text = "\n".join([*table, "", note, "", "## Reading archives", "", archives.table(), ""])
+    text = "\n".join(
+        [
+            *table,
+            "",
+            note,
+            "",
+            "## Reading archives",
+            "",
+            archives.table(),
+            "",
+            "## Mining reports",
+            "",
+            mining.table(),
+            "",
+        ]
+    )
     with whole("results/benchmarks.md") as temporary:
         temporary.write_text(text)
     print(text)

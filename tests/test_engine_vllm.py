@@ -174,7 +174,7 @@ def test_questions_are_taken_as_there_is_room(offline) -> None:
         nonlocal taken
         for i in range(3000):
             taken += 1
-            yield question(f"report {i}")
+            yield question(f"report {i}", max_tokens=1)
 
     answers = offline.answer(questions())
     next(answers)

@@ -41,7 +41,7 @@ def parse_list(content: str) -> list[str]:
     for name in names:
         if len(name) > LONGEST_NAME or _PLACEHOLDER.fullmatch(name) or re.search(r"[\[\]{}<>]", name):
             raise UnusableError("an item is not a name")
-        if not re.search(r"[a-z]", name):
+        if not re.search(r"[a-z]", name) or not name.isprintable():
             raise UnusableError("an item is not a name")
     return names
 
@@ -75,6 +75,6 @@ def parse_object(content: str) -> dict[str, Any]:
 def _json_at(content: str, start: int) -> Any:
     """The JSON value that begins at ``start``, or None."""
     try:
-        return json.JSONDecoder().raw_decode(content, start)[0]
+        return json.JSONDecoder(strict=False).raw_decode(content, start)[0]
     except (ValueError, RecursionError):
         return None

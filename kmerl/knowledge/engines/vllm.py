@@ -38,7 +38,7 @@ class VllmEngine:
         self.model = _name_of(params.model)
         self._worker: _Process | None = None
         self.busy: dict[str, float] = {}
-        """Seconds that the engine computed, and that passed, during the last call of :meth:`answer`."""
+        """Seconds during which the engine had questions, and that passed, in the last call of :meth:`answer`."""
 
     def answer(self, requests: Iterator[Line]) -> Iterator[Line]:
         """One result per request, as each is finished; only what fits into the pipes and the engine is taken ahead.

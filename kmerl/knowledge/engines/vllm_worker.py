@@ -53,7 +53,7 @@ class Worker:
         self._most = 2 * settings["sequences"]
         self._asked: dict[str, Line] = {}
         self._count = 0
-        self.busy, self.began = 0.0, time.monotonic()
+        self._idle, self._began = 0.0, 0.0
         self.tell({"ready": {"vllm": __version__, "seconds": round(time.monotonic() - begin, 1)}})
 
     def tell(self, line: Line) -> None:
@@ -65,10 +65,13 @@ class Worker:
         while True:
             while len(self._asked) < self._most:
                 try:
-                    # waits only if there is nothing to compute
-                    line = lines.get(block=not self._asked)
+                    line = lines.get(block=False)
                 except queue.Empty:
-                    break
+                    if self._asked:
+                        break
+                    begin = time.monotonic()
+                    line = lines.get()
+                    self._idle += time.monotonic() - begin if self._began else 0.0
                 if line is None:
                     return
                 if "flush" in line:
@@ -81,17 +84,16 @@ class Worker:
         """Answer all that was asked, and tell how busy the engine was since the last time."""
         while self._asked:
             self._step()
-        wall = time.monotonic() - self.began
-        self.tell({"busy": {"engine": round(self.busy, 4), "wall": round(wall, 4)}})
-        self.busy, self.began = 0.0, time.monotonic()
+        wall = time.monotonic() - self._began if self._began else 0.0
+        self.tell({"busy": {"engine": round(wall - self._idle, 4), "wall": round(wall, 4)}})
+        self._idle = self._began = 0.0
 
     def _add(self, line: Line) -> None:
         from vllm import SamplingParams
         from vllm.sampling_params import StructuredOutputsParams
 
         body = line["body"]
-        if not self._asked and self.busy == 0.0:
-            self.began = time.monotonic()
+        self._began = self._began or time.monotonic()
         try:
             ids = self._tokenizer.apply_chat_template(
                 body["messages"], add_generation_prompt=True, tokenize=True, return_dict=False
@@ -117,10 +119,7 @@ class Worker:
     def _step(self) -> None:
         if not self._asked:
             return
-        begin = time.monotonic()
-        outputs = self._engine.step()
-        self.busy += time.monotonic() - begin
-        for output in outputs:
+        for output in self._engine.step():
             if output.finished and output.request_id in self._asked:
                 self.tell(result(self._asked.pop(output.request_id), output))
 
