@@ -11,18 +11,24 @@ import json
 import os
 import sys
 from dataclasses import asdict
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import yaml
 
+from kmerl.archives.simulate.population import TRUTH
 from kmerl.artifacts import read_table, write_json
 from kmerl.knowledge.asking import Asking, Tally
 from kmerl.knowledge.extract import MENTIONS, extract
 from kmerl.knowledge.params import KnowledgeParams
+from kmerl.knowledge.quality import by_report, overlap, truths
+from kmerl.knowledge.tables import UNUSABLE
 from kmerl.knowledge.verify import VERIFIED, verify
-from kmerl.reports import REPORTS
+from kmerl.reports import REPORTS, STUDIES
+from kmerl.tables.cells import page, table
+from kmerl.tables.mining_quality import Judged, compared
 
 
 def settings(changes: list[str]) -> tuple[KnowledgeParams, int]:
@@ -62,18 +68,67 @@ def ask(folder: Path, changes: list[str]) -> None:
             verify(reports, mentions, asking, params.verify, folder / step)
         print(step, told[step], flush=True)
     cost = {step: asdict(tally) for step, tally in told.items()}
-    write_json(folder / "run.json", {"params": json.loads(params.model_dump_json()), "cost": cost})
+    section = json.loads(params.model_dump_json())
+    write_json(folder / "run.json", {"reports": number, "params": section, "cost": cost})
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """What an engine made."""
-    return {
-        "mentions": read_table(folder / "extract/mentions.parquet", MENTIONS),
-        "verified": read_table(folder / "verify/verified.parquet", VERIFIED),
-        "run": json.loads((folder / "run.json").read_text()),
-    }
+def read(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
+    """What an engine extracted and verified, and how."""
+    verified = read_table(folder / "verify/verified.parquet", VERIFIED)
+    unusable = pl.concat([read_table(folder / step / "unusable.parquet", UNUSABLE) for step in ("extract", "verify")])
+    return verified, unusable, json.loads((folder / "run.json").read_text("utf-8"))
+
+
+def compare(folders: list[Path]) -> str:
+    """Quality of each engine against the simulated truth, cost, and agreement of each two, as Markdown."""
+    truth = read_table("data/truth/mimic_iv_ecg.parquet", TRUTH)
+    all_known = truths(truth, read_table("data/reports/studies.parquet", STUDIES))
+    runs = {folder.name: read(folder) for folder in folders}
+    (number,) = {run["reports"] for _, _, run in runs.values()}
+    known = {report_id: all_known[report_id] for report_id in drawn(number)["report_id"]}
+    judged = {name: Judged(verified, known) for name, (verified, _, _) in runs.items()}
+    rows = []
+    for name, (_, unusable, run) in runs.items():
+        cost = run["cost"]
+        seconds = [f"{cost[step]['seconds'] / max(cost[step]['asked'], 1):.2f}" for step in ("extract", "verify")]
+        tokens = [f"{sum(step[kind] for step in cost.values()):,}" for kind in ("prompt_tokens", "completion_tokens")]
+        rows.append(
+            (name, str(sum(step["questions"] for step in cost.values())), str(unusable.height), *tokens, *seconds)
+        )
+    header = ["Engine", "Questions", "Unusable", "Tokens in", "Tokens out", "s per extraction", "s per verification"]
+    pairs = []
+    for one, other in combinations(runs, 2):
+        sets = [by_report(runs[name][0]) for name in (one, other)]
+        kept = [by_report(runs[name][0].filter("kept")) for name in (one, other)]
+        pairs.append(
+            (
+                one,
+                other,
+                f"{overlap(*sets, known):.3f}",
+                f"{overlap(*kept, known):.3f}",
+                _same_answers(runs, one, other),
+            )
+        )
+    parts = [
+        f"{number} distinct reports of the demo, {sum(len(one.asserted) for one in known.values())} asserted findings.",
+        compared(judged),
+        table(header, rows, right=range(1, 7)),
+        table(
+            ["", "", "Entities extracted", "Entities kept", "Same verdict on the same entity"], pairs, right=[2, 3, 4]
+        ),
+    ]
+    return page(parts)
+
+
+def _same_answers(runs: dict[str, Any], one: str, other: str) -> str:
+    """How often YES or NO is the same where both were asked about the same entity of a report."""
+    both = runs[one][0].join(runs[other][0], on=["report_id", "entity"])
+    same = int((both["answer"] == both["answer_right"]).sum())
+    return f"{same} of {both.height}"
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "ask":
         ask(Path(sys.argv[2]), sys.argv[3:])
+    else:
+        print(compare([Path(name) for name in sys.argv[2:]]))

@@ -71,8 +71,8 @@ def test_a_json_list_of_names_comes_back_whole(names: list[str]) -> None:
 @pytest.mark.parametrize(
     ("response", "problem"),
     [
-        ({"error": {"code": "timeout"}, "response": None}, "http error"),
-        ({"error": None, "response": {"status_code": 500, "body": {}}}, "http error"),
+        ({"error": {"code": "timeout"}, "response": None}, "fault of the engine"),
+        ({"error": None, "response": {"status_code": 500, "body": {}}}, "fault of the engine"),
         ({"error": None, "response": {"status_code": 200, "body": {"choices": []}}}, "no message"),
         (
             {
