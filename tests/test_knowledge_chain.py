@@ -54,7 +54,7 @@ KNOWLEDGE = KnowledgeParams.model_validate(
         "engine": ENGINE,
         "ask": {"prompting": "paper", "constraint": "none", "system": None, "retries": 1, "growth": 2.0},
         "extract": {"unit": "report", "max_tokens": 1024, "longest_report": 20000},
-        "verify": {"enabled": True, "max_tokens": 16, "unit": "entity", "guard": "flag"},
+        "verify": {"enabled": True, "max_tokens": 16, "unit": "entity", "shows": "report", "guard": "flag"},
         "merge": {"enabled": True, "max_tokens": 32768, "chunk": 500, "overlap": 50},
         "superclass": {"enabled": True, "max_tokens": 32768, "chunk": 500, "min_members": 2},
         "labels": {"min_records": 1, "without_entities": "keep"},

@@ -222,7 +222,7 @@ def test_the_guard_notes_what_is_denied_or_not_written_and_drops_it_if_told(tmp_
     asked(lambda message: "YES")
     mentions = pl.DataFrame([(*one, "q") for one in MENTIONED], MENTIONS.names, orient="row")
     reports = pl.DataFrame({"report_id": ["r"], "text": [TEXT]})
-    params = VerifyParams(enabled=True, max_tokens=5, unit="entity", guard=guard)
+    params = VerifyParams(enabled=True, max_tokens=5, unit="entity", shows="report", guard=guard)
     counts = verify(reports, mentions, who(tmp_path), params, tmp_path / "v")
     rows = {row["entity"]: row for row in read_table(tmp_path / "v/verified.parquet", VERIFIED).iter_rows(named=True)}
     assert {row["answer"] for row in rows.values()} == {"yes"}
@@ -234,3 +234,17 @@ def test_the_guard_notes_what_is_denied_or_not_written_and_drops_it_if_told(tmp_
     if guard != "off":
         assert (rows["lvh"]["occurs"], rows["lvh"]["negated"]) == (True, True)
         assert rows["infarct"]["negated"] is False
+
+
+def test_questions_that_show_a_statement_are_shared_and_answered_alike(tmp_path) -> None:
+    mentions = extracted(tmp_path, "report")
+    rows = {}
+    for shows in ("report", "statement"):
+        params = VerifyParams(enabled=True, max_tokens=5, unit="entity", shows=shows, guard="flag")
+        verify(FRAME, mentions, who(tmp_path), params, tmp_path / shows)
+        rows[shows] = read_table(tmp_path / shows / "verified.parquet", VERIFIED).drop("request")
+    assert rows["report"].equals(rows["statement"])
+    counts = [read_json(tmp_path / shows / "cost.json")["questions"] for shows in ("report", "statement")]
+    assert counts == [mentions.height, mentions["entity"].n_unique()]
+    with pytest.raises(ValueError, match="stands in several statements"):
+        VerifyParams(enabled=True, max_tokens=5, unit="list", shows="statement", guard="off")

@@ -7,17 +7,17 @@ nothing can be invented), and it is not denied there.
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kmerl.artifacts import table_writer
 from kmerl.knowledge.asking import Asking, Dialogue
 from kmerl.knowledge.constraints import YES_NO
 from kmerl.knowledge.parsing import parse_yes_no
-from kmerl.knowledge.places import is_denied
+from kmerl.knowledge.places import is_denied, statements
 from kmerl.knowledge.tables import UNUSABLE
 from kmerl.section import Section
 
@@ -46,10 +46,20 @@ class VerifyParams(Section):
     unit: Literal["entity", "list"] = Field(
         description="what one question is about: an entity, or a report's whole list (the paper does not say)"
     )
+    shows: Literal["report", "statement"] = Field(
+        description="what of the report a question about one entity shows: all of it (paper), or the statement with "
+        "the entity, so that reports share questions"
+    )
     guard: Literal["off", "flag", "drop"] = Field(
         description="two checks without a model, whether the entity is written in the report and not denied there: "
         "not made, noted beside the answer (paper: it argues so), or what fails is dropped"
     )
+
+    @model_validator(mode="after")
+    def _fits(self) -> "VerifyParams":
+        if self.unit == "list" and self.shows == "statement":
+            raise ValueError("shows: a report's list stands in several statements; set it to report, or unit to entity")
+        return self
 
 
 def verify(
@@ -83,29 +93,29 @@ def verify(
         table_writer(folder / "unusable.parquet", UNUSABLE) as lose,
     ):
 
-        def questions(text: str, entities: list[str]) -> list[list[str]]:
-            return [entities] if params.unit == "list" else [[entity] for entity in entities]
-
         def request(text: str, entities: list[str]) -> dict[str, Any]:
             listed = json.dumps(entities, ensure_ascii=False)
             return dialogue.request(YES_NO, report=text, entities=listed)
 
+        def asked() -> Iterator[dict[str, Any]]:
+            for _, text, *mentioned in of_report.iter_rows():
+                for shown, about in _questions(text, _mentions(mentioned), params):
+                    yield request(shown, [mention.entity for mention in about])
+
         if params.enabled:
-            rows = of_report.select("text", "entity").iter_rows()
-            dialogue.ask(request(text, asked) for text, entities in rows for asked in questions(text, entities))
-        for report_id, text, entities, starts, ends in of_report.iter_rows():
-            places = dict(zip(entities, zip(starts, ends, strict=True), strict=True))
-            for asked in questions(text, entities):
+            dialogue.ask(asked())
+        for report_id, text, *mentioned in of_report.iter_rows():
+            for shown, about in _questions(text, _mentions(mentioned), params):
                 answer, question = "not asked", ""
                 if params.enabled:
-                    question = request(text, asked)["custom_id"]
+                    question = request(shown, [mention.entity for mention in about])["custom_id"]
                     reply = dialogue[question]
                     answer = "unusable" if reply.problem else "yes" if parse_yes_no(reply.content) else "no"
                     if reply.problem:
                         counts["unusable"] += 1
                         lose({"report_id": report_id, "reason": reply.problem, "answer": reply.content,
                               "request": question})  # fmt: skip
-                for row in _judged(text, [(entity, *places[entity]) for entity in asked], answer, params):
+                for row in _judged(text, about, answer, params):
                     write({"report_id": report_id, "request": question, **row})
                     counts["mentions"] += 1
                     counts["kept"] += row["kept"]
@@ -113,11 +123,34 @@ def verify(
     return {**counts, "questions": dialogue.tally.questions}
 
 
-def _judged(
-    text: str, entities: list[tuple[str, int | None, int | None]], answer: str, params: VerifyParams
-) -> Iterator[dict[str, Any]]:
+class _Mention(NamedTuple):
+    """An entity and its place in the report, if it is written there."""
+
+    entity: str
+    start: int | None
+    end: int | None
+
+
+def _mentions(columns: list[list[Any]]) -> list[_Mention]:
+    return [_Mention(*one) for one in zip(*columns, strict=True)]
+
+
+def _questions(text: str, mentions: list[_Mention], params: VerifyParams) -> list[tuple[str, list[_Mention]]]:
+    """What each question about a report shows, and the entities that it is about."""
+    if params.unit == "list":
+        return [(text, mentions)]
+    if params.shows == "report":
+        return [(text, [mention]) for mention in mentions]
+    places = statements(text)
+    return [
+        (next((text[a:b] for a, b in places if mention.start is not None and a <= mention.start < b), text), [mention])
+        for mention in mentions
+    ]
+
+
+def _judged(text: str, mentions: list[_Mention], answer: str, params: VerifyParams) -> Iterator[dict[str, Any]]:
     """What becomes of entities that one answer is about: rows of :data:`VERIFIED`, but for their ids."""
-    for entity, start, end in entities:
+    for entity, start, end in mentions:
         occurs = negated = None
         if params.guard != "off":
             occurs = start is not None and end is not None
