@@ -18,10 +18,6 @@ except UserError as error:
     raise SystemExit(str(error))
 
 
-# vLLM takes all GPUs of a node, so nothing else runs beside it there
-mining_threads = workflow.cores or 8 if checked.knowledge.engine.name == "vllm" else 1
-
-
 wildcard_constraints:
     item=r"[\w-]+",
     archive=r"\w+",
