@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from kmerl.artifacts import remedy
 from kmerl.errors import UserError
 from kmerl.knowledge.engines import Response
 
@@ -71,8 +72,8 @@ class AnswerStore:
             file.flush()
         except OSError as error:
             raise UserError(
-                f"{self.folder}: answers cannot be kept ({error.strerror}); free space or get the right to write "
-                "there and run again, what was kept before is not asked again"
+                f"{self.folder}: answers cannot be kept, {remedy(error) or error.strerror} and run again; those that "
+                "were kept are not asked for again"
             ) from None
         return self._own_number << _PLACE_BITS | offset
 
