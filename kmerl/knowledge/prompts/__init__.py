@@ -49,7 +49,11 @@ class Example:
 
 @cache
 def examples(task: Task) -> tuple[Example, ...]:
-    """The examples of a task, from its file beside this module; written for this purpose, of no archive."""
+    """The examples of a task, from its file beside this module; written for this purpose, of no archive.
+
+    Their answers have no white space between items: vLLM's constraint allows none there, and a model that is shown one
+    thing and forced to another stumbles (it wrote brackets as names).
+    """
     text = Path(__file__).with_name(f"{task}.json").read_text("utf-8")
     return tuple(Example(one["fields"], one["answer"]) for one in json.loads(text))
 
