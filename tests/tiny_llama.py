@@ -12,6 +12,7 @@ TEMPLATE = (
     "{{ m['content'] | trim }}<|eot_id|>{% endfor %}"
     "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
 )
+LETTERS = "".join(map(chr, range(32, 127))) + "\nü"
 SENTENCES = [
     "sinus rhythm. left axis deviation. rbbb with left anterior fascicular block. abnormal ecg.",
     "atrial fibrillation with rapid ventricular response. inferior infarct - age undetermined.",
@@ -24,7 +25,8 @@ def main(folder: str) -> None:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    # of all bytes, random weights would make broken UTF-8, which no constraint on JSON excludes
+    alphabet = sorted({byte for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(LETTERS) for byte in piece})
     trainer = trainers.BpeTrainer(
         vocab_size=600, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
     )
