@@ -8,6 +8,7 @@ from llm_server import serving
 
 from kmerl.knowledge.engines import Engine, EngineParams, open_engine
 from kmerl.knowledge.engines.lexicon import LexiconEngine
+from kmerl.knowledge.engines.vllm import name_of
 from kmerl.knowledge.prompts import prompt
 
 ENGINE = yaml.safe_load(Path("params.yaml").read_text("utf-8"))["knowledge"]["engine"]
@@ -85,3 +86,16 @@ def test_a_server_is_asked_by_the_contract(dialect) -> None:
         keeps_the_contract(engine, constrained=False)
         engine.close()
         engine.close()
+
+
+def test_other_weights_in_the_same_folder_are_another_model(tmp_path) -> None:
+    folder, weights = tmp_path / "llama", bytearray(40 * 1024 * 1024)
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(weights)
+    before = name_of(str(folder))
+    assert before == name_of(str(folder)) and before.startswith("llama@")
+    weights[len(weights) // 3 :: 100_000] = bytes([1]) * len(weights[len(weights) // 3 :: 100_000])
+    (folder / "model.safetensors").write_bytes(weights)  # as large as before
+    assert name_of(str(folder)) != before
+    assert name_of("meta-llama/Llama-3.1-70B-Instruct") == "meta-llama/Llama-3.1-70B-Instruct"

@@ -22,6 +22,7 @@ from kmerl.knowledge.engines.params import EngineParams
 Line = dict[str, Any]
 _WORKER = Path(__file__).with_name("vllm_worker.py")
 _LAST_LINES = 60
+_SAMPLE, _SAMPLES = 64 * 1024, 256  # bytes and number, of a file of weights
 _END_SECONDS = 20  # for a worker to end by itself
 _PR_SET_PDEATHSIG = 1
 
@@ -29,13 +30,13 @@ _PR_SET_PDEATHSIG = 1
 class VllmEngine:
     """Starts vLLM with the first question and keeps it for further ones.
 
-    The model's name is that of the hub; of a local folder it is the folder's own name with a digest of its contents, so
+    The model's name is that of the hub; of a local folder it is the folder's own name with a digest of its files, so
     that another model put there never passes for this one.
     """
 
     def __init__(self, params: EngineParams) -> None:
         self._params = params
-        self.model = _name_of(params.model)
+        self.model = name_of(params.model)
         self._worker: _Process | None = None
         self.busy: dict[str, float] = {}
         """Seconds during which the engine had questions, and that passed, in the last call of :meth:`answer`."""
@@ -201,15 +202,20 @@ class _Process:
         return " ".join((errors or lines or ["it said nothing"])[-1].split())[:300]
 
 
-def _name_of(model: str) -> str:
+def name_of(model: str) -> str:
+    """A hub's name as it is; a folder's with a digest of its files, of large ones by samples from all over them."""
     folder = Path(model)
     if not folder.is_dir():
         return model
     digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-        if path.suffix in (".json", ".jinja"):
-            digest.update(path.read_bytes())
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}\n".encode())
+        with path.open("rb") as file:
+            # fine-tuned weights are as large as they were, and may differ in some layers only
+            for place in range(0, size, max(_SAMPLE, size // _SAMPLES)):
+                file.seek(place)
+                digest.update(file.read(_SAMPLE))
     return f"{folder.resolve().name}@{digest.hexdigest()[:12]}"
 
 
