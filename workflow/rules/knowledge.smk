@@ -105,37 +105,3 @@ rule labels:
         runtime=60,
     shell:
         "python -m workflow.run labels {log}"
-
-
-rule mining:
-    input:
-        pipeline.inputs("mining"),
-    output:
-        pipeline.outputs("mining"),
-    log:
-        "logs/mining.log",
-    benchmark:
-        "logs/mining.tsv"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=60,
-    shell:
-        "python -m workflow.run mining {log}"
-
-
-rule mining_quality:
-    input:
-        pipeline.inputs("mining_quality"),
-    output:
-        pipeline.outputs("mining_quality"),
-    log:
-        "logs/mining_quality@{item}.log",
-    benchmark:
-        "logs/mining_quality@{item}.tsv"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=60,
-    shell:
-        "python -m workflow.run mining_quality@{wildcards.item} {log}"

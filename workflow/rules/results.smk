@@ -8,6 +8,54 @@ def shown(rule, path, **how):
     return [one if one != path else report(one, **how) for one in outputs]
 
 
+rule mining:
+    input:
+        pipeline.inputs("mining"),
+    output:
+        shown(
+            "mining",
+            "results/knowledge",
+            patterns=["{name}.csv", "{name}.png"],
+            caption="../report/mining.rst",
+            category="Mining of the reports",
+            labels={"what": "{name}"},
+        ),
+    log:
+        "logs/mining.log",
+    benchmark:
+        "logs/mining.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        "python -m workflow.run mining {log}"
+
+
+rule mining_quality:
+    input:
+        pipeline.inputs("mining_quality"),
+    output:
+        shown(
+            "mining_quality",
+            "results/mining_quality/{item}",
+            patterns=["{name}.csv"],
+            caption="../report/mining_quality.rst",
+            category="Mining of the reports",
+            labels={"what": "{name} on simulated reports of {item}"},
+        ),
+    log:
+        "logs/mining_quality@{item}.log",
+    benchmark:
+        "logs/mining_quality@{item}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        "python -m workflow.run mining_quality@{wildcards.item} {log}"
+
+
 rule tables:
     input:
         pipeline.inputs("tables"),
