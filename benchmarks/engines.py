@@ -23,7 +23,7 @@ from kmerl.artifacts import read_table, write_json
 from kmerl.knowledge.asking import Asking, Tally
 from kmerl.knowledge.extract import MENTIONS, extract
 from kmerl.knowledge.params import KnowledgeParams
-from kmerl.knowledge.quality import by_report, overlap, truths
+from kmerl.knowledge.quality import Truth, by_report, means, overlap, truths
 from kmerl.knowledge.tables import UNUSABLE
 from kmerl.knowledge.verify import VERIFIED, verify
 from kmerl.reports import REPORTS, STUDIES
@@ -100,12 +100,14 @@ def compare(folders: list[Path]) -> str:
     for one, other in combinations(runs, 2):
         sets = [by_report(runs[name][0]) for name in (one, other)]
         kept = [by_report(runs[name][0].filter("kept")) for name in (one, other)]
+        meant = [_findings(each, known) for each in kept]
         pairs.append(
             (
                 one,
                 other,
                 f"{overlap(*sets, known):.3f}",
                 f"{overlap(*kept, known):.3f}",
+                f"{overlap(*meant, known):.3f}",
                 _same_answers(runs, one, other),
             )
         )
@@ -114,10 +116,21 @@ def compare(folders: list[Path]) -> str:
         compared(judged),
         table(header, rows, right=range(1, 7)),
         table(
-            ["", "", "Entities extracted", "Entities kept", "Same verdict on the same entity"], pairs, right=[2, 3, 4]
+            ["", "", "Names extracted", "Names kept", "Findings kept", "Same verdict on the same name"],
+            pairs,
+            right=range(2, 6),
         ),
     ]
     return page(parts)
+
+
+def _findings(entities: dict[str, list[str]], known: dict[str, Truth]) -> dict[str, list[str]]:
+    """What the names of each report mean, of all that it speaks of, asserted or not."""
+    spoken = {report: truth.asserted | truth.not_excluded | truth.denied for report, truth in known.items()}
+    return {
+        report: [key for key in keys if any(means(entity, key) for entity in entities.get(report, ()))]
+        for report, keys in spoken.items()
+    }
 
 
 def _same_answers(runs: dict[str, Any], one: str, other: str) -> str:

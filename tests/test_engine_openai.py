@@ -98,6 +98,8 @@ FAULTS = {
     "no JSON": say(200, b"{'choices': oops"),
     "an error in a 200": say(200, b'{"error": {"message": "overloaded"}}'),
     "no choice": say(200, b'{"choices": []}'),
+    "a text for a message": say(200, b'{"choices": [{"message": "hello"}]}'),
+    "a list of usage": say(200, b'{"choices": [{"message": {"content": "x"}}], "usage": [1, 2]}'),
 }
 
 

@@ -135,6 +135,9 @@ class Client:
         choices = value.get("choices") if isinstance(value, dict) else None
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
             raise TransientError("the answer holds no choice", "malformed")
+        parts = (choices[0].get("message"), value.get("usage"))
+        if not all(isinstance(part, dict | None) for part in parts):
+            raise TransientError("the answer has not the form of a chat completion", "malformed")
         found: Message = value
         return found
 

@@ -182,12 +182,17 @@ def _result(request: Message, answered: Message, dialect: str) -> Message:
             }
         )
     told = answered.get("usage") or {}
-    usage = {name: int(told.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")}
-    cached = (told.get("prompt_tokens_details") or {}).get("cached_tokens")
-    if cached is not None:
-        usage["cached_tokens"] = int(cached)
+    usage = {name: _count(told.get(name)) for name in ("prompt_tokens", "completion_tokens")}
+    details = told.get("prompt_tokens_details")
+    if isinstance(details, dict) and details.get("cached_tokens") is not None:
+        usage["cached_tokens"] = _count(details["cached_tokens"])
     body = {"model": request["body"]["model"], "choices": choices, "usage": usage}
     return {"custom_id": request["custom_id"], "response": {"status_code": 200, "body": body}, "error": None}
+
+
+def _count(told: Any) -> int:
+    """Tokens as a server tells them; 0 if it tells something else."""
+    return told if isinstance(told, int) else 0
 
 
 def _fault(request: Message, code: str, message: str) -> Message:
