@@ -23,7 +23,7 @@ from kmerl.artifacts import read_table, write_json
 from kmerl.knowledge.asking import Asking, Tally
 from kmerl.knowledge.extract import MENTIONS, extract
 from kmerl.knowledge.params import KnowledgeParams
-from kmerl.knowledge.quality import Truth, by_report, means, overlap, truths
+from kmerl.knowledge.quality import Truth, by_report, is_found, overlap, truths
 from kmerl.knowledge.tables import UNUSABLE
 from kmerl.knowledge.verify import VERIFIED, verify
 from kmerl.reports import REPORTS, STUDIES
@@ -127,10 +127,7 @@ def compare(folders: list[Path]) -> str:
 def _findings(entities: dict[str, list[str]], known: dict[str, Truth]) -> dict[str, list[str]]:
     """What the names of each report mean, of all that it speaks of, asserted or not."""
     spoken = {report: truth.asserted | truth.not_excluded | truth.denied for report, truth in known.items()}
-    return {
-        report: [key for key in keys if any(means(entity, key) for entity in entities.get(report, ()))]
-        for report, keys in spoken.items()
-    }
+    return {report: [key for key in keys if is_found(key, entities.get(report, ()))] for report, keys in spoken.items()}
 
 
 def _same_answers(runs: dict[str, Any], one: str, other: str) -> str:

@@ -17,7 +17,7 @@ from kmerl.artifacts import read_metadata, read_table, write_json, write_table
 from kmerl.errors import UserError
 from kmerl.knowledge.engines.lexicon import LexiconEngine
 from kmerl.knowledge.labels import load_labels
-from kmerl.knowledge.quality import Truth, judge, label_agreement, overlap, score, truths, verification
+from kmerl.knowledge.quality import Score, Truth, judge, label_agreement, overlap, score, truths, verification
 from kmerl.knowledge.tables import UNUSABLE, frame
 from kmerl.knowledge.verify import VERIFIED
 from kmerl.reports import STUDIES
@@ -60,6 +60,20 @@ def test_what_the_report_cannot_rule_out_counts_neither_way() -> None:
     assert judge("anterior infarct", open_) == "neutral"
     one = score({"r": ["sinus rhythm", "anterior infarct"]}, {"r": open_})
     assert (one.right, one.wrong, one.neutral, one.found, one.missed) == (1, 0, 1, 1, 0)
+
+
+def test_what_a_wording_names_beside_its_condition_counts_neither_way_nor_does_what_is_broader() -> None:
+    early = Truth(frozenset({"early_repolarisation", "atrial_fibrillation"}), frozenset(), frozenset())
+    named = ["st elevation", "st-t changes", "early repolarization", "atrial fibrillation"]
+    rate = ["rapid ventricular response", "tachycardia"]
+    assert score({"r": [*named, *rate]}, {"r": early}) == Score(2, 0, 4, 0, 2, 0)
+    assert score({"r": [*named, "tachycardia"]}, {"r": early}).wrong == 1  # no rate was named
+
+
+def test_a_finding_that_is_worded_as_two_is_found_by_both_together() -> None:
+    both = Truth(frozenset({"inferolateral_infarct_old"}), frozenset(), frozenset())
+    assert score({"r": ["old inferior infarct", "old lateral infarct"]}, {"r": both}).found == 1
+    assert score({"r": ["old inferior infarct"]}, {"r": both}).found == 0
 
 
 def test_inventions_lower_precision_and_silence_lowers_recall() -> None:

@@ -3,15 +3,16 @@
 An engine may name a finding in any words, so an entity is compared with the findings of the report by these rules:
 
 1. Verdicts ("abnormal ecg"), warnings, comparisons and ventricular rates count neither way, and so do what the report
-   only cannot rule out and what a rhythm's statement names beside the rhythm ("sinus rhythm with run of SVT").
+   only cannot rule out and what a statement names beside the condition ("sinus rhythm with run of SVT", "ST elevation,
+   consider early repolarization"), nor does what is broader than these.
 2. Every simulated condition has names: those that the lexicon reads in any of the simulator's wordings for it. An
    entity that the lexicon knows means a condition if one of these is its name, or a broader or narrower one of the
    same hierarchy ("inferior infarct" for an old one; "av block" for one of the first degree).
 3. An entity that the lexicon does not know means a condition if all its telling words stand in one wording of it.
 
-An entity is right if it means a condition that the report asserts; a condition is found if an entity means it. The
-rules are the same for every engine, and lenient on purpose: they ask whether a finding was understood, not how it was
-worded.
+An entity is right if it means a condition that the report asserts; a condition is found if an entity means it, or
+several do that stand for one of its wordings ("inferior and lateral infarct"). The rules are the same for every engine,
+and lenient on purpose: they ask whether a finding was understood, not how it was worded.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -119,10 +120,22 @@ def _wordings(key: str) -> tuple[str, ...]:
 
 
 @cache
+def _together(key: str) -> tuple[frozenset[str], ...]:
+    """Names that mean the condition together: "inferior and lateral infarct"."""
+    texts = [text for base in (True, False) for text in _texts(key, base)]
+    named = [frozenset(finding.name for finding in read(text)) - _NEUTRAL_NAMES for text in texts]
+    return tuple(names for names in dict.fromkeys(named) if len(names) > 1)
+
+
+@cache
 def _beside(key: str) -> frozenset[str]:
-    """What wordings name beside the condition: the sinus rhythm that is interrupted, an infarct that is weighed too."""
+    """What wordings name beside the condition, and what is broader than that.
+
+    The sinus rhythm that is interrupted, a ventricular rate and the tachycardia that it is, the ST elevation that early
+    repolarisation shows.
+    """
     named = {finding.name for base in (True, False) for text in _texts(key, base) for finding in read(text)}
-    return frozenset(named - _names(key))
+    return frozenset(named.union(*map(_above, named)) - _names(key))
 
 
 @cache
@@ -180,9 +193,17 @@ def judge(entity: str, truth: Truth) -> str:
     name = load().forms.get(as_phrase(entity))
     if is_neutral(entity) or any(means(entity, key) for key in truth.not_excluded):
         return "neutral"
-    if any(name in _beside(key) for key in truth.asserted):
+    if any({name, normal_name(entity)} & _beside(key) for key in truth.asserted):
         return "neutral"
     return "denied" if any(means(entity, key) for key in truth.denied) else "wrong"
+
+
+def is_found(key: str, entities: Sequence[str]) -> bool:
+    """Whether one of a report's entities means a condition, or several do together."""
+    if any(means(entity, key) for entity in entities):
+        return True
+    names = {load().forms.get(as_phrase(entity)) or entity for entity in entities}
+    return any(together <= names for together in _together(key))
 
 
 def score(entities: Mapping[str, Sequence[str]], known: Mapping[str, Truth]) -> Score:
@@ -191,9 +212,12 @@ def score(entities: Mapping[str, Sequence[str]], known: Mapping[str, Truth]) -> 
     found = missed = 0
     for report_id, truth in known.items():
         named = entities.get(report_id, ())
+        # "tachycardia" beside "rapid ventricular response" says no more than that does
+        broader = frozenset[str]().union(*(_above(normal_name(entity)) for entity in named if is_neutral(entity)))
         for entity in named:
-            counts[judge(entity, truth)] += 1
-        hit = sum(any(means(entity, key) for entity in named) for key in truth.asserted)
+            judged = judge(entity, truth)
+            counts["neutral" if judged == "wrong" and normal_name(entity) in broader else judged] += 1
+        hit = sum(is_found(key, named) for key in truth.asserted)
         found, missed = found + hit, missed + len(truth.asserted) - hit
     wrong = counts["wrong"] + counts["denied"]
     return Score(counts["right"], wrong, counts["neutral"], counts["denied"], found, missed)
