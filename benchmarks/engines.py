@@ -100,7 +100,7 @@ def compare(folders: list[Path]) -> str:
     for one, other in combinations(runs, 2):
         sets = [by_report(runs[name][0]) for name in (one, other)]
         kept = [by_report(runs[name][0].filter("kept")) for name in (one, other)]
-        meant = [_findings(each, known) for each in kept]
+        meant = [findings(each, known) for each in kept]
         pairs.append(
             (
                 one,
@@ -124,7 +124,7 @@ def compare(folders: list[Path]) -> str:
     return page(parts)
 
 
-def _findings(entities: dict[str, list[str]], known: dict[str, Truth]) -> dict[str, list[str]]:
+def findings(entities: dict[str, list[str]], known: dict[str, Truth]) -> dict[str, list[str]]:
     """What the names of each report mean, of all that it speaks of, asserted or not."""
     spoken = {report: truth.asserted | truth.not_excluded | truth.denied for report, truth in known.items()}
     return {report: [key for key in keys if is_found(key, entities.get(report, ()))] for report, keys in spoken.items()}
