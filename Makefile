@@ -91,10 +91,11 @@ $(ENVS)/vllm/installed: $(ENVS)/vllm-cpu.txt $(ENVS)/vllm-cuda.txt
 	@cd / && VLLM_NO_USAGE_STATS=1 $(CURDIR)/$(ENVS)/vllm/bin/python -c "import vllm; print('vLLM', vllm.__version__)"
 	@touch $@
 
+# --no-cache-dir: pip's cache forgets with which settings a wheel was built, perhaps for another processor
 $(ENVS)/llama/installed: $(ENVS)/llama.txt
 	@echo "Building llama.cpp into $(ENVS)/llama; this takes about ten minutes and needs a C++ compiler."
 	@test -x $(ENVS)/llama/bin/python || $(PYTHON) -m venv $(ENVS)/llama
 	@CMAKE_BUILD_PARALLEL_LEVEL=$${CMAKE_BUILD_PARALLEL_LEVEL:-2} CMAKE_ARGS="$(LLAMA_CMAKE)" \
 		$(ENVS)/llama/bin/python -m pip --disable-pip-version-check install --quiet --progress-bar on $(PIP_FLAGS) \
-		-r $(ENVS)/llama.txt
+		--no-cache-dir --no-binary llama-cpp-python -r $(ENVS)/llama.txt
 	@touch $@

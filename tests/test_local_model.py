@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from contextlib import suppress
 
 import pytest
 
@@ -112,15 +113,24 @@ def test_unknown_models_are_refused_with_the_known_ones(tmp_path) -> None:
 
 
 SERVER = """
-import http.server, sys
+import http.server, os, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200); self.send_header("Content-Length", "2"); self.end_headers(); self.wfile.write(b"{}")
+    def do_POST(self):
+        os.kill(os.getpid(), int(self.path[1:]))
 print("loading", flush=True)
 if sys.argv[1] == "0":
     sys.exit("no such model file")
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
+
+
+def end_by(port: int, end: signal.Signals) -> None:
+    one = http.client.HTTPConnection("127.0.0.1", port)
+    with suppress(http.client.HTTPException, OSError):
+        one.request("POST", f"/{int(end)}")
+        one.getresponse()
 
 
 def test_a_server_is_there_for_the_block_and_gone_after_it(tmp_path) -> None:
@@ -145,6 +155,16 @@ def test_a_server_that_does_not_come_up_is_told_in_one_line(tmp_path) -> None:
         pass
     with pytest.raises(UserError, match="cannot be started"), running(["/no/python"], 1, tmp_path / "log"):
         pass
+
+
+@pytest.mark.parametrize(("end", "why"), [(signal.SIGKILL, "signal SIGKILL"), (signal.SIGILL, "another processor")])
+def test_a_server_that_ends_before_its_time_is_told_in_one_line(tmp_path, end, why) -> None:
+    port = free_port()
+    with (
+        pytest.raises(UserError, match=rf"ended by itself \(.*{why}"),
+        running([sys.executable, "-c", SERVER, str(port)], port, tmp_path / "log"),
+    ):
+        end_by(port, end)
 
 
 def test_the_command_finds_the_server_and_its_status_is_passed_on(tmp_path, monkeypatch) -> None:

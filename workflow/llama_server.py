@@ -43,7 +43,7 @@ def running(command: Sequence[str], port: int, log: Path, seconds: float = START
         seconds: until it must answer.
 
     Raises:
-        UserError: it does not come up.
+        UserError: it does not come up, or ends before the block does.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as file:
@@ -58,6 +58,8 @@ def running(command: Sequence[str], port: int, log: Path, seconds: float = START
             url = f"http://127.0.0.1:{port}/v1"
             _await(server, url, log, seconds)
             yield url
+            if server.poll() is not None:
+                raise UserError(f"llama.cpp's server ended by itself ({_end(server, log)}); see {log}")
         finally:
             server.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -71,15 +73,21 @@ def _await(server: "subprocess.Popen[bytes]", url: str, log: Path, seconds: floa
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         if server.poll() is not None:
-            lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()] or ["nothing"]
-            status = server.returncode
-            how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-            raise UserError(f"llama.cpp's server does not start ({how}: {lines[-1][:200]}); see {log}")
+            raise UserError(f"llama.cpp's server does not start ({_end(server, log)}); see {log}")
         with suppress(requests.RequestException):
             if requests.get(f"{url}/models", timeout=2, proxies={"http": "", "https": ""}).ok:
                 return
         time.sleep(0.2)
     raise UserError(f"llama.cpp's server does not answer within {seconds:g} s; see {log}")
+
+
+def _end(server: "subprocess.Popen[bytes]", log: Path) -> str:
+    status = server.returncode
+    if status == -signal.SIGILL:
+        return "it was built for another processor; remove workflow/envs/llama and run `make laptop`"
+    lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()] or ["nothing"]
+    how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+    return f"{how}: {lines[-1][:200]}"
 
 
 def _end_with_parent() -> None:
