@@ -1,6 +1,5 @@
 """vLLM itself, with a tiny random Llama: offline engine, server and batch program; each is started once."""
 
-import json
 import os
 import re
 import signal
@@ -16,7 +15,7 @@ from test_engine_contract import keeps_the_contract
 
 from kmerl.artifacts import read_jsonl, write_jsonl
 from kmerl.errors import UserError
-from kmerl.knowledge.asking import Asking, Dialogue
+from kmerl.knowledge.asking import Asking, Dialogue, Tally
 from kmerl.knowledge.constraints import NAMES, YES_NO, check, members, merged_names
 from kmerl.knowledge.engines import EngineParams
 from kmerl.knowledge.engines.openai import OpenAiEngine
@@ -187,34 +186,31 @@ def test_questions_are_taken_as_there_is_room(offline) -> None:
 ASK = AskParams(prompting="paper", constraint="structured", system=None, retries=1, growth=8.0)
 
 
-def test_a_dialogue_with_vllm_is_resumed_and_paid_for_once(offline, tmp_path, monkeypatch) -> None:
+@pytest.fixture
+def talk(offline, tmp_path, monkeypatch):
+    """Asks the engine about texts, keeping answers in one store; returns the tally of the run."""
     monkeypatch.setattr("kmerl.knowledge.asking.open_engine", lambda params: offline)
     monkeypatch.setattr(offline, "close", lambda: None)  # kept for the other tests
 
-    def run(name: str, texts: list[str], stop: int | None = None):
+    def run(name: str, texts: list[str]) -> Tally:
         told = []
-        with Dialogue(
-            Asking(offline._params, ASK, tmp_path / "a", told.append), "extract", 30, parse_list, tmp_path / name
-        ) as one:
-
-            def questions():
-                for i, text in enumerate(texts):
-                    if i == stop:
-                        raise KeyboardInterrupt
-                    yield one.request(CONSTRAINTS["json"], report=text)
-
-            one.ask(questions())
+        who = Asking(offline._params, ASK, tmp_path / "answers", told.append)
+        with Dialogue(who, "extract", 30, parse_list, tmp_path / name) as one:
+            one.ask(one.request(CONSTRAINTS["json"], report=text) for text in texts)
         return told[0]
 
+    return run
+
+
+def test_a_dialogue_with_vllm_is_continued_and_paid_for_once(talk, tmp_path) -> None:
     texts = [f"report {i}: sinus rhythm" for i in range(60)]
-    whole = run("whole", texts[:30])
+    whole = talk("whole", texts[:30])
     assert (whole.kept, whole.questions) == (0, 30)
-    rest = run("rest", texts)
-    assert rest.kept == 30
+    assert talk("rest", texts).kept == 30
     for line in read_jsonl(tmp_path / "rest/responses.jsonl"):
         if line["response"]["body"]["choices"][0]["finish_reason"] == "stop":
             keeps("json", line["response"]["body"]["choices"][0]["message"]["content"])
-    assert run("again", texts).asked == 0
+    assert talk("again", texts).asked == 0
     assert (tmp_path / "rest/responses.jsonl").read_bytes() == (tmp_path / "again/responses.jsonl").read_bytes()
 
 
@@ -303,11 +299,33 @@ def test_vllm_ends_when_the_process_that_started_it_is_killed(tiny) -> None:
     assert not group(worker)
 
 
-def test_a_killed_engine_is_told_and_started_anew(offline) -> None:
-    answers = offline.answer(question(f"report {i}") for i in range(10**6))
-    next(answers)
-    os.kill(offline._worker._process.pid, signal.SIGKILL)
-    with pytest.raises(UserError, match=r"vLLM ended while it answered \(signal SIGKILL.*answers that came are kept"):
-        list(answers)
-    (answer,) = offline.answer(iter([question("again")]))
-    assert json.dumps(answer)
+def test_a_run_whose_engine_is_killed_says_so_and_the_next_one_goes_on_where_it_was(
+    talk, offline, tmp_path, monkeypatch
+) -> None:
+    texts = [f"report {i}: sinus rhythm" for i in range(300)]
+    came, answer = 0, VllmEngine.answer
+
+    def killed(engine, requests):
+        nonlocal came
+        for one in answer(engine, requests):
+            came += 1
+            yield one
+            if came == 60:
+                os.kill(engine._worker._process.pid, signal.SIGKILL)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VllmEngine, "answer", killed)
+        with pytest.raises(
+            UserError, match=r"vLLM ended while it answered \(signal SIGKILL.*answers that came are kept"
+        ):
+            talk("killed", texts)
+    assert 60 <= came < 300
+    rest = talk("rest", texts)
+    assert rest.questions == 300
+    assert len([*read_jsonl(tmp_path / "rest/responses.jsonl")]) == 300
+    paid = [
+        (line["custom_id"], line["max_tokens"])
+        for file in sorted((tmp_path / "answers").glob("*/*.jsonl"))
+        for line in read_jsonl(file)
+    ]
+    assert len(paid) == len(set(paid)) == came + rest.asked  # nothing that came was asked for again
