@@ -4,13 +4,14 @@ The engine is one that answers at once, so that all that is measured is ours. Wi
 tiny random model shows how busy the engine is kept.
 """
 
+import io
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,8 +73,10 @@ def dialogues(number: int, prompting: str, runs: int) -> None:
             with Dialogue(who, "extract", 1024, parse_list, Path(folder) / str(run)) as dialogue:
                 report = "sinus rhythm. left axis deviation. possible inferior infarct, number {}. abnormal ecg."
                 dialogue.ask(dialogue.request(NAMES, report=report.format(i)) for i in range(number))
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-            print(time.perf_counter() - begin, peak, flush=True)
+            seconds = time.perf_counter() - begin
+            # not ru_maxrss, which a process takes over from the one that started it
+            status = Path("/proc/self/status").read_text().splitlines()
+            print(seconds, next(int(line.split()[1]) // 1024 for line in status if "VmHWM" in line), flush=True)
 
 
 def overhead() -> Iterator[str]:
@@ -178,12 +181,13 @@ def busy() -> Iterator[str]:
                 body = {"model": "m", "messages": [{"role": "user", "content": content}], "temperature": 0}
                 yield {"custom_id": f"{i:032x}", "body": {**body, "max_tokens": 16}}
 
-        for _ in engine.answer(questions(64, "")):
-            pass
-        begin = time.perf_counter()
-        answered = sum(1 for _ in engine.answer(questions(BUSY, "a ")))
-        ours, share = time.perf_counter() - begin, engine.busy["engine"] / engine.busy["wall"]
-        engine.close()
+        with redirect_stderr(io.StringIO()):  # vLLM's log
+            for _ in engine.answer(questions(64, "")):
+                pass
+            begin = time.perf_counter()
+            answered = sum(1 for _ in engine.answer(questions(BUSY, "a ")))
+            ours, share = time.perf_counter() - begin, engine.busy["engine"] / engine.busy["wall"]
+            engine.close()
         script = Path(folder) / "reference.py"
         script.write_text(REFERENCE)
         environment = {**os.environ, "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "2", "HF_HUB_OFFLINE": "1"}

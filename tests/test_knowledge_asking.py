@@ -22,7 +22,7 @@ from kmerl.knowledge.engines import Request, Response
 from kmerl.knowledge.params import KnowledgeParams
 from kmerl.knowledge.parsing import parse_list
 from kmerl.knowledge.prompts import TASKS, examples, prompt
-from kmerl.knowledge.requests import Answer, AskParams, RequestMaker, make_response
+from kmerl.knowledge.requests import Answer, AskParams, RequestMaker, RequestWriter, make_response
 
 PARAMS = KnowledgeParams.model_validate(yaml.safe_load(Path("params.yaml").read_text("utf-8"))["knowledge"])
 ASK = AskParams(prompting="paper", constraint="none", system=None, retries=2, growth=2.0)
@@ -67,6 +67,18 @@ def talk(tmp_path, monkeypatch):
         return found, told[0], tmp_path / name
 
     return run
+
+
+TEXTS = st.text() | st.sampled_from(['"messages": [', '\\"messages": [', "ä\u2028\ud800"])
+MESSAGES = st.lists(st.fixed_dictionaries({"role": TEXTS, "content": TEXTS}), min_size=1, max_size=3)
+
+
+@given(st.lists(st.tuples(TEXTS, MESSAGES), min_size=1, max_size=5))
+def test_questions_are_written_as_json_does_whatever_they_share(questions) -> None:
+    writer = RequestWriter()
+    for model, messages in questions:
+        request = {"custom_id": "0", "body": {"model": model, "messages": messages, "max_tokens": 1}}
+        assert writer.line(request) == json.dumps(request, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 def texts_of(found: list[Answer]) -> list[tuple[str, str | None]]:

@@ -20,7 +20,7 @@ from kmerl.knowledge.constraints import check as check_constraint
 from kmerl.knowledge.engines import Engine, EngineParams, Request, Response, open_engine
 from kmerl.knowledge.parsing import UnusableError
 from kmerl.knowledge.prompts import Task, prompt
-from kmerl.knowledge.requests import Answer, AskParams, RequestMaker, read_answer
+from kmerl.knowledge.requests import Answer, AskParams, RequestMaker, RequestWriter, read_answer
 
 REQUESTS, RESPONSES, COST = "requests.jsonl", "responses.jsonl", "cost.json"
 _OPEN, _USABLE, _FAULT = range(3)  # states of a question; an open one may have unusable answers
@@ -96,6 +96,7 @@ class Dialogue:
     ) -> None:
         self._asking, self._task, self._folder, self._check = asking, task, folder, check
         self._makers: dict[Task, RequestMaker] = {}
+        self._writer = RequestWriter()
         self._limits = [math.ceil(max_tokens * asking.ask.growth**i) for i in range(asking.ask.retries + 1)]
         self.tally = Tally()
         self._state, self._tried = bytearray(), bytearray()  # of each question; how often it was answered
@@ -178,7 +179,7 @@ class Dialogue:
         if self._ids.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", row).rowcount == 0:
             return
         self._begin.append(self._requests.tell())
-        self._requests.write(json.dumps(request, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        self._requests.write(self._writer.line(request))
         self._state.append(_OPEN)
         self._tried.append(0)
         self._place.append(-1)
@@ -211,13 +212,14 @@ class Dialogue:
 
     def _find_kept(self, first: int) -> None:
         """Take what earlier runs kept: a usable answer of any limit, else as many tries as were made."""
+        number: int | None = None
 
         def wanted(request: str) -> bool:
+            nonlocal number
             number = self._number(request)
             return number is not None and number >= first
 
-        for request, limit, place in self._store.find(wanted):
-            number = self._number(request)
+        for _, limit, place in self._store.find(wanted):
             response = self._store.read(place)
             if number is None or response is None or self._state[number] == _USABLE:
                 continue

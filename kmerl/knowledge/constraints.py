@@ -7,12 +7,15 @@ and then answer in free text without a word about it; so every answer is checked
 import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
 from kmerl.knowledge.parsing import LONGEST_NAME, UnusableError
+
+_LENIENT = json.JSONDecoder(strict=False)
+_VALIDATORS = 64  # kept ready
+_validators: dict[int, Draft202012Validator] = {}
 
 BROKEN = "breaks its constraint"
 """Reason of an answer that is not as its constraint demands."""
@@ -52,13 +55,18 @@ def check(constraint: Mapping[str, Any] | None, content: str) -> None:
         if kind == "json":
             try:
                 # engines let a model write control characters into a text, which is no JSON to the letter
-                found = json.loads(content, strict=False)
+                found = _LENIENT.decode(content)
             except (ValueError, RecursionError):
                 raise UnusableError(BROKEN) from None
-            if not _validator(json.dumps(value)).is_valid(found):
+            if not _validator(value).is_valid(found):
                 raise UnusableError(BROKEN)
 
 
-@lru_cache(maxsize=64)
-def _validator(schema: str) -> Draft202012Validator:
-    return Draft202012Validator(json.loads(schema))
+def _validator(schema: Any) -> Draft202012Validator:
+    """One per schema object; callers share these, so that nothing is compared per answer."""
+    if id(schema) not in _validators:
+        if len(_validators) == _VALIDATORS:
+            _validators.clear()
+        # the schema is kept with it, so that no other object gets its id
+        _validators[id(schema)] = Draft202012Validator(schema)
+    return _validators[id(schema)]

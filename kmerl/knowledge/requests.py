@@ -11,6 +11,9 @@ from kmerl.knowledge.engines import EngineParams, Request, Response
 from kmerl.knowledge.prompts import Prompt, examples
 from kmerl.section import Section
 
+_json = json.JSONEncoder(ensure_ascii=False).encode
+_MESSAGES = '"messages": ['
+
 
 class AskParams(Section):
     """How questions are put, and how often an unusable answer is asked for again."""
@@ -52,6 +55,7 @@ class RequestMaker:
             self._body["seed"] = engine.seed
         shared = [self._body, self._messages, prompt.template]
         self._digest = hashlib.sha256(json.dumps(shared, sort_keys=True).encode())
+        self._last: tuple[dict[str, Any] | None, bytes] = (None, b"")  # constraint, and what it adds to the hash
 
     def make(self, constraint: dict[str, Any] | None = None, **fields: str) -> Request:
         """One line of an OpenAI batch file.
@@ -68,10 +72,30 @@ class RequestMaker:
         digest.update(content.encode("utf-8", "surrogatepass"))
         body = {**self._body, "messages": [*self._messages, {"role": "user", "content": content}]}
         if constraint and self._constrained:
-            digest.update(b"\0" + json.dumps(constraint, sort_keys=True).encode())
+            if self._last[0] is not constraint:
+                self._last = constraint, b"\0" + json.dumps(constraint, sort_keys=True).encode()
+            digest.update(self._last[1])
             body["structured_outputs"] = constraint
         body["max_tokens"] = self._max_tokens
         return {"custom_id": digest.hexdigest()[:32], "method": "POST", "url": "/v1/chat/completions", "body": body}
+
+
+class RequestWriter:
+    """Turns questions into lines; the messages that a question shares with the one before are not written anew."""
+
+    def __init__(self) -> None:
+        self._shared: list[dict[str, str]] = []
+        self._written = ""
+
+    def line(self, request: Request) -> bytes:
+        """The same as ``json.dumps`` makes of it, as UTF-8, with a line's end."""
+        *shared, last = request["body"]["messages"]
+        if shared != self._shared:
+            self._shared, self._written = shared, "".join(f"{_json(one)}, " for one in shared)
+        line = _json({**request, "body": {**request["body"], "messages": [last]}})
+        # a quotation mark within a text is written as \", so that this is the key
+        place = line.index(_MESSAGES) + len(_MESSAGES)
+        return f"{line[:place]}{self._written}{line[place:]}\n".encode("utf-8", "replace")
 
 
 def make_response(request: Request, content: str, finish_reason: str = "stop") -> Response:
