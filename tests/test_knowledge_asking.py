@@ -12,6 +12,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from kmerl.artifacts import read_json, read_jsonl
 from kmerl.errors import UserError
@@ -20,7 +21,7 @@ from kmerl.knowledge.asking import Asking, Dialogue, Tally
 from kmerl.knowledge.constraints import NAMES, YES_NO, check, members, merged_names
 from kmerl.knowledge.engines import Request, Response
 from kmerl.knowledge.params import KnowledgeParams
-from kmerl.knowledge.parsing import parse_list
+from kmerl.knowledge.parsing import UnusableError, parse_list
 from kmerl.knowledge.prompts import TASKS, examples, prompt
 from kmerl.knowledge.requests import Answer, AskParams, RequestMaker, RequestWriter, make_response
 
@@ -67,6 +68,24 @@ def talk(tmp_path, monkeypatch):
         return found, told[0], tmp_path / name
 
     return run
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=3) | st.integers(99, 102).map(lambda n: "a" * n),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.integers(59, 62).map(lambda n: ["a"] * n) | st.dictionaries(st.text(), inner)
+    ),
+    max_leaves=5,
+)
+
+
+@given(VALUES)
+def test_lists_of_names_are_checked_as_their_schema_says(value) -> None:
+    if Draft202012Validator(NAMES["json"]).is_valid(value):
+        check(NAMES, json.dumps(value))
+    else:
+        with pytest.raises(UnusableError):
+            check(NAMES, json.dumps(value))
 
 
 TEXTS = st.text() | st.sampled_from(['"messages": [', '\\"messages": [', "ä\u2028\ud800"])
