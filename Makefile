@@ -52,7 +52,7 @@ profile: $(VENV)/installed ## switch params.yaml: make profile NAME=tiny (params
 
 vllm: $(ENVS)/vllm/installed ## install vLLM into an environment of its own: make vllm VLLM=cuda or cpu
 
-laptop: $(VENV)/installed $(ENVS)/llama/installed ## mine the reports of a small demo with a small real model, about half an hour
+laptop: $(VENV)/installed $(ENVS)/llama/installed ## mine the reports of a small demo with a small real model, about a quarter of an hour
 	@$(BIN)/python -m workflow.local_model $(MODEL) .models
 	@$(BIN)/python -m workflow.profile laptop
 	@$(BIN)/python -m workflow.llama_server $(ENVS)/llama/bin/python .models/$(MODEL).gguf -- \

@@ -146,7 +146,8 @@ def projection() -> Iterator[str]:
     for step, (questions, into, out) in plans.items():
         tokens = questions * (into + out)
         hours = tokens / cluster.tokens_per_second / 3600
-        yield f"| {step} | {questions:,} | {tokens / 1e6:,.1f} million | {hours:.1f} h |"
+        took = f"{hours:.1f} h" if hours >= 0.05 else "under 0.1 h"
+        yield f"| {step} | {questions:,} | {tokens / 1e6:,.1f} million | {took} |"
 
 
 REFERENCE = """
