@@ -58,6 +58,9 @@ def running(command: Sequence[str], port: int, log: Path, seconds: float = START
             url = f"http://127.0.0.1:{port}/v1"
             _await(server, url, log, seconds)
             yield url
+            # one that ended with its last connection is told a moment later
+            with suppress(subprocess.TimeoutExpired):
+                server.wait(1)
             if server.poll() is not None:
                 raise UserError(f"llama.cpp's server ended by itself ({_end(server, log)}); see {log}")
         finally:
