@@ -19,7 +19,7 @@ from kmerl.tables.mining_quality import Judged
 from workflow.llama_server import free_port, running
 
 sys.path.append("benchmarks")
-import engines
+import compared
 
 pytestmark = pytest.mark.slow
 NAME = "qwen2.5-coder-1.5b-instruct-q4_k_m"
@@ -36,23 +36,23 @@ def runs(tmp_path_factory):
         if not path.exists():
             pytest.skip(f"no {path}; this file's first lines say how to get it")
     folder = tmp_path_factory.mktemp("runs")
-    engines.ask(folder / "lexicon", [f"reports={REPORTS}"])
+    compared.ask(folder / "lexicon", [f"reports={REPORTS}"])
     port = free_port()
     command = [str(LLAMA), "-m", "llama_cpp.server", "--model", str(GGUF), "--model_alias", NAME, "--port", str(port)]
     with running([*command, "--n_ctx", "4096", "--n_threads", str(os.cpu_count())], port, folder / "log") as url:
         server = [f"engine.openai.url={url}", "engine.openai.dialect=llama_cpp", "engine.openai.connections=1"]
         engine = ["engine.name=openai", f"engine.model={NAME}", f"reports={REPORTS}"]
-        engines.ask(folder / "llama_cpp", [*engine, *server, *HELPED])
+        compared.ask(folder / "llama_cpp", [*engine, *server, *HELPED])
     small = {"python": VLLM.absolute(), "context": 4096, "dtype": "bfloat16", "sequences": 16, "eager": "true"}
     vllm = [f"engine.vllm.{name}={value}" for name, value in small.items()]
     engine = ["engine.name=vllm", f"engine.model={FOLDER}", f"reports={REPORTS}"]
-    engines.ask(folder / "vllm", [*engine, *vllm, *HELPED])
+    compared.ask(folder / "vllm", [*engine, *vllm, *HELPED])
     names = ("lexicon", "llama_cpp", "vllm")
-    print(engines.compare([folder / name for name in names]))
+    print(compared.compare([folder / name for name in names]))
     studies = read_table("data/reports/studies.parquet", STUDIES)
     every = truths(read_table("data/truth/mimic_iv_ecg.parquet", TRUTH), studies)
-    known = {report_id: every[report_id] for report_id in engines.drawn(REPORTS)["report_id"]}
-    return {name: engines.read(folder / name) for name in names}, known
+    known = {report_id: every[report_id] for report_id in compared.drawn(REPORTS)["report_id"]}
+    return {name: compared.read(folder / name) for name in names}, known
 
 
 @pytest.mark.parametrize("name", ["llama_cpp", "vllm"])
@@ -70,4 +70,4 @@ def test_both_engines_agree_on_the_same_model(runs) -> None:
     names = [by_report(found[name][0].filter("kept")) for name in ("llama_cpp", "vllm")]
     # 4-bit kernels and bfloat16 round differently
     assert overlap(*names, known) > 0.7
-    assert overlap(*(engines.findings(each, known) for each in names), known) > 0.9
+    assert overlap(*(compared.findings(each, known) for each in names), known) > 0.9

@@ -1,7 +1,7 @@
 """Engines beside each other on the same reports: what each extracts and verifies, at what cost, how far they agree.
 
-    python benchmarks/engines.py ask FOLDER [NAME=VALUE ...]   one engine; NAME as below `knowledge` in params.yaml
-    python benchmarks/engines.py compare FOLDER FOLDER ...     a table of all of them, against the simulated truth
+    python benchmarks/compared.py ask FOLDER [NAME=VALUE ...]   one engine; NAME as below `knowledge` in params.yaml
+    python benchmarks/compared.py compare FOLDER FOLDER ...     a table of all of them, against the simulated truth
 
 Reports are the first ``reports`` distinct ones (default 120) of data/reports in an order drawn by their ids, so that
 all engines get the same. Answers are kept in ``.answers`` as the pipeline keeps them.
