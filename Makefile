@@ -93,7 +93,7 @@ $(ENVS)/vllm/installed: $(ENVS)/vllm-cpu.txt $(ENVS)/vllm-cuda.txt
 
 # --no-cache-dir: pip's cache forgets with which settings a wheel was built, perhaps for another processor
 $(ENVS)/llama/installed: $(ENVS)/llama.txt
-	@echo "Building llama.cpp into $(ENVS)/llama; this takes about ten minutes and needs a C++ compiler."
+	@echo "Building llama.cpp into $(ENVS)/llama; this takes some minutes and needs a C++ compiler."
 	@test -x $(ENVS)/llama/bin/python || $(PYTHON) -m venv $(ENVS)/llama
 	@CMAKE_BUILD_PARALLEL_LEVEL=$${CMAKE_BUILD_PARALLEL_LEVEL:-2} CMAKE_ARGS="$(LLAMA_CMAKE)" \
 		$(ENVS)/llama/bin/python -m pip --disable-pip-version-check install --quiet --progress-bar on $(PIP_FLAGS) \

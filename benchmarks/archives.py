@@ -23,6 +23,7 @@ import pandas as pd
 import polars as pl
 import wfdb
 import yaml
+from memory import peak_mib  # beside this file
 
 from kmerl.archives.archive import SplitParams
 from kmerl.archives.registry import open_archive
@@ -284,11 +285,7 @@ def catalogued(folder: str) -> None:
     archive = open_archive("mimic_iv_ecg", here)
     summary = catalogue(archive, "mimic_iv_ecg", "simulated", split, "corrected", 1, Outputs(**paths))
     assert summary.records.total() == FULL
-    # not ru_maxrss, which a process takes over from the one that started it
-    (used,) = (
-        int(line.split()[1]) / 1024 for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line
-    )
-    print(json.dumps({"seconds": time.perf_counter() - start, "mib": used}))
+    print(json.dumps({"seconds": time.perf_counter() - start, "mib": peak_mib()}))
 
 
 def cataloguing(folder: Path) -> str:

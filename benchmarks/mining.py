@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from memory import peak_mib  # beside this file
 
 from kmerl.artifacts import read_table
 from kmerl.knowledge import asking
@@ -73,10 +74,7 @@ def dialogues(number: int, prompting: str, runs: int) -> None:
             with Dialogue(who, "extract", 1024, parse_list, Path(folder) / str(run)) as dialogue:
                 report = "sinus rhythm. left axis deviation. possible inferior infarct, number {}. abnormal ecg."
                 dialogue.ask(dialogue.request(NAMES, report=report.format(i)) for i in range(number))
-            seconds = time.perf_counter() - begin
-            # not ru_maxrss, which a process takes over from the one that started it
-            status = Path("/proc/self/status").read_text().splitlines()
-            print(seconds, next(int(line.split()[1]) // 1024 for line in status if "VmHWM" in line), flush=True)
+            print(time.perf_counter() - begin, int(peak_mib()), flush=True)
 
 
 def overhead() -> Iterator[str]:

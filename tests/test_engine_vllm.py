@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -189,8 +190,9 @@ ASK = AskParams(prompting="paper", constraint="structured", system=None, retries
 @pytest.fixture
 def talk(offline, tmp_path, monkeypatch):
     """Asks the engine about texts, keeping answers in one store; returns the tally of the run."""
-    monkeypatch.setattr("kmerl.knowledge.asking.open_engine", lambda params: offline)
-    monkeypatch.setattr(offline, "close", lambda: None)  # kept for the other tests
+    # not closed after a run: kept for the other tests
+    kept = SimpleNamespace(model=offline.model, answer=lambda requests: offline.answer(requests), close=lambda: None)
+    monkeypatch.setattr("kmerl.knowledge.asking.open_engine", lambda params: kept)
 
     def run(name: str, texts: list[str]) -> Tally:
         told = []

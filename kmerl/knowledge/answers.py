@@ -38,19 +38,19 @@ class AnswerStore:
         self._own: BinaryIO | None = None
         self._own_number = -1
 
-    def find(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int, int]]:
-        """What was kept by earlier runs: (question's id, limit of its length in tokens, place), oldest first.
+    def find(self, number_of: Callable[[str], int | None]) -> Iterator[tuple[int, int, int]]:
+        """What was kept by earlier runs: (question's number, limit of its length in tokens, place), oldest first.
 
         Args:
-            wanted: whether a question of this id is of interest.
+            number_of: a question's number by its id, None if it is of no interest.
         """
         for number, path in enumerate(self._files):
             offset = 0
             with path.open("rb") as file:
                 for line in file:
                     match = _LINE.fullmatch(line)
-                    if match and wanted(match[1].decode()):
-                        yield match[1].decode(), int(match[2]), number << _PLACE_BITS | offset
+                    if match and (question := number_of(match[1].decode())) is not None:
+                        yield question, int(match[2]), number << _PLACE_BITS | offset
                     offset += len(line)
 
     def keep(self, response: Response, max_tokens: int) -> int:

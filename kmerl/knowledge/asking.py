@@ -212,16 +212,14 @@ class Dialogue:
 
     def _find_kept(self, first: int) -> None:
         """Take what earlier runs kept: a usable answer of any limit, else as many tries as were made."""
-        number: int | None = None
 
-        def wanted(request: str) -> bool:
-            nonlocal number
+        def wanted(request: str) -> int | None:
             number = self._number(request)
-            return number is not None and number >= first
+            return None if number is None or number < first else number
 
-        for _, limit, place in self._store.find(wanted):
+        for number, limit, place in self._store.find(wanted):
             response = self._store.read(place)
-            if number is None or response is None or self._state[number] == _USABLE:
+            if response is None or self._state[number] == _USABLE:
                 continue
             attempt = self._limits.index(limit) if limit in self._limits else 0
             usable = self._problem(number, read_answer(response)) is None

@@ -7,15 +7,12 @@ and then answer in free text without a word about it; so every answer is checked
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from kmerl.knowledge.parsing import LONGEST_NAME, UnusableError
-
-_LENIENT = json.JSONDecoder(strict=False)
-_VALIDATORS = 64  # kept ready
-_validators: dict[int, Draft202012Validator] = {}
+from kmerl.knowledge.parsing import LENIENT, LONGEST_NAME, UnusableError
 
 BROKEN = "breaks its constraint"
 """Reason of an answer that is not as its constraint demands."""
@@ -59,8 +56,7 @@ def check(constraint: Mapping[str, Any] | None, content: str) -> None:
             raise UnusableError(BROKEN)
         if kind == "json":
             try:
-                # engines let a model write control characters into a text, which is no JSON to the letter
-                found = _LENIENT.decode(content)
+                found = LENIENT.decode(content)
             except (ValueError, RecursionError):
                 raise UnusableError(BROKEN) from None
             if not _fits(value, found):
@@ -74,14 +70,9 @@ def _fits(schema: Any, found: Any) -> bool:
             and len(found) <= _MOST_NAMES
             and all(isinstance(name, str) and 1 <= len(name) <= LONGEST_NAME for name in found)
         )
-    return _validator(schema).is_valid(found)
+    return _validator(json.dumps(schema)).is_valid(found)
 
 
-def _validator(schema: Any) -> Draft202012Validator:
-    """One per schema object; callers share these, so that nothing is compared per answer."""
-    if id(schema) not in _validators:
-        if len(_validators) == _VALIDATORS:
-            _validators.clear()
-        # the schema is kept with it, so that no other object gets its id
-        _validators[id(schema)] = Draft202012Validator(schema)
-    return _validators[id(schema)]
+@lru_cache(maxsize=64)
+def _validator(schema: str) -> Draft202012Validator:
+    return Draft202012Validator(json.loads(schema))

@@ -10,7 +10,9 @@ LONGEST_NAME = 100
 """Characters of the longest item that a list of names may hold, a constant of the answers' format: a longer one is a
 sentence, and makes the whole answer unusable. The lexicon's longest form has 75."""
 
-_LENIENT = json.JSONDecoder(strict=False)
+LENIENT = json.JSONDecoder(strict=False)
+"""Of answers: engines let a model write control characters into a text, which is no JSON to the letter."""
+
 _NOTHING = {"", "none", "n/a", "null", "no entities", "no positive entities"}
 _PLACEHOLDER = re.compile(r"entity ?\d+|\.\.\.|…")
 _YES_NO = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
@@ -76,6 +78,6 @@ def parse_object(content: str) -> dict[str, Any]:
 def _json_at(content: str, start: int) -> Any:
     """The JSON value that begins at ``start``, or None."""
     try:
-        return _LENIENT.raw_decode(content, start)[0]
+        return LENIENT.raw_decode(content, start)[0]
     except (ValueError, RecursionError):
         return None

@@ -12,6 +12,7 @@ from kmerl.knowledge.prompts import Prompt, examples
 from kmerl.section import Section
 
 _json = json.JSONEncoder(ensure_ascii=False).encode
+_sorted = json.JSONEncoder(sort_keys=True).encode
 _MESSAGES = '"messages": ['
 
 
@@ -54,8 +55,7 @@ class RequestMaker:
         if engine.temperature:
             self._body["seed"] = engine.seed
         shared = [self._body, self._messages, prompt.template]
-        self._digest = hashlib.sha256(json.dumps(shared, sort_keys=True).encode())
-        self._last: tuple[dict[str, Any] | None, bytes] = (None, b"")  # constraint, and what it adds to the hash
+        self._digest = hashlib.sha256(_sorted(shared).encode())
 
     def make(self, constraint: dict[str, Any] | None = None, **fields: str) -> Request:
         """One line of an OpenAI batch file.
@@ -72,9 +72,7 @@ class RequestMaker:
         digest.update(content.encode("utf-8", "surrogatepass"))
         body = {**self._body, "messages": [*self._messages, {"role": "user", "content": content}]}
         if constraint and self._constrained:
-            if self._last[0] is not constraint:
-                self._last = constraint, b"\0" + json.dumps(constraint, sort_keys=True).encode()
-            digest.update(self._last[1])
+            digest.update(b"\0" + _sorted(constraint).encode())
             body["structured_outputs"] = constraint
         body["max_tokens"] = self._max_tokens
         return {"custom_id": digest.hexdigest()[:32], "method": "POST", "url": "/v1/chat/completions", "body": body}

@@ -50,7 +50,7 @@ class VllmEngine:
         first = next(requests, None)
         if first is None:
             return
-        if self._worker is None or self._worker.ended:
+        if self._worker is None:
             self._worker = _Process(self._params)
         worker, done = self._worker, False
         try:
@@ -104,11 +104,6 @@ class _Process:
             threading.Thread(target=target, args=(file,), daemon=True).start()
         settings = {**vllm.model_dump(exclude={"python", "start_seconds"}), "model": params.model, "seed": params.seed}
         self._send(settings)
-
-    @property
-    def ended(self) -> bool:
-        """It answers no more."""
-        return self._ended.is_set()
 
     def talk(self, first: Line, requests: Iterator[Line]) -> Iterator[Line]:
         """Send questions in a thread of their own, and give back what comes, to the line that tells the end."""
