@@ -9,6 +9,9 @@ from kmerl.archives.manifest import MANIFEST, list_files, origin
 from kmerl.artifacts import table_writer
 from kmerl.errors import UserError
 
+ENGINES = ".snakemake_timestamp"
+"""What Snakemake puts into each folder that a rule makes, a simulated archive's too; DVC makes the same without it."""
+
 
 def main(params: Any, item: str) -> str:
     """Write ``data/manifests/ITEM.parquet``."""
@@ -18,7 +21,7 @@ def main(params: Any, item: str) -> str:
     files, size = 0, 0
     with table_writer(f"data/manifests/{item}.parquet", MANIFEST, metadata) as append:
         for row in list_files(folder, archive.checksum):
-            if is_ours(row["path"]):  # of the downloader, not of the archive
+            if is_ours(row["path"]) or row["path"] == ENGINES:  # of the downloader or an engine, not of the archive
                 continue
             append(row)
             files, size = files + 1, size + row["size"]

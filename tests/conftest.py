@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from engines.project import Project, real
+from engines.project import ALL, Project, real, toy
 from hypothesis import settings
 
 os.environ["COLUMNS"] = "120"  # as where there is no terminal; several processes of pytest have a narrow one
@@ -36,3 +36,25 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = real(tmp_path_factory.mktemp("real") / "project", "tiny")
     project.snakemake()
     return project
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The toy pipeline as a fresh clone."""
+    return toy(tmp_path_factory.mktemp("fresh") / "toy")
+
+
+@pytest.fixture(scope="session")
+def made(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The toy pipeline after `snakemake --cores 2`, committed."""
+    project = fresh.copy(tmp_path_factory.mktemp("made") / "toy")
+    project.snakemake()
+    assert project.computed() == ALL
+    project.commit()
+    return project
+
+
+@pytest.fixture
+def project(made: Project, tmp_path: Path) -> Project:
+    """A copy of the finished toy pipeline to play with."""
+    return made.copy(tmp_path / "toy")

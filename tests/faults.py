@@ -198,6 +198,15 @@ def own_mounts() -> bool:
     return libc.mount(None, b"/", None, RECURSIVE | PRIVATE, None) == 0
 
 
+def own_disk(place: Path, size: int) -> Path | None:
+    """Mount a file system in memory at ``place``, for this process and its children only; None if that is forbidden."""
+    place.mkdir(parents=True, exist_ok=True)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not own_mounts() or libc.mount(b"tmpfs", bytes(place), b"tmpfs", 0, f"size={size}".encode()):
+        return None
+    return place
+
+
 def fill_up(folder: Path) -> str:
     """Go to a file system in memory that shows what ``folder`` holds, outputs left out, and has one free page."""
     libc = ctypes.CDLL(None, use_errno=True)

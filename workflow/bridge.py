@@ -27,7 +27,7 @@ from dvc.scm import SCMError
 from snakemake.io import AnnotatedString, ancient, directory
 
 from kmerl.errors import UserError
-from workflow.damage import drop_damaged
+from workflow.guard import guard, repair
 from workflow.leftovers import clear_away
 from workflow.nogit import without_git
 
@@ -53,7 +53,12 @@ class Pipeline:
 
     def __init__(self, ask: bool) -> None:
         without_git()
+        guard()
         self.definitions: dict[str, Any] = yaml.safe_load(Path("dvc.yaml").read_text("utf-8"))["stages"]
+        if ask:
+            MARK.parent.mkdir(exist_ok=True)
+            self.lock = hold(LOCK)
+            repair()
         try:
             with Repo(".", _wait_for_lock=True) as repo:
                 self.stages = {stage.addressing: stage for stage in repo.index.stages}
@@ -65,19 +70,12 @@ class Pipeline:
 
     def ask(self, repo: Repo) -> set[str]:
         """The names of the stages that are stale or follow a stale one."""
-        MARK.parent.mkdir(exist_ok=True)
-        self.lock = hold(LOCK)
         clear_away(self.made, [dep.def_path for stage in self.stages.values() for dep in stage.deps])
         # first the fingerprint, so that the stages' status tells whether their code changed
         if repo.status([CODE]):
             with redirect_stdout(None):
                 repo.reproduce([CODE], single_item=True)
         changed: dict[str, list[Any]] = repo.status()
-        for name, reasons in changed.items():
-            if any("changed outs" in reason for reason in reasons if isinstance(reason, dict)):
-                for out in self.stages[name].outs:
-                    if drop_damaged(out):
-                        print(f"{out.def_path}: damaged in DVC's cache, too; {name} makes it again", flush=True)
         stale, todo = set[str](), list(changed)
         while todo:
             name = todo.pop()

@@ -30,6 +30,12 @@ def damaged(paths: Iterable[str], record: Path = RECORD) -> Iterator[tuple[str, 
                     yield out["path"], stage
 
 
+def outputs(record: Path = RECORD) -> list[str]:
+    """The outputs of all stages that DVC has recorded, in the record's order."""
+    stages = (yaml.load(record.read_text("utf-8"), LOADER) or {}).get("stages", {})
+    return [out["path"] for entry in stages.values() for out in entry.get("outs", [])]
+
+
 def digest(path: Path) -> str | None:
     """The MD5 sum that DVC records of a file or folder; None if it cannot be read."""
     try:
@@ -47,36 +53,3 @@ def digest(path: Path) -> str | None:
 def _ignored(file: Path) -> bool:
     """As ``.dvcignore`` says of what may stand in an output."""
     return file.name == ".snakemake_timestamp" or any(part.endswith((".partial", ".pyc")) for part in file.parts)
-
-
-def drop_damaged(out: Any) -> list[str]:
-    """Delete what is damaged of an output in DVC's cache, so that its stage runs instead of restoring it.
-
-    A file of an output and its copy in the cache can be one file with two names, and then they are damaged together;
-    DVC trusts every file in its cache that is write-protected.
-
-    Args:
-        out: a ``dvc.output.Output`` that is not as recorded.
-
-    Returns:
-        The hashes of the deleted files.
-    """
-    from dvc_data.hashfile.db import HashFileDB
-    from dvc_objects.errors import ObjectFormatError
-
-    dropped = []
-    for oid in _objects(out):
-        try:
-            HashFileDB.check(out.cache, oid)
-        except ObjectFormatError:
-            dropped.append(oid)
-        except FileNotFoundError:
-            continue
-    return dropped
-
-
-def _objects(out: Any) -> list[str]:
-    """The hashes of an output in DVC's cache: that of its list of files, if it is a folder, and those of its files."""
-    listed = out.get_obj() if out.hash_info else None
-    inside = [info.value for _, _, info in listed] if listed is not None and out.hash_info.isdir else []
-    return [*([out.hash_info.value] if listed is not None else []), *inside]

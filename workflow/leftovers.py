@@ -42,7 +42,6 @@ def clear_away(made: Iterable[str], read: Iterable[str]) -> None:
     for folder in ASIDE.glob("*"):
         if folder.name < (today - KEPT).isoformat():
             remove(folder)
-    release_locks(LOCKS)
 
 
 def unmade(outputs: set[Path], read: set[Path]) -> Iterator[Path]:

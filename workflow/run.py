@@ -23,6 +23,9 @@ def main(stage: str, log: str, threads: str | None = None) -> int:
     with passed_on(stage, Path(log), shown):
         from dvc.cli import main as dvc
 
+        from workflow.guard import guard
+
+        guard(lambda line: print(f"{stage}: {line}", flush=True))
         status: int = dvc(["--wait-for-lock", "repro", "--single-item", stage])
     if status == 0 and not shown:
         print(f"{stage}: nothing to compute, outputs are as recorded", flush=True)

@@ -17,6 +17,13 @@ LARGE = TOY.with_name("large")  # a toy whose outputs may be of any size
 SHARED = [".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitattributes", ".gitignore", "profiles", "workflow"]
 SHARED += ["stages/__main__.py", "kmerl/__init__.py", "kmerl/errors.py", "kmerl/artifacts.py"]
 
+READ = [f"preprocess@{archive}-{part}" for archive in "ab" for part in ("1of2", "2of2")]
+"""The toy stages that read archives."""
+ALL = sorted(
+    [*READ, "scores@a", "tables", *(f"{name}@{one}" for name in ("catalogue", "register", "simulate") for one in "ab")]
+)
+"""The toy stages."""
+
 
 @dataclass
 class Project:

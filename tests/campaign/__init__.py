@@ -1,0 +1,1 @@
+"""Random faults on the whole pipeline: ``python -m tests.campaign --minutes N --seed S``."""

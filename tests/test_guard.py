@@ -1,0 +1,202 @@
+"""DVC's cache, its record and its locks survive rot and kills, under either engine."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from engines.project import READ, Project
+
+from workflow import guard
+from workflow.damage import digest
+
+ENGINES = {"snakemake": ("snakemake", "--cores", "2", "all"), "dvc": ("dvc", "repro")}
+both = pytest.mark.parametrize("engine", ENGINES)
+
+
+def run(project: Project, engine: str) -> str:
+    return project.run(*ENGINES[engine]).stdout
+
+
+def copies(project: Project) -> None:
+    """Outputs and cache have nothing in common, as where the file system has no links."""
+    (project.folder / ".dvc/config.local").write_text("[cache]\n    type = copy\n")
+    for path in ("data/waveforms", "data/entries", "data/scores"):
+        shutil.rmtree(project.folder / path)
+    project.dvc("checkout")
+
+
+def cached(project: Project, path: str) -> Path:
+    """Where DVC's cache keeps a file of an output."""
+    folder = project.folder / ".dvc/cache/files/md5"
+    sum_ = digest(project.folder / path)
+    assert sum_
+    return folder / sum_[:2] / sum_[2:]
+
+
+def flip(path: Path) -> None:
+    """Damage a file in place, its protection kept."""
+    mode, content = path.stat().st_mode, bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+SHARD = "data/waveforms/a/1of2/shard.txt"
+
+
+@both
+def test_what_rotted_in_the_cache_is_never_restored_where_its_stage_only_follows_a_stale_one(project, engine):
+    copies(project)
+    right, kept = (project.folder / SHARD).read_bytes(), cached(project, SHARD)
+    flip(kept)
+    shutil.rmtree(project.folder / "data/waveforms/a")
+    (project.folder / "data/entries/a.json").unlink()
+    said = run(project, engine)
+    assert "data/waveforms/a/1of2: damaged in DVC's cache and deleted there; its stage makes it again" in said
+    assert project.computed() == [READ[0]]
+    assert (project.folder / SHARD).read_bytes() == kept.read_bytes() == right
+    assert project.agreed()
+
+
+@both
+def test_what_rotted_in_the_cache_only_is_put_back_from_the_projects_folder(project, engine):
+    copies(project)
+    right, kept = (project.folder / SHARD).read_bytes(), cached(project, SHARD)
+    flip(kept)
+    said = run(project, engine)
+    assert "data/waveforms/a/1of2: damaged in DVC's cache; put back from the project's folder" in said
+    assert project.computed() == []
+    assert kept.read_bytes() == right
+    assert project.agreed()
+
+
+@both
+@pytest.mark.parametrize("rotten", ["a file", "a folder's list", "a result in git"])
+def test_a_value_that_changes_and_changes_back_brings_no_rotten_output_back(project, engine, rotten):
+    shown = {"a file": SHARD, "a folder's list": "data/waveforms/a/1of2", "a result in git": "results/tables/sums.csv"}
+    path = project.folder / shown[rotten]
+    right, kept = digest(path), cached(project, shown[rotten])
+    project.replace("params.yaml", "factor: 2", "factor: 3")
+    run(project, engine)
+    project.computed()
+    flip(kept)
+    project.replace("params.yaml", "factor: 3", "factor: 2")
+    run(project, engine)
+    assert project.computed() == (["tables"] if rotten == "a result in git" else [READ[0]])
+    assert digest(path) == right
+    assert project.agreed()
+
+
+@both
+@pytest.mark.parametrize("left", ["", '{"write": {"/a/b": {"pid": 1', "[]", '{"write": 3}', "\0\0\0"])
+def test_a_list_of_locks_that_a_kill_left_half_written_stops_no_run(project, engine, left):
+    (project.folder / ".dvc/tmp/rwlock").write_text(left)
+    said = run(project, engine)
+    assert ".dvc/tmp/rwlock: left half written by a killed DVC; removed" in said
+    assert project.agreed()
+
+
+def test_an_unreadable_list_of_locks_is_left_alone_while_a_process_works_here(project):
+    (project.folder / ".dvc/tmp/rwlock").write_text("")
+    other = subprocess.Popen(["python", "-c", "input()", "dvc"], cwd=project.folder, stdin=subprocess.PIPE)
+    try:
+        said = project.run("dvc", "repro", check=False)
+        assert said.returncode == 1
+        assert re.fullmatch(
+            rf"dvc: .*rwlock: unreadable while process {other.pid} works with DVC here; .*\n", said.stdout
+        )
+    finally:
+        other.communicate(b"\n")
+
+
+@both
+@pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.62, 0.999])
+def test_a_record_that_a_kill_cut_short_stops_no_run_and_nothing_is_computed_again(project, engine, share):
+    file = project.folder / "dvc.lock"
+    whole = file.read_bytes()
+    with file.open("r+b") as opened:
+        opened.truncate(int(len(whole) * share))
+    run(project, engine)
+    assert project.computed() == []
+    assert yaml.safe_load(file.read_bytes()) == yaml.safe_load(whole)
+    assert project.agreed()
+
+
+@pytest.mark.parametrize("copies_left", [["git", "kept"], ["git"], []])
+def test_an_unreadable_record_comes_from_its_copy_from_git_or_from_the_cache(project, copies_left):
+    file = project.folder / "dvc.lock"
+    whole = file.read_bytes()
+    file.write_bytes(b"\x93stages: [")
+    if "kept" not in copies_left:
+        (project.folder / ".dvc/tmp/dvc.lock").unlink()
+    if "git" not in copies_left:
+        project.run("git", "rm", "-q", "--cached", "dvc.lock")
+        project.run("git", "commit", "-q", "-m", "no record")
+    said = project.snakemake()
+    source = {2: "its last copy", 1: "git", 0: "DVC's cache, stage by stage"}[len(copies_left)]
+    assert f"dvc.lock: unreadable, as a killed DVC leaves it; restored from {source}" in said
+    assert project.computed() == []
+    assert yaml.safe_load(file.read_bytes()) == yaml.safe_load(whole)
+    assert project.agreed()
+
+
+@both
+def test_a_record_with_conflicts_of_a_merge_is_told_in_one_line(project, engine):
+    file = project.folder / "dvc.lock"
+    merged = f"<<<<<<< HEAD\n{file.read_text()}=======\n>>>>>>> other\n"
+    file.write_text(merged)
+    said = project.run(*ENGINES[engine], check=False)
+    assert said.returncode == 1
+    assert len([line for line in said.stdout.splitlines() if "conflicts of a merge" in line]) == 1
+    assert "Traceback" not in said.stdout
+    assert file.read_text() == merged
+
+
+def test_a_size_that_was_changed_in_the_record_is_restored_as_its_hash_still_stands(project):
+    file = project.folder / "dvc.lock"
+    whole = file.read_text()
+    size = re.search(r"size: (\d+)", whole)
+    assert size
+    file.write_text(whole.replace(size[0], f"size: {int(size[1]) + 1}", 1))
+    assert "dvc.lock: sizes were changed in it; restored" in project.snakemake("-n")
+    assert file.read_text() == whole
+
+
+def test_dvcs_own_files_are_replaced_as_a_whole_so_that_a_kill_leaves_the_old_ones(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "dvc.lock"
+    path.write_text("old")
+
+    def half(data, file):
+        file.write(data[:2])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        guard._dump(path, "new", half)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    guard._dump(path, "new", lambda data, file: file.write(data))
+    assert path.read_text() == "new"
+
+
+@both
+def test_the_list_of_locks_and_the_record_are_whole_at_every_instant_of_a_run(project, engine):
+    project.replace("params.yaml", "factor: 2", "factor: 5")
+    process = project.start(*ENGINES[engine])
+    seen = 0
+    while process.poll() is None:
+        for name, read in (("dvc.lock", yaml.safe_load), (".dvc/tmp/rwlock", json.loads)):
+            try:
+                content = (project.folder / name).read_text()
+            except FileNotFoundError:
+                continue
+            assert read(content) is not None
+            seen += 1
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
+    assert seen > 10

@@ -1,0 +1,116 @@
+"""``dvc`` and ``snakemake`` as they are in the project's environment: ``python -m workflow.commands install``.
+
+``make`` puts two small programs in the place of those that pip installs. In a folder of this project they come here,
+and anywhere else they are what they were. Here they
+
+* keep DVC's promises and repair what a kill left (``workflow/guard.py``), which Snakemake's side does by itself;
+* refuse parameters that are none before DVC makes paths and commands of them;
+* end with one line when they are interrupted, at whatever moment, and where the home folder cannot be written.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SCRIPT = """#!{python}
+# Written by `make` (workflow/commands.py): the project's way into {name}; in other folders {name} as it is.
+import sys
+from pathlib import Path
+
+for folder in (Path.cwd(), *Path.cwd().parents):
+    if (folder / "workflow/commands.py").is_file():
+        sys.path.insert(0, str(folder))
+        from workflow.commands import run
+        sys.exit(run("{name}"))
+from {name}.cli import main
+sys.exit(main())
+"""
+NAMES = ("dvc", "snakemake")
+REPAIRED = ("repro", "status", "checkout", "commit", "push", "exp")
+"""Commands of DVC before which it is looked whether everything can be read."""
+STOPPED = 130
+
+
+def install(folder: Path) -> None:
+    """Write both programs into the environment's folder of programs."""
+    for name in NAMES:
+        target = folder / name
+        target.unlink(missing_ok=True)  # perhaps a link into a shared place
+        target.write_text(SCRIPT.format(python=sys.executable, name=name), "utf-8")
+        target.chmod(0o755)
+
+
+def run(name: str) -> int:
+    """Run a program with this process' arguments; returns its exit status."""
+    stops = _Stops(name)
+    signal.signal(signal.SIGINT, stops)
+    writable_cache()
+    try:
+        return _dvc(stops) if name == "dvc" else _snakemake(stops)
+    except KeyboardInterrupt:
+        return stops.said()
+
+
+class _Stops:
+    """What an interrupt does: end at once while the program starts, and later let it end what it runs."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.started = False
+        self.count = 0
+
+    def __call__(self, *_: Any) -> None:
+        self.count += 1
+        if not self.started:
+            self.said()
+            os._exit(STOPPED)
+        if self.count == 1:
+            raise KeyboardInterrupt
+        # what was begun ends by itself; a second exception in the midst of it would only be a traceback
+
+    def said(self) -> int:
+        os.write(2, f"{self.name}: stopped; run it again when you like\n".encode())
+        return STOPPED
+
+
+def _dvc(stops: _Stops) -> int:
+    from dvc.cli import main
+
+    from kmerl.errors import UserError
+    from workflow.guard import guard, repair
+    from workflow.nogit import without_git
+
+    command: Callable[[], int] = main
+    if Path("dvc.yaml").is_file() and any(word in REPAIRED for word in sys.argv[1:]):
+        guard(lambda line: print(line, flush=True))
+        without_git()
+        try:
+            repair()
+        except UserError as error:
+            print(f"dvc: {error}", file=sys.stderr)
+            return 1
+    stops.started = True
+    return command()
+
+
+def _snakemake(stops: _Stops) -> int:
+    from snakemake.cli import main
+
+    stops.started = True
+    main()  # ends by SystemExit
+    return 0
+
+
+def writable_cache() -> None:
+    """Let Snakemake and DVC keep what they keep for a user within the project where the home folder is read-only."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    there = next(folder for folder in (home, *home.parents) if folder.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        os.environ["XDG_CACHE_HOME"] = str(Path(".snakemake/home").absolute())
+
+
+if __name__ == "__main__":
+    install(Path(sys.executable).parent)
