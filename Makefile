@@ -10,6 +10,8 @@ TORCH =
 PIP_FLAGS =
 CORES = all
 NAME = demo
+MINUTES = 3
+SEED = 1
 
 VENV = .venv
 BIN = $(VENV)/bin
@@ -24,7 +26,7 @@ MODEL = qwen2.5-coder-1.5b-instruct-q4_k_m
 LLAMA_CMAKE = -DGGML_NATIVE=OFF
 LAPTOP = data/labels results/knowledge results/mining_quality/mimic_iv_ecg
 
-.PHONY: help reproduce test test-vllm lint bench profile vllm laptop lock clean
+.PHONY: help reproduce test test-vllm campaign lint bench profile vllm laptop lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 - \2/p' Makefile
@@ -37,6 +39,9 @@ test: $(VENV)/installed-dev ## all tests
 
 test-vllm: $(VENV)/installed-dev $(ENVS)/vllm/installed ## the tests that need vLLM, with a tiny random model
 	@$(BIN)/python -m pytest -m vllm
+
+campaign: $(VENV)/installed-dev ## random kills, rot, full disks and edits: make campaign MINUTES=120 SEED=1
+	@$(BIN)/python -m tests.campaign --minutes $(MINUTES) --seed $(SEED)
 
 lint: $(VENV)/installed-dev ## style and types
 	@$(BIN)/ruff check .
@@ -76,6 +81,7 @@ $(VENV)/installed: pyproject.toml requirements.lock
 		> $(VENV)/constraints.txt
 	@$(INSTALL) -e .
 	@$(BIN)/python -m workflow.nogit
+	@$(BIN)/python -m workflow.commands
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

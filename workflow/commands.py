@@ -15,18 +15,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-SCRIPT = """#!{python}
+SCRIPT = """#!/bin/sh
 # Written by `make` (workflow/commands.py): the project's way into {name}; in other folders {name} as it is.
-import sys
+trap '' INT # until Python can tell it: an interrupt while it starts would end it with a traceback
+exec '{python}' -c '
+import signal, sys
 from pathlib import Path
 
-for folder in (Path.cwd(), *Path.cwd().parents):
-    if (folder / "workflow/commands.py").is_file():
-        sys.path.insert(0, str(folder))
-        from workflow.commands import run
-        sys.exit(run("{name}"))
+sys.argv[0] = "{name}"
+here = Path.cwd()
+root = next((str(one) for one in (here, *here.parents) if (one / "workflow/commands.py").is_file()), None)
+if root:
+    sys.path.insert(0, root)
+    from workflow.commands import run
+    sys.exit(run("{name}"))
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from {name}.cli import main
 sys.exit(main())
+' "$@"
 """
 NAMES = ("dvc", "snakemake")
 REPAIRED = ("repro", "status", "checkout", "commit", "push", "exp")
@@ -47,7 +53,7 @@ def run(name: str) -> int:
     """Run a program with this process' arguments; returns its exit status."""
     stops = _Stops(name)
     signal.signal(signal.SIGINT, stops)
-    writable_cache()
+    writable_caches()
     try:
         return _dvc(stops) if name == "dvc" else _snakemake(stops)
     except KeyboardInterrupt:
@@ -104,12 +110,18 @@ def _snakemake(stops: _Stops) -> int:
     return 0
 
 
-def writable_cache() -> None:
-    """Let Snakemake and DVC keep what they keep for a user within the project where the home folder is read-only."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    there = next(folder for folder in (home, *home.parents) if folder.exists())
-    if not os.access(there, os.W_OK | os.X_OK):
-        os.environ["XDG_CACHE_HOME"] = str(Path(".snakemake/home").absolute())
+def writable_caches() -> None:
+    """Where a user's or a machine's folder of caches cannot be written, use one within the project."""
+    user = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (there may be no home)
+    site = os.environ.get("DVC_SITE_CACHE_DIR") or "/var/tmp/dvc"
+    for variable, needed in (("XDG_CACHE_HOME", f"{user}/snakemake"), ("DVC_SITE_CACHE_DIR", f"{site}/repo")):
+        try:
+            Path(needed).mkdir(parents=True, exist_ok=True)
+            usable = os.access(needed, os.W_OK | os.X_OK)
+        except OSError:
+            usable = False
+        if not usable:
+            os.environ[variable] = str(Path(".snakemake/caches", variable.lower()).absolute())
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ place, so that a kill at that moment leaves half a file which stops it for ever.
 :func:`repair` mends what an unguarded DVC left when it was killed.
 """
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockError, make_lock
 from dvc.output import Output
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from dvc.stage.cache import StageCache, _get_cache_hash
 from dvc.utils.serialize import _common, _yaml, dump_yaml, parse_yaml
 from dvc_data.fsutils import _localfs_info
 from dvc_data.hashfile.db import HashFileDB
@@ -38,7 +40,7 @@ from workflow.leftovers import LOCKS, release_locks
 
 RECORD = Path("dvc.lock")
 KEPT = Path(".dvc/tmp/dvc.lock")
-"""What ``dvc.lock`` was when it was last known to be whole."""
+"""What ``dvc.lock`` was when it was last known to be whole, below the SHA-256 sum of it."""
 
 _dropped: list[str] = []  # hashes of what was deleted from the cache by this process
 _guarded = False
@@ -58,6 +60,7 @@ def guard(tell: Callable[[str], None] = print) -> None:
     replacements: list[tuple[Any, str, Any]] = [
         (LocalHashFileDB, "check", _check),
         (Output, "changed_cache", _healing(Output.changed_cache, tell)),
+        (StageCache, "_load_cache", _checked(StageCache._load_cache)),
         (_common, "_dump_data", _dump),
         (_yaml, "_dump_data", _dump),
         (rwlock, "_edit_rwlock", lambda folder, fs, hardlink: edit(folder, _WholeFiles(fs), hardlink)),
@@ -96,6 +99,19 @@ def _healing(changed_cache: Callable[..., bool], tell: Callable[[str], None]) ->
         return changed
 
     return healed
+
+
+def _checked(load: Callable[..., Any]) -> Callable[..., Any]:
+    """``StageCache._load_cache`` without entries that are no longer what was written: their names are their hashes."""
+
+    def checked(self: Any, key: str, value: str) -> Any:
+        entry = load(self, key, value)
+        if entry is not None and _get_cache_hash(entry) != value:
+            Path(self._get_cache_path(key, value)).unlink(missing_ok=True)
+            return None
+        return entry
+
+    return checked
 
 
 def _dump(path: Any, data: Any, dumper: Callable[..., Any], fs: Any = None, **options: Any) -> None:
@@ -184,7 +200,7 @@ def _repair_record() -> None:
         text = RECORD.read_bytes()
     except FileNotFoundError:
         return
-    kept = KEPT.read_bytes() if KEPT.is_file() else b""
+    kept = _kept()
     if text == kept:
         return
     record = _parsed(text)
@@ -245,7 +261,16 @@ def _committed() -> bytes:
 
 def _keep(text: bytes) -> None:
     if KEPT.parent.is_dir():
-        _write(KEPT, text)
+        _write(KEPT, hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+
+
+def _kept() -> bytes:
+    """The copy of ``dvc.lock``; empty if there is none, or a damaged one."""
+    try:
+        checksum, _, text = KEPT.read_bytes().partition(b"\n")
+    except OSError:
+        return b""
+    return text if hashlib.sha256(text).hexdigest().encode() == checksum else b""
 
 
 def _write(path: Path, text: bytes) -> None:
