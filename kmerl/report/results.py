@@ -153,7 +153,7 @@ def _without_title(tokens: Sequence[Token]) -> list[Token]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return path.read_bytes().decode()  # with the line ends that are there
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not readable as text ({error.reason}); run its stage again") from None
 
