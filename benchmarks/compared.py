@@ -20,6 +20,7 @@ import yaml
 
 from kmerl.archives.simulate.population import TRUTH
 from kmerl.artifacts import read_table, write_json
+from kmerl.escapes import md
 from kmerl.knowledge.asking import Asking, Tally
 from kmerl.knowledge.extract import MENTIONS, extract
 from kmerl.knowledge.params import KnowledgeParams
@@ -93,7 +94,7 @@ def compare(folders: list[Path]) -> str:
         seconds = [f"{cost[step]['seconds'] / max(cost[step]['asked'], 1):.2f}" for step in ("extract", "verify")]
         tokens = [f"{sum(step[kind] for step in cost.values()):,}" for kind in ("prompt_tokens", "completion_tokens")]
         rows.append(
-            (name, str(sum(step["questions"] for step in cost.values())), str(unusable.height), *tokens, *seconds)
+            (md(name), str(sum(step["questions"] for step in cost.values())), str(unusable.height), *tokens, *seconds)
         )
     header = ["Engine", "Questions", "Unusable", "Tokens in", "Tokens out", "s per extraction", "s per verification"]
     pairs = []
@@ -103,8 +104,8 @@ def compare(folders: list[Path]) -> str:
         meant = [findings(each, known) for each in kept]
         pairs.append(
             (
-                one,
-                other,
+                md(one),
+                md(other),
                 f"{overlap(*sets, known):.3f}",
                 f"{overlap(*kept, known):.3f}",
                 f"{overlap(*meant, known):.3f}",

@@ -23,6 +23,7 @@ from kmerl.archives.published import (
     relabelled,
 )
 from kmerl.errors import UserError
+from kmerl.escapes import md, md_code
 
 PAGE = Path("docs/labels.md")
 PAPER: dict[str, tuple[int, int, int, int]] = {
@@ -74,7 +75,7 @@ Positives of each class, and rows in which the two rules differ. The last row co
 
 ## CSN: which records
 
-{named:,} of the {total:,} records have a class by the published rule. The other {unnamed} are {examples}, both `{why}`.
+{named:,} of the {total:,} records have a class by the published rule. The other {unnamed} are {examples}, both {why}.
 Another {letters} have no class as a whole acronym, only SA by the letters of LVQRSAL: corrected, {bare} records have no
 positive at all. No record has only SB, only IDC or both.
 
@@ -114,8 +115,8 @@ def page(folder: Path) -> str:
         total=len(published),
         named=len(published) - len(empty),
         unnamed=len(empty),
-        examples=" and ".join(f"{name} ({split})" for name, split, _ in empty.iter_rows()),
-        why=", ".join(reasons),
+        examples=" and ".join(f"{md(name)} ({split})" for name, split, _ in empty.iter_rows()),
+        why=md_code(", ".join(reasons)),
         letters=bare - len(empty),
         bare=bare,
         **{name: (acronyms == name).sum() for name in ("SB", "LVQRSAL", "IDC", "VPE")},

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
+from kmerl.escapes import csv_text, md
+
 TABLE = Path("results/tables/queries_auc.csv")
 
 
@@ -29,7 +31,8 @@ def main() -> int:
     print("| leads | run | way | " + " | ".join(groups) + " |\n|---|---|---|" + "---|" * len(groups))
     for (leads, name, way), rows in seeds.group_by("leads", "kind", "way", maintain_order=True):
         cells = {row["group"]: f"{row['mean']:.3f} ± {row['spread'] or 0:.3f}" for row in rows.iter_rows(named=True)}
-        print(f"| {leads} | {name} | {way} | " + " | ".join(cells.get(group, "") for group in groups) + " |")
+        where = " | ".join(md(csv_text(str(one))) for one in (leads, name, way))
+        print(f"| {where} | " + " | ".join(cells.get(group, "") for group in groups) + " |")
     return 0
 
 

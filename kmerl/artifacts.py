@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kmerl.errors import UserError
+from kmerl.escapes import csv_cell
 
 _METADATA, _CHECKSUM = b"kmerl", b"kmerl.crc32"
 _DAMAGED = (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError)  # what a bad Parquet file raises
@@ -181,6 +182,11 @@ def write_table(
     rows = rows.replace_schema_metadata(_stored(metadata))
     with whole(path) as temporary:
         pq.write_table(rows, temporary, compression="zstd", write_page_checksum=True)
+
+
+def for_spreadsheets(table: pl.DataFrame) -> pl.DataFrame:
+    """A table as it may be written as CSV: of its texts, none is a formula (:func:`kmerl.escapes.csv_cell`)."""
+    return table.with_columns(pl.col(pl.String).map_elements(csv_cell, pl.String))
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from kmerl.archives.registry import recognise
 from kmerl.artifacts import read_json
 from kmerl.errors import UserError
+from kmerl.escapes import screen
 from kmerl.views.files import FILES
 from kmerl.views.folders import FOLDERS, archive, folder
 from kmerl.views.text import grid, size
@@ -146,16 +147,16 @@ def main(argv: list[str]) -> int:
         print(__doc__)
         return 0
     if not argv:
-        print(listing())
+        print(screen(listing()))
         return 0
     status = 0
     traced = argv[0] == "label" and len(argv) == 2
     for name in argv[1:] if traced else argv:
         try:
             if argv == ["cost"] and not Path("cost").exists():
-                print(cost(Path("logs")))
+                print(screen(cost(Path("logs"))))
             else:
-                print(label(name) if traced else f"{name}: {describe(Path(name))}")
+                print(screen(label(name) if traced else f"{name}: {describe(Path(name))}"))
         except UserError as error:
             print(f"inspect: {error}", file=sys.stderr)
             status = 1

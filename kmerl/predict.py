@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from kmerl.command_line import Parser
 from kmerl.errors import UserError
+from kmerl.escapes import printable, screen
 
 if TYPE_CHECKING:
     from kmerl.use.prediction import Prediction
@@ -55,9 +56,9 @@ def main(argv: Sequence[str]) -> int:
         arguments = parser().parse_args(argv)
         prediction = _predict(arguments)
         for line in prediction.warnings:
-            print(f"predict: warning: {line}", file=sys.stderr)
+            print(f"predict: warning: {printable(line)}", file=sys.stderr)
         _write(prediction, arguments)
-        print(prediction.text(arguments.top or None))
+        print(screen(prediction.text(arguments.top or None)))
     except UserError as error:
         print(f"predict: {error}", file=sys.stderr)
         return 1
@@ -110,7 +111,7 @@ def _predict(arguments: argparse.Namespace) -> "Prediction":
 
 def _write(prediction: "Prediction", arguments: argparse.Namespace) -> None:
     """The files asked for, whole or not at all."""
-    from kmerl.artifacts import whole
+    from kmerl.artifacts import for_spreadsheets, whole
 
     for path in (arguments.csv, arguments.plot):
         if path is None:
@@ -118,7 +119,7 @@ def _write(prediction: "Prediction", arguments: argparse.Namespace) -> None:
         try:
             with whole(path) as temporary:
                 if path == arguments.csv:
-                    prediction.table.write_csv(temporary)
+                    for_spreadsheets(prediction.table).write_csv(temporary)
                 else:
                     form = path.suffix.lower().removeprefix(".")
                     prediction.plot(arguments.top or len(prediction.classes)).savefig(temporary, format=form, dpi=150)

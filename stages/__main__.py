@@ -26,6 +26,7 @@ except ImportError:
     sys.exit(f"stages: error: {sys.executable} is not the project's Python; `source .venv/bin/activate` names it")
 
 from kmerl.errors import UserError
+from kmerl.escapes import one_line, printable
 
 PARAMS = Path("params.yaml")
 DAG = Path("dvc.yaml")
@@ -194,7 +195,7 @@ def main(argv: list[str]) -> int:
         summary = run(argv[0], item)
         if summary:  # of several processes of one stage, one tells
             note(name, time.monotonic() - started)
-            print(f"{name}: {summary} [{time.monotonic() - started:.1f} s]", flush=True)
+            print(f"{name}: {printable(summary)} [{time.monotonic() - started:.1f} s]", flush=True)
     except UserError as error:
         print(f"{name}: {ERROR}{error}", file=sys.stderr)
         return 1
@@ -208,7 +209,7 @@ def main(argv: list[str]) -> int:
         line = explain(error, argv[0], item)
         if line is None:
             raise
-        print(f"{name}: {ERROR}{' '.join(line.split())}", file=sys.stderr)
+        print(f"{name}: {ERROR}{one_line(line)}", file=sys.stderr)
         return 1
     return 0
 

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from kmerl.artifacts import read_json, read_metadata, read_table, whole, write_table
+from kmerl.artifacts import for_spreadsheets, read_json, read_metadata, read_table, whole, write_table
 from kmerl.knowledge.labels import TRACE, load_vocabulary
 from kmerl.knowledge.tables import UNUSABLE, parts_of, read_parts
 from kmerl.knowledge.verify import VERIFIED
@@ -54,7 +54,7 @@ def main(params: Any) -> str:
     with whole(OUT) as folder:
         folder.mkdir()
         for name, frame in frames.items():
-            frame.write_csv(folder / f"{name}.csv", float_precision=DIGITS)
+            for_spreadsheets(frame).write_csv(folder / f"{name}.csv", float_precision=DIGITS)
         for name, text in texts.items():
             (folder / name).write_text(text, "utf-8")
         with look():

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from kmerl.archives.simulate.population import TRUTH
-from kmerl.artifacts import read_json, read_table, whole
+from kmerl.artifacts import for_spreadsheets, read_json, read_table, whole
 from kmerl.errors import UserError
 from kmerl.knowledge.labels import load_labels
 from kmerl.knowledge.quality import truths
@@ -28,7 +28,7 @@ def main(params: Any, item: str) -> str:
     model = read_json(parts_of(KNOWLEDGE / "extract")[0] / "cost.json")["model"]
     with whole(Path("results/mining_quality") / item) as folder:
         folder.mkdir()
-        tidy(judged).write_csv(folder / "quality.csv", float_precision=DIGITS)
+        for_spreadsheets(tidy(judged)).write_csv(folder / "quality.csv", float_precision=DIGITS)
         (folder / "quality.md").write_text(markdown(judged, model.partition("/")[0], item), "utf-8")
     one = judged.verification
     return (

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from kmerl.archives.tables import LABEL_DIFFERENCES, REJECTED
-from kmerl.artifacts import read_table, whole
+from kmerl.artifacts import for_spreadsheets, read_table, whole
 from kmerl.plots.amplitudes import SHOWN, Panel, amplitude_figure
 from kmerl.plots.style import png, svg
 from kmerl.quality.examples import Shown, choose, figure, show, spread
@@ -76,7 +76,7 @@ def main(params: Any) -> str:
         flagged=flagged,
         clean=[draw(one, None, params.quality.dpi) for several in offers[None] for one in several],
     )
-    text, table = render(page), tidy(found)
+    text, table = render(page), for_spreadsheets(tidy(found))
     with whole(PAGE) as page_file, whole(TABLE) as table_file:
         page_file.write_text(text, "utf-8")
         table.write_csv(table_file, float_precision=DIGITS)

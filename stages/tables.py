@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from kmerl.artifacts import whole, write_json
+from kmerl.artifacts import for_spreadsheets, whole, write_json
 from kmerl.tables import differences, partial, probes, queries, zeroshot
 from kmerl.tables.metrics import metrics
 from kmerl.tables.scores import PartialScores, RunScores, ZeroshotScores, read_partial, read_probes, read_zeroshot
@@ -49,7 +49,7 @@ def main(params: Any) -> str:
     with whole(Path("results/tables")) as folder:
         folder.mkdir()
         for name, (frame, text) in written.items():
-            frame.write_csv(folder / f"{name}.csv", float_precision=DIGITS)
+            for_spreadsheets(frame).write_csv(folder / f"{name}.csv", float_precision=DIGITS)
             (folder / f"{name}.md").write_text(text, "utf-8")
     write_json("results/metrics.json", metrics(runs, partials, features))
     rows = sum(frame.height for frame, _ in written.values())

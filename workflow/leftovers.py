@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from kmerl.artifacts import remove
+from kmerl.escapes import printable
 
 ASIDE = Path(".scratch/removed")  # a folder for each day
 KEPT = timedelta(days=30)
@@ -35,10 +36,10 @@ def clear_away(made: Iterable[str], read: Iterable[str]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         remove(target)
         path.rename(target)
-        print(f"{path}: no stage makes it any more; moved to {target}", flush=True)
+        print(printable(f"{path}: no stage makes it any more; moved to {target}"), flush=True)
     for path in unfinished(outputs):
         remove(path)
-        print(f"{path}: left by a killed run; deleted", flush=True)
+        print(printable(f"{path}: left by a killed run; deleted"), flush=True)
     for folder in ASIDE.glob("*"):
         if folder.name < (today - KEPT).isoformat():
             remove(folder)

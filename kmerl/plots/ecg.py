@@ -12,6 +12,7 @@ from matplotlib.path import Path as Outline
 from numpy.typing import NDArray
 
 from kmerl.errors import UserError
+from kmerl.escapes import one_line
 from kmerl.leads import LEADS, canonical
 from kmerl.plots.style import GREY, INK, MM_PER_INCH, look, new_figure
 
@@ -166,7 +167,7 @@ def ecg_paper(
         draw(figure, sheet, 0, 0, marks)
         if title:
             place = 3 / sheet.width, 1 - 5.5 / (sheet.height + head)
-            figure.text(*place, title, fontsize=11, weight="bold", parse_math=False)
+            figure.text(*place, one_line(title), fontsize=11, weight="bold", parse_math=False)
     return figure
 
 

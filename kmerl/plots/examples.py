@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from kmerl.escapes import one_line
 from kmerl.plots.ecg import draw, lay_out
 from kmerl.plots.style import COLOURS, GREY, INK, look, new_figure
 from kmerl.randomness import generator
@@ -81,8 +82,9 @@ def example_figure(example: Example) -> Figure:
         height = _HEAD + sheet.height + panel
         figure = new_figure(sheet.width, height)
         draw(figure, sheet, 0, panel)
-        figure.text(3 / sheet.width, 1 - 7 / height, example.heading, fontsize=13, weight="bold", parse_math=False)
-        figure.text(3 / sheet.width, 1 - 13.5 / height, example.subheading, fontsize=10, color=GREY, parse_math=False)
+        heading, about = one_line(example.heading), one_line(example.subheading)
+        figure.text(3 / sheet.width, 1 - 7 / height, heading, fontsize=13, weight="bold", parse_math=False)
+        figure.text(3 / sheet.width, 1 - 13.5 / height, about, fontsize=10, color=GREY, parse_math=False)
         _write(figure, 3, panel - 1.6 * _LINE, lines, set(example.texts))
         if example.answers:
             _bars(figure, example.answers, sheet.width, panel)
@@ -93,12 +95,13 @@ def example_figure(example: Example) -> Figure:
 
 def _wrapped(text: str) -> list[str]:
     """A text in lines; what does not fit is cut off visibly."""
-    lines = textwrap.wrap(text, _TEXT_WIDTH) or ["(none)"]
+    lines = textwrap.wrap(one_line(text), _TEXT_WIDTH) or ["(none)"]
     return lines if len(lines) <= _MOST_LINES else [*lines[: _MOST_LINES - 1], lines[_MOST_LINES - 1][:-2] + " …"]
 
 
 def _shortened(name: str) -> str:
     """A class name that fits beside its bars."""
+    name = one_line(name)
     return name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 1].rstrip() + "…"
 
 

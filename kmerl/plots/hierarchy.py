@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+from kmerl.escapes import one_line
 from kmerl.plots.style import COLOURS, GREY, INK, heading, new_figure
 from kmerl.report.knowledge import Hierarchy
 
@@ -46,7 +47,8 @@ def hierarchy_figure(hierarchy: Hierarchy, note: str) -> Figure:
                 continue
             y = _TOP + j * _LINE
             bold = line.level == 0
-            shown = line.name if len(line.name) <= _LONGEST_NAME else f"{line.name[: _LONGEST_NAME - 1]}…"
+            name = one_line(line.name)
+            shown = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
             axes.text(left + 3 * line.level, y, shown, fontsize=7.5, weight="bold" if bold else "normal", va="center")
             if not line.records:
                 continue

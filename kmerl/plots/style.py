@@ -1,5 +1,6 @@
 """One look for all figures, and files that are the same bytes for the same figure."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
@@ -15,12 +16,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
+from kmerl.escapes import one_line
+
 MM_PER_INCH = 25.4
 INK, GREY, PALE = "#1a1a1a", "#6b6b6b", "#f1f1f1"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 """Told apart by colour-blind eyes (Okabe and Ito, 2008); blue and vermilion first, as they also differ in grey."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
+_NO_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")  # characters that XML cannot hold
 _PNG_COLOURS = 255  # a third of the size, and no eye sees it
 
 _LOOK: dict[Any, Any] = {
@@ -37,6 +41,7 @@ _LOOK: dict[Any, Any] = {
     "xtick.color": INK,
     "ytick.color": INK,
     "legend.frameon": False,
+    "text.parse_math": False,  # a name may hold dollars
     "svg.hashsalt": "kmerl",  # else ids in the SVG are random
     "svg.fonttype": "path",
     "path.simplify": True,
@@ -69,7 +74,7 @@ def heading(figure: Figure, text: str, handles: Sequence[Artist] = (), columns: 
     """The figure's title at its upper left, and below it one legend for all panels, in rows of ``columns``."""
     height = figure.get_size_inches()[1] * MM_PER_INCH
     width = figure.get_size_inches()[0] * MM_PER_INCH
-    figure.text(3 / width, 1 - 7 / height, text, fontsize=13, weight="bold")
+    figure.text(3 / width, 1 - 7 / height, one_line(text), fontsize=13, weight="bold")
     if handles:
         figure.legend(
             handles=handles, loc="upper left", bbox_to_anchor=(1.5 / width, 1 - 8.5 / height), borderaxespad=0.2,
@@ -80,7 +85,7 @@ def heading(figure: Figure, text: str, handles: Sequence[Artist] = (), columns: 
 def key(label: str, **look_of: Any) -> Line2D:
     """An entry of a legend."""
     given: dict[str, Any] = {"linestyle": "none", "markersize": 7} | look_of
-    return Line2D([], [], label=label, **given)
+    return Line2D([], [], label=one_line(label), **given)
 
 
 def chance(axes: Axes, horizontal: bool = True) -> None:
@@ -119,4 +124,4 @@ def svg(figure: Figure) -> bytes:
     text = BytesIO()
     with look():
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return text.getvalue()
+    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}".encode(), text.getvalue())

@@ -4,6 +4,7 @@ from importlib.resources import files
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
+from kmerl.escapes import printable
 from kmerl.report.grid import count, signed
 
 _SHARED = ("base.html", "grid.html", "style.css", "script.js")
@@ -19,8 +20,14 @@ def render_page(template: str, **context: object) -> str:
     folder = files("kmerl.report").joinpath("templates")
     sources = {name: folder.joinpath(name).read_text("utf-8") for name in (*_SHARED, template)}
     environment = Environment(
-        loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+        loader=DictLoader(sources), autoescape=True, finalize=_shown, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
     environment.filters["count"] = count
     environment.filters["signed"] = signed
     return environment.get_template(template).render(context)
+
+
+def _shown(value: object) -> object:
+    """A value as the page shows it: of a text, also what HTML cannot hold and what would turn its direction."""
+    return printable(value, "\n\t") if type(value) is str else value  # markup is no plain text

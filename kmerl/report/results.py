@@ -1,6 +1,7 @@
 """The tables and figures of a results folder, ready to stand inside the page."""
 
 import csv
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from kmerl.errors import UserError
+from kmerl.escapes import csv_text, printable
 from kmerl.report.grid import Grid
 from kmerl.report.pictures import png_source, svg_source
 from kmerl.report.texts import Caption, caption
@@ -20,6 +22,7 @@ LONGEST = 100
 
 _LARGEST_SVG = 400_000  # bytes; ECG paper as PNG is smaller beyond that
 _MOST_ROWS = 1_000
+_LEAD_AWAY = ["image", "link", "autolink", "reference"]  # what Markdown has of these
 
 
 @dataclass(frozen=True)
@@ -99,12 +102,13 @@ def _table(folder: Path, stem: str) -> Table:
 
 
 def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
-    """The header and the rows of a CSV file.
+    """The header and the rows of a CSV file, texts as they were before they were made fit for a spreadsheet.
 
     Raises:
         UserError: it is empty, or a row has not as many cells as the header.
     """
-    header, *rows = list(csv.reader(_text(path).splitlines())) or [[]]
+    cells = csv.reader(io.StringIO(_text(path), newline=""))
+    header, *rows = [list(map(csv_text, row)) for row in cells] or [[]]
     for number, row in enumerate(rows, 2):
         if len(row) != len(header):
             raise UserError(f"{path}:{number}: {len(row)} cells under {len(header)} columns; run its stage again")
@@ -126,10 +130,10 @@ def markdown(text: str) -> tuple[Markup, int]:
     """HTML of a Markdown text and the number of rows of its tables.
 
     Its first heading is left out, as the page writes titles itself, and the others move below the page's own.
-    HTML in the text stays text, and pictures stay out: nothing is fetched.
+    HTML in the text stays text, and pictures and links stay out: nothing is fetched, and nothing leads away.
     """
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "autolink"])
-    tokens = _without_title(parser.parse(text))
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable(_LEAD_AWAY)
+    tokens = _without_title(parser.parse(printable(text, "\n\t")))
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"
@@ -149,7 +153,7 @@ def _without_title(tokens: Sequence[Token]) -> list[Token]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return path.read_bytes().decode()  # with the line ends that are there
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not readable as text ({error.reason}); run its stage again") from None
 

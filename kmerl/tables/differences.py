@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from kmerl.errors import UserError
+from kmerl.escapes import md
 from kmerl.evaluation.metrics import interval
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_RENAMED, MACRO_SEEN
 from kmerl.tables.cells import page, signed, table, title, without_nan
@@ -150,7 +151,7 @@ def markdown(frame: pl.DataFrame, runs: Sequence[ZeroshotScores], confidence: fl
     ]
     between = frame.filter(kind=RUNS)
     for leads in between["leads"].unique(maintain_order=True):
-        parts += [f"## Shown: {leads}", _table(between.filter(leads=leads), tasks, with_leads=False)]
+        parts += [f"## Shown: {md(leads)}", _table(between.filter(leads=leads), tasks, with_leads=False)]
     if between.is_empty():
         parts.append("One run only: nothing to compare it with.")
     few = frame.filter(kind=LEADS)
@@ -164,7 +165,8 @@ def _table(frame: pl.DataFrame, tasks: Sequence[str], with_leads: bool) -> str:
     header = ["First − second", title(AVERAGE), "Interval", "Excludes 0", *map(title, tasks)]
     body = []
     keys = ["run", "leads", "other_run", "other_leads"]
-    for (run, leads, other, against), part in frame.group_by(keys, maintain_order=True):
+    for names, part in frame.group_by(keys, maintain_order=True):
+        run, leads, other, against = (md(str(name)) for name in names)
         found = {row["dataset"]: row for row in part.iter_rows(named=True)}
         average = found.get(AVERAGE)
         pair = f"{run}, {leads} − {other}, {against}" if with_leads else f"{run} − {other}"

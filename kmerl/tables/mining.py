@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from kmerl.escapes import md, one_line
 from kmerl.report.knowledge import Entity, Hierarchy
 from kmerl.tables.cells import NOTHING, page, table
 
@@ -79,7 +80,7 @@ def tree(hierarchy: Hierarchy, origin: str) -> str:
     """The hierarchy as text: superclass, entities, other names; each with the number of records that assert it."""
     lines = [notice(origin).replace("**", ""), ""] if notice(origin) else []
     for group in hierarchy.groups:
-        lines.append(f"{group.name} ({group.records:,})")
+        lines.append(f"{one_line(group.name)} ({group.records:,})")
         lines += _branches(group.members)
     if hierarchy.alone:
         lines.append("in no superclass")
@@ -90,8 +91,8 @@ def tree(hierarchy: Hierarchy, origin: str) -> str:
 def _branches(members: Sequence[Entity]) -> Iterator[str]:
     for i, one in enumerate(members):
         last = i == len(members) - 1
-        yield f"{'└── ' if last else '├── '}{one.name} ({one.records:,})"
-        others = [f"{name} ({records:,})" for name, records in one.names if name != one.name]
+        yield f"{'└── ' if last else '├── '}{one_line(one.name)} ({one.records:,})"
+        others = [f"{one_line(name)} ({records:,})" for name, records in one.names if name != one.name]
         if others:
             more = f", and {len(others) - _NAMES} more" if len(others) > _NAMES else ""
             yield f"{'    ' if last else '│   '}    as {', '.join(others[:_NAMES])}{more}"
@@ -137,8 +138,8 @@ def _why(row: Mapping[str, Any]) -> str:
 def frequent_markdown(frame: pl.DataFrame, origin: str) -> str:
     """The most frequent reports as a table."""
     rows = [
-        (f"{records:,}", _cell(text), _cell(kept) or NOTHING, _cell(dropped) or NOTHING)
-        for records, text, kept, dropped in frame.iter_rows()
+        (f"{records:,}", md(text), *(md(named) or NOTHING for named in entities))
+        for records, text, *entities in frame.iter_rows()
     ]
     return page(
         [
@@ -148,10 +149,6 @@ def frequent_markdown(frame: pl.DataFrame, origin: str) -> str:
             table(["Records", "Report", "Kept", "Dropped"], rows, right=[0]),
         ]
     )
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 COST = ("questions", "asked", "again", "unusable", "prompt_tokens", "completion_tokens")
@@ -175,7 +172,7 @@ def costs(steps: Mapping[str, Sequence[Mapping[str, Any]]], records: int) -> pl.
 def costs_markdown(frame: pl.DataFrame, origin: str) -> str:
     """The costs as a table."""
     rows = [
-        (row["step"], row["model"], *(f"{row[name]:,}" for name in COST), f"{row['per_1000_records']:.1f}")
+        (row["step"], md(row["model"]), *(f"{row[name]:,}" for name in COST), f"{row['per_1000_records']:.1f}")
         for row in frame.iter_rows(named=True)
     ]
     header = [

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from kmerl.escapes import md
 from kmerl.knowledge.labels import Vocabulary
 from kmerl.knowledge.quality import (
     Agreement,
@@ -64,7 +65,7 @@ def markdown(judged: Judged, engine: str, archive: str) -> str:
     """The numbers as tables, with what they mean."""
     one = judged.verification
     parts = [
-        f"# Quality of the mining: {archive}, {engine}",
+        f"# Quality of the mining: {md(archive)}, {md(engine)}",
         notice("simulated"),
         "Against what the simulator knows that each report asserts, by the rules in `kmerl/knowledge/quality.py`: "
         "lenient about wording, the same for every engine. Verdicts and what a report only cannot rule out count "
@@ -109,7 +110,7 @@ def compared(engines: Mapping[str, Judged]) -> str:
         one, before, after = judged.verification, judged.extraction, judged.answered
         rows.append(
             (
-                name,
+                md(name),
                 *(f"{value:.3f}" for value in (before.precision, before.recall, before.f1)),
                 f"{one.errors_removed} of {one.errors}",
                 f"{one.right_lost} of {one.right}",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from kmerl.escapes import md_code
 from kmerl.evaluation.metrics import interval
 from kmerl.evaluation.schemas import AVERAGE
 from kmerl.tables import published
@@ -79,7 +80,7 @@ def markdown(runs: Sequence[PartialScores], confidence: float) -> str:
         confidence: of the intervals.
     """
     columns = [(run, scope) for run in runs for scope in run.scopes]
-    same = [f"`{run.name}`" for run in runs if len(run.scopes) == 1 and run.scores["scope"].n_unique() > 1]
+    same = [md_code(run.name) for run in runs if len(run.scopes) == 1 and run.scores["scope"].n_unique() > 1]
     parts = [
         "# Zero-shot classification with some of the leads: macro AUC",
         notice(runs),
@@ -113,7 +114,7 @@ def _published() -> list[str]:
 
 def _table(columns: Sequence[tuple[PartialScores, str]], dataset: str, kind: str, confidence: float) -> str:
     """Rows: lead sets; columns: runs, and scopes where they differ."""
-    header = [f"`{run.name}`" + (f", {scope}" if len(run.scopes) > 1 else "") for run, scope in columns]
+    header = [md_code(run.name) + (f", {scope}" if len(run.scopes) > 1 else "") for run, scope in columns]
     values = [_values(run, scope, dataset, kind) for run, scope in columns]
     labels = list(_labels(columns[0][0].of_kind(kind), kind))
     body = [

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from kmerl.escapes import md, md_code
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN
 from kmerl.tables import published
 from kmerl.tables.cells import NOTHING, empty, estimate, page, table, title, without_nan
@@ -75,7 +76,7 @@ def markdown(runs: Sequence[RunScores], lead_counts: dict[str, int], confidence:
     ordered, printed = baselines_first(runs), published.probes()
     shares, tasks = shares_of(runs), tasks_of(runs)
     lead_sets = list(dict.fromkeys(leads for run in runs for leads in run.lead_sets))
-    bare = [f"`{run.name}`" for run in ordered if not pretrained(run)]
+    bare = [md_code(run.name) for run in ordered if not pretrained(run)]
     parts = [
         "# Linear probes on frozen features: macro AUC",
         notice(runs),
@@ -93,12 +94,12 @@ def markdown(runs: Sequence[RunScores], lead_counts: dict[str, int], confidence:
     ]
     for leads in lead_sets:
         shown = [one for one in printed if one.leads == lead_counts.get(leads)]
-        parts += [f"## Average over the tasks, shown: {leads}", _table(ordered, AVERAGE, leads, shares, shown)]
+        parts += [f"## Average over the tasks, shown: {md(leads)}", _table(ordered, AVERAGE, leads, shares, shown)]
     for task in tasks:
         parts.append(f"## {title(task)}")
         for leads in lead_sets:
             shown = [one for one in printed if one.leads == lead_counts.get(leads)]
-            parts += [f"Shown: {leads}", _table(ordered, task, leads, shares, shown)]
+            parts += [f"Shown: {md(leads)}", _table(ordered, task, leads, shares, shown)]
     return page(parts)
 
 
@@ -107,7 +108,7 @@ def _classifiers(runs: Sequence[RunScores]) -> str:
     groups: dict[str, list[str]] = {}
     for run in runs:
         probe = str(run.metadata.get("probe", ""))
-        groups.setdefault(PROBES.get(probe, probe), []).append(f"`{run.name}`")
+        groups.setdefault(PROBES.get(probe, probe), []).append(md_code(run.name))
     told = "; ".join(f"{', '.join(names)}: {probe}" for probe, names in groups.items() if probe)
     return f"Classifiers. {told}." if told else ""
 
@@ -121,7 +122,7 @@ def _table(
     for run in runs:
         rows = {row["share"]: row for row in run.rows(dataset=dataset, leads=leads).iter_rows(named=True)}
         unknown |= {share: max(unknown.get(share, 0), len(row["untrained"])) for share, row in rows.items()}
-        name = f"`{run.name}`" if pretrained(run) else f"**`{run.name}`**"
+        name = md_code(run.name) if pretrained(run) else f"**{md_code(run.name)}**"
         body.append([name, *[estimate(rows.get(share)) for share in shares]])
     theirs: dict[str, dict[float | None, float]] = {}
     for one in printed:

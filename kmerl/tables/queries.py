@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from kmerl.escapes import md, md_code
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_RENAMED, MACRO_SEEN
 from kmerl.tables import differences
 from kmerl.tables.cells import NOTHING, WAYS, difference, estimate, page, table, title, without_nan
@@ -62,7 +63,7 @@ def markdown(runs: Sequence[ZeroshotScores], compared: pl.DataFrame, seen_simila
         provenance(runs),
     ]
     for leads in dict.fromkeys(leads for run in runs for leads in run.lead_sets):
-        parts += [f"## Shown: {leads}", _asked(runs, compared, leads)]
+        parts += [f"## Shown: {md(leads)}", _asked(runs, compared, leads)]
     changed = compared.filter(kind=differences.WAYS, dataset=AVERAGE)
     if changed.height:
         parts += [
@@ -88,7 +89,7 @@ def _asked(runs: Sequence[ZeroshotScores], compared: pl.DataFrame, leads: str) -
             changed = difference(change.get((run.name, way)))
             body.append(
                 [
-                    f"`{run.name}`",
+                    md_code(run.name),
                     WAYS.get(way, way) + own,
                     cells[SEEN],
                     cells[OTHER],
@@ -107,13 +108,13 @@ def _remedies(changed: pl.DataFrame) -> str:
     for (run, leads, way), part in changed.group_by(["run", "leads", "way"], maintain_order=True):
         found = {(row["metric"], row["names"]): row for row in part.iter_rows(named=True)}
         cells = [difference(found.get(key)) for key in GROUPS.values()]
-        body.append([f"`{run}`", str(leads), WAYS.get(str(way), str(way)), *cells])
+        body.append([md_code(str(run)), md(str(leads)), WAYS.get(str(way), str(way)), *cells])
     return table(["Run", "Leads", "Way", "Seen classes", "By other names", "Renamed classes", "All classes"], body)
 
 
 def _renamed(run: ZeroshotScores) -> str:
     """How many classes of each task the run knew, and the nearest training query of some that it did not."""
-    lines = [f"Run `{run.name}`; name → nearest training query (cosine):", ""]
+    lines = [f"Run {md_code(run.name)}; name → nearest training query (cosine):", ""]
     for task in run.tasks:
         classes = run.seen.filter(task=task)
         unseen = classes.filter(~pl.col("seen")).sort("similarity", descending=True, maintain_order=True)
@@ -125,4 +126,4 @@ def _renamed(run: ZeroshotScores) -> str:
 
 
 def _nearest(row: Mapping[str, Any]) -> str:
-    return f"{row['name']} → {row['nearest']} ({row['similarity']:.2f})"
+    return f"{md(row['name'])} → {md(row['nearest'])} ({row['similarity']:.2f})"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kmerl.archives.classes import archive_of
 from kmerl.artifacts import read_metadata, read_table
 from kmerl.errors import UserError
+from kmerl.escapes import md, md_code
 from kmerl.evaluation.probe_schemas import PROBE_RESAMPLES, PROBE_SCORES
 from kmerl.evaluation.schemas import AVERAGE, LEAD_SETS, MACRO, RESAMPLES, SCORES, SEEN
 
@@ -190,8 +191,8 @@ def provenance(runs: Sequence[RunScores]) -> str:
     groups: dict[str, list[str]] = {}
     for run in runs:
         on = run.trained_on
-        text = f"pretrained on {on['archive']} ({on['origin']})" if on else "not pretrained"
-        groups.setdefault(text, []).append(f"`{run.name}`")
-    archives = dict.fromkeys(f"{name} ({origin})" for run in runs for name, origin in run.archives.items())
+        text = f"pretrained on {md(on['archive'])} ({md(on['origin'])})" if on else "not pretrained"
+        groups.setdefault(text, []).append(md_code(run.name))
+    archives = dict.fromkeys(f"{md(name)} ({md(origin)})" for run in runs for name, origin in run.archives.items())
     trained = "; ".join(f"{', '.join(names)}: {text}" for text, names in groups.items())
     return f"Evaluated on {', '.join(archives)}. {trained[:1].upper()}{trained[1:]}."

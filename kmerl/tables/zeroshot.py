@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from kmerl.archives.classes import class_names
+from kmerl.escapes import md, md_code
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS
 from kmerl.tables import published
 from kmerl.tables.cells import empty, estimate, page, span, table, title, without_nan
@@ -96,9 +97,9 @@ def markdown(runs: Sequence[ZeroshotScores], min_positives: int, confidence: flo
     ):
         parts += [heading, _averages(runs, lead_sets, metric)]
     for leads in lead_sets:
-        parts += [f"## Shown: {leads}", _tasks(runs, leads, MACRO)]
+        parts += [f"## Shown: {md(leads)}", _tasks(runs, leads, MACRO)]
     for leads in lead_sets:
-        heading = f"## Shown: {leads}, classes with at least {min_positives} positives only"
+        heading = f"## Shown: {md(leads)}, classes with at least {min_positives} positives only"
         parts += [heading, _tasks(runs, leads, MACRO_MIN)]
     parts += ["## Left out", _left_out(runs[0]), "## Published figures", *_published()]
     return page(parts)
@@ -109,8 +110,8 @@ def _averages(runs: Sequence[ZeroshotScores], lead_sets: Sequence[str], metric: 
     body = []
     for run in runs:
         rows = {row["leads"]: row for row in run.asked(metric, dataset=AVERAGE).iter_rows(named=True)}
-        body.append([f"`{run.name}`", *[estimate(rows.get(leads)) for leads in lead_sets]])
-    return table(["Run", *lead_sets], body)
+        body.append([md_code(run.name), *[estimate(rows.get(leads)) for leads in lead_sets]])
+    return table(["Run", *map(md, lead_sets)], body)
 
 
 def _tasks(runs: Sequence[ZeroshotScores], leads: str, metric: str) -> str:
@@ -121,7 +122,7 @@ def _tasks(runs: Sequence[ZeroshotScores], leads: str, metric: str) -> str:
         found = [one.get(dataset) for one in rows]
         classes = f"{span(found, 'classes')} of {len(class_names(dataset))}" if dataset != AVERAGE else ""
         body.append([title(dataset), span(found, "n"), classes, *map(estimate, found)])
-    return table(["Task", "Records", "Classes", *[f"`{run.name}`" for run in runs]], body, right=[1, 2])
+    return table(["Task", "Records", "Classes", *[md_code(run.name) for run in runs]], body, right=[1, 2])
 
 
 def _left_out(run: ZeroshotScores) -> str:
@@ -132,8 +133,8 @@ def _left_out(run: ZeroshotScores) -> str:
         classes = []
         for code, name in class_names(task).items():
             without = rows.filter(pl.col("left_out").list.contains(code))["leads"].to_list()
-            where = f", {' and '.join(without)} only" if len(without) < rows.height else ""
-            classes += [f"{name} ({code}{where})"] if without else []
+            where = f", {md(' and '.join(without))} only" if len(without) < rows.height else ""
+            classes += [f"{md(name)} ({md(code)}{where})"] if without else []
         lines += [f"- {title(task)}: {', '.join(classes)}"] if classes else []
     if not lines:
         return "No class was left out."
@@ -160,12 +161,12 @@ def markdown_by_class(runs: Sequence[ZeroshotScores], confidence: float) -> str:
         "names; by other names, and with the training query nearest to each: zeroshot_auc_by_class.csv.",
         provenance(runs),
         "✓: the name is a training query, or as similar to one as zeroshot.seen_similarity says.",
-        "\n".join(f"- `{run.name}`: {len(run.seen_codes & {*asked})} of {len(asked)} classes" for run in runs),
+        "\n".join(f"- {md_code(run.name)}: {len(run.seen_codes & {*asked})} of {len(asked)} classes" for run in runs),
     ]
     for task in tasks_of(runs):
         parts.append(f"## {title(task)}")
         for leads in _lead_sets(runs):
-            parts += [f"Shown: {leads}", _classes(runs, task, leads)]
+            parts += [f"Shown: {md(leads)}", _classes(runs, task, leads)]
     return page(parts)
 
 
@@ -178,9 +179,9 @@ def _classes(runs: Sequence[ZeroshotScores], task: str, leads: str) -> str:
     for code, name in class_names(task).items():
         of_class: list[Mapping[str, Any] | None] = [rows.get(code) for rows in found]
         knowing = [run.name for run in runs if (task, code) in run.seen_codes]
-        mark = "✓" if len(knowing) == len(runs) else ", ".join(knowing)
-        body.append([code, name, mark, span(of_class, "positives"), *map(estimate, of_class)])
-    return table(["Code", "Asked as", "✓", "Positives", *[f"`{run.name}`" for run in runs]], body, right=[3])
+        mark = "✓" if len(knowing) == len(runs) else ", ".join(map(md, knowing))
+        body.append([md(code), md(name), mark, span(of_class, "positives"), *map(estimate, of_class)])
+    return table(["Code", "Asked as", "✓", "Positives", *[md_code(run.name) for run in runs]], body, right=[3])
 
 
 def tasks_of(runs: Sequence[RunScores]) -> list[str]:

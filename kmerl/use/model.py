@@ -130,7 +130,7 @@ class Model:
         """The names that ``classes`` of :meth:`predict` stands for.
 
         Raises:
-            UserError: there is none, one is empty or named twice, or a word is no known list.
+            UserError: there is none, one is empty, no text or named twice, or a word is no known list.
         """
         if classes is None or classes == "downstream":
             return distinct([name for task in downstream.tasks() for name in downstream.class_names(task).values()])
@@ -144,6 +144,9 @@ class Model:
         names = [" ".join(str(name).split()) for name in classes]
         if not names or not all(names):
             raise UserError("a class without a name; give at least one, and each a text")
+        broken = [name for name in names if any("\ud800" <= sign <= "\udfff" for sign in name)]
+        if broken:
+            raise UserError(f"class {broken[0]!r} is not text in UTF-8; write it anew")
         twice = [name for name in distinct(names) if names.count(name) > 1]
         if twice:
             raise UserError(f"class {twice[0]!r} is asked twice; name it once")

@@ -4,6 +4,7 @@ import textwrap
 
 from matplotlib.figure import Figure
 
+from kmerl.escapes import one_line
 from kmerl.plots.ecg import draw, lay_out
 from kmerl.plots.style import COLOURS, GREY, MM_PER_INCH, look, new_figure
 from kmerl.use.prediction import Prediction
@@ -20,7 +21,7 @@ def figure(prediction: Prediction, top: int = 10) -> Figure:
         width = max(sheet.width, _NARROWEST)
         letters = int(width / 2.0)
         head = [line for text in prediction.used() for line in textwrap.wrap(text, letters)]
-        foot = [line for text in prediction.warnings for line in textwrap.wrap(f"Warning: {text}", letters)]
+        foot = [line for text in prediction.warnings for line in textwrap.wrap(f"Warning: {one_line(text)}", letters)]
         answers = prediction.table.head(top)
         above, bars, below = (len(head) + 1.2) * _LINE, answers.height * _LINE, (len(foot) + 0.6) * _LINE
         panel = bars + 2.6 * _LINE + below
@@ -50,6 +51,7 @@ def _bars(result: Figure, names: list[str], values: list[float], bottom: float, 
     axes.barh(places, values, 0.7, color=COLOURS[0])
     for place, value in zip(places, values, strict=True):
         axes.text(value + 0.015, place, f"{value:.3f}", va="center", fontsize=9)
+    names = [one_line(name) for name in names]
     shown = [name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 1].rstrip() + "…" for name in names]
     axes.set_yticks(places, shown, fontsize=9, parse_math=False)
     axes.set_xlim(0, 1)

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from kmerl.escapes import one_line, printable
 from kmerl.leads import LEADS
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Prediction:
         leads = f"{'lead' if len(self.leads) == 1 else 'leads'} {', '.join(self.leads)}"
         leads = "all 12 leads" if len(self.leads) == len(LEADS) else leads
         rate = f"at {self.source_fs:g} Hz" + ("" if self.source_fs == self.fs else f", resampled to {self.fs:g} Hz")
-        lines = [f"{self.source}: {self.seconds:.4g} s {rate}; {leads}"]
+        lines = [f"{printable(self.source)}: {self.seconds:.4g} s {rate}; {leads}"]
         if len(self.windows) > 1:
             length = self.windows[0][1] - self.windows[0][0]
             lines.append(f"{len(self.windows)} windows of {length:.3g} s, {self.aggregate} of their probabilities")
@@ -79,16 +80,17 @@ class Prediction:
     def text(self, top: int | None = None) -> str:
         """The highest ``top`` probabilities as a readable table, all by default."""
         table = self.table.head(top) if top else self.table
-        width = max(len("class"), *(len(name) for name in table["class"]))
+        shown = [one_line(name) for name in table["class"]]
+        width = max(len("class"), *map(len, shown))
         lines = [*self.used(), "", f"{'class':<{width}}  probability"]
-        for name, probability in table.iter_rows():
+        for name, probability in zip(shown, table["probability"], strict=True):
             lines.append(f"{name:<{width}}  {probability:11.3f}  {'#' * round(probability * _BAR)}".rstrip())
         if table.height < len(self.classes):
             lines.append(f"({table.height} of {len(self.classes)} classes)")
         return "\n".join(lines)
 
     def __str__(self) -> str:
-        return "\n".join([self.text(), *(f"warning: {line}" for line in self.warnings)])
+        return "\n".join([self.text(), *(f"warning: {printable(line)}" for line in self.warnings)])
 
     def plot(self, top: int = 10) -> "Figure":
         """The first window on ECG paper, with the highest probabilities and the warnings."""

@@ -17,6 +17,7 @@ from kmerl.archives.recordings import read_file
 from kmerl.archives.wfdb_format import MISSING, parse_header
 from kmerl.artifacts import read_json, read_jsonl, read_metadata, read_table
 from kmerl.errors import UserError
+from kmerl.escapes import one_line
 from kmerl.views.text import DISTINCT, cell, counts, frame, grid, size, width
 
 MERGED = "merged.json"
@@ -42,10 +43,10 @@ def parquet(path: Path) -> str:
     schema = pq.read_schema(path)
     table = read_table(path)
     lines = [f"table, {table.height:,} rows, {size(path)}"]
-    lines += [f"  {key}: {cell(value)}" for key, value in read_metadata(path).items()]
+    lines += [f"  {cell(key)}: {cell(value)}" for key, value in read_metadata(path).items()]
     lines += ["", "columns", grid(["name", "type"], [(field.name, str(field.type)) for field in schema])]
     lines += ["", "first rows", frame(table)]
-    counted = [f"  {name}: {counts(column)}" for name, column in _counted(table)]
+    counted = [f"  {cell(name)}: {counts(column)}" for name, column in _counted(table)]
     return "\n".join([*lines, "", "values", *counted] if counted else lines)
 
 
@@ -63,8 +64,8 @@ def tree(groups: Mapping[str, Sequence[str]]) -> str:
     """Names with their members below them; a member that is a group itself is marked."""
     lines = []
     for name in sorted(groups):
-        lines.append(f"  {name} ({len(groups[name])})")
-        lines += [f"    {member}{'  +' if member in groups else ''}" for member in sorted(groups[name])]
+        lines.append(f"  {one_line(name)} ({len(groups[name])})")
+        lines += [f"    {one_line(member)}{'  +' if member in groups else ''}" for member in sorted(groups[name])]
     return "\n".join(lines)
 
 
@@ -78,7 +79,8 @@ def json_file(path: Path) -> str:
         head = (
             f"vocabulary {value.get('hash')}: {len(value['queries'])} queries, {len(groups)} superclasses (+: nested)"
         )
-        return "\n".join([head, tree(groups), f"  in no superclass ({len(alone)})", *[f"    {name}" for name in alone]])
+        rest = [f"  in no superclass ({len(alone)})", *[f"    {one_line(name)}" for name in alone]]
+        return "\n".join([head, tree(groups), *rest])
     if path.name == MERGED and isinstance(value, dict):
         names: dict[str, list[str]] = {}
         for name, canonical in value.items():
@@ -125,7 +127,7 @@ def jsonl(path: Path) -> str:
 def csv_file(path: Path) -> str:
     """Rows, first rows and counts of a CSV file."""
     table = pl.read_csv(path, infer_schema=False)
-    counted = [f"  {name}: {counts(column)}" for name, column in _counted(table)]
+    counted = [f"  {cell(name)}: {counts(column)}" for name, column in _counted(table)]
     lines = [f"CSV, {table.height:,} rows, {size(path)}", frame(table)]
     return "\n".join([*lines, "", "values", *counted] if counted else lines)
 
@@ -178,7 +180,7 @@ def record(path: Path) -> str:
     value = recording.millivolts()
     lines = [f"record {path.stem}: {len(recording.leads)} leads, {recording.fs:g} Hz, "
              f"{value.shape[1]} samples ({value.shape[1] / recording.fs:g} s)"]  # fmt: skip
-    lines += [f"  # {comment}" for comment in comments]
+    lines += [f"  # {one_line(comment)}" for comment in comments]
     rows = []
     for i, lead in enumerate(recording.leads):
         known = value[i][np.isfinite(value[i])]

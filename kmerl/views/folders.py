@@ -14,6 +14,7 @@ from kmerl.archives.manifest import MARKER, origin
 from kmerl.archives.registry import recognise
 from kmerl.artifacts import read_json, read_jsonl, read_metadata, read_table
 from kmerl.errors import UserError
+from kmerl.escapes import one_line
 from kmerl.leads import LEADS, from_bit_mask
 from kmerl.views import scores
 from kmerl.views.files import FILES, indented, record, safetensors
@@ -28,11 +29,11 @@ def archive(path: Path) -> str:
         try:
             table = pl.read_csv(file, infer_schema=False)
         except (pl.exceptions.PolarsError, OSError) as error:  # not all are the archive's own
-            lines += ["", f"{file.name}: not readable as a table ({cell(error)})"]
+            lines += ["", f"{one_line(file.name)}: not readable as a table ({cell(error)})"]
             continue
-        lines += ["", f"{file.name}: {table.height:,} rows, {len(table.columns)} columns", frame(table, 3)]
+        lines += ["", f"{one_line(file.name)}: {table.height:,} rows, {len(table.columns)} columns", frame(table, 3)]
     first = _first_record(path)
-    shown = ["", str(first), record(first)] if first else []
+    shown = ["", one_line(str(first)), record(first)] if first else []
     return "\n".join([*lines, *shown, "", f"all of its records: python -m kmerl.archives check {path}"])
 
 
@@ -124,7 +125,7 @@ def _members(path: Path, skip: set[str]) -> list[str]:
     lines: list[str] = []
     for file in sorted(path.iterdir()):
         if file.name not in skip and file.suffix in FILES:
-            lines += ["", f"--- {file.name}", FILES[file.suffix](file)]
+            lines += ["", f"--- {one_line(file.name)}", FILES[file.suffix](file)]
     return lines
 
 
@@ -151,7 +152,7 @@ def labels(path: Path) -> str:
     lines = [
         f"{table.height:,} label vectors over {len(queries)} queries ({len(vocabulary['entities'])} entities, "
         f"{len(vocabulary['superclasses'])} superclasses), vocabulary {vocabulary['hash']}",
-        *[f"  {key}: {cell(value)}" for key, value in stored.items()],
+        *[f"  {cell(key)}: {cell(value)}" for key, value in stored.items()],
         f"  positives per record: minimum {bits.min()}, median {cell(bits.median())}, maximum {bits.max()}",
         "",
         "commonest queries",
@@ -168,7 +169,7 @@ def embeddings(path: Path) -> str:
         raise UserError(f"{path}: {len(vectors)} vectors for {len(texts)} texts; run the embed_text stages again")
     config = read_json(path / "config.json")
     lines = [f"{len(texts):,} texts as vectors of {vectors.shape[1]} {vectors.dtype}, {size(path)}"]
-    lines += [f"  {key}: {cell(value)}" for key, value in config.items()]
+    lines += [f"  {cell(key)}: {cell(value)}" for key, value in config.items()]
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     for row in sorted({0, len(texts) // 3, 2 * len(texts) // 3} if texts else set()):
         similar = unit @ unit[row]

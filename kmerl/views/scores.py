@@ -59,7 +59,7 @@ def probes(path: Path) -> str:
 def _head(path: Path, table: pl.DataFrame) -> list[str]:
     metadata = read_metadata(path / "scores.parquet")
     names = ", ".join(table["run"].unique(maintain_order=True))
-    return [f"scores of {names}", *[f"  {key}: {cell(value)}" for key, value in metadata.items()]]
+    return [f"scores of {names}", *[f"  {cell(key)}: {cell(value)}" for key, value in metadata.items()]]
 
 
 def features(path: Path) -> str:
@@ -67,7 +67,7 @@ def features(path: Path) -> str:
     value = read_json(path / "features.json")
     arrays: Sequence[Path] = sorted(path.glob("*.npy"))
     lines = [f"features, {len(arrays)} arrays, {size(path)}"]
-    lines += [f"  {key}: {cell(one)}" for key, one in value.items() if key not in ("archives", "leads")]
+    lines += [f"  {cell(key)}: {cell(one)}" for key, one in value.items() if key not in ("archives", "leads")]
     leads = [(name, len(names), " ".join(names)) for name, names in value["leads"].items()]
     lines += ["", grid(["lead set", "leads", "names"], leads)]
     lines += ["", grid(["archive", "records", "origin"], _archives(value["archives"]))]

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from kmerl.escapes import one_line
+
 ROWS, DISTINCT = 5, 20  # rows shown, different values counted, at most
 _WIDE = 9  # columns that still fit side by side
 _LEAST, _CELL = 8, 120  # characters of a cell
@@ -41,13 +43,13 @@ def cell(value: Any) -> str:
         items = list(value)
         shown = ", ".join(map(cell, items[:4]))
         return f"[{shown}]" if len(items) <= 4 else f"[{shown}, … {len(items)}]"
-    text = " ".join(str(value).split())
+    text = one_line(str(value))
     return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
 
 
 def grid(header: Sequence[str], rows: Iterable[Sequence[Any]], indent: str = "  ", right: Collection[int] = ()) -> str:
     """Aligned columns within the terminal's width; the widest are cut first. ``right``: columns aligned there."""
-    lines = [list(header), *[[cell(value) for value in row] for row in rows]]
+    lines = [[cell(name) for name in header], *[[cell(value) for value in row] for row in rows]]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     room = width() - len(indent) - 2 * (len(header) - 1)
     while sum(widths) > room and max(widths) > _LEAST:

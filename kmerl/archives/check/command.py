@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 from tqdm import tqdm
 
@@ -23,6 +24,7 @@ from kmerl.archives.check.summary import Summary
 from kmerl.artifacts import whole
 from kmerl.command_line import Parser
 from kmerl.errors import UserError
+from kmerl.escapes import csv_cell, screen
 from kmerl.leads import from_bit_mask
 
 COLUMNS = (
@@ -55,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         arguments = parser().parse_args(argv)
         summary, answer = _check(arguments)
-        print(answer, flush=True)
+        print(screen(answer), flush=True)
         return 0 if summary.total().usable else 1
     except UserError as error:
         print(f"check: {error}", file=sys.stderr)
@@ -105,15 +107,17 @@ def csv_writer(path: Path | None) -> Iterator[Callable[[Row], object]]:
         raise UserError(f"{path.parent}: a file stands where a folder belongs; give --csv another name")
     # a name that is no text is written with escapes, so that the file is UTF-8 whatever names there are
     with whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        # the dialect's own line end, cut off again, has a carriage return in a name quoted
+        writer = csv.writer(SimpleNamespace(write=lambda line: file.write(line.removesuffix("\r\n") + "\n")))
         writer.writerow(COLUMNS)
         yield lambda row: writer.writerow(cells(row))
 
 
 def cells(row: Row) -> list[str]:
-    """A row in the order of :data:`COLUMNS`."""
+    """A row in the order of :data:`COLUMNS`, none of it a formula."""
     fs, seconds = (f"{value:.6g}" if value is not None else "" for value in (row.fs, row.seconds))
-    return [
+    texts = [
         row.group.name, row.record_id, row.path, row.status, " ".join(row.flags), row.reason, row.detail, fs, seconds,
         " ".join(from_bit_mask(row.leads)), row.patient or "",
     ]  # fmt: skip
+    return [csv_cell(text) for text in texts]

@@ -7,6 +7,7 @@ from kmerl.archives.check.find import Others
 from kmerl.archives.check.flags import OF_TABLES
 from kmerl.archives.check.rows import Group
 from kmerl.archives.check.summary import OTHER, Summary, Tally
+from kmerl.escapes import printable
 from kmerl.leads import LEADS, from_bit_mask
 from kmerl.report.texts import explain
 from kmerl.views.text import grid, width
@@ -50,11 +51,6 @@ def total(summary: Summary) -> str:
         f"{status.total():,} record{'s' * (status.total() != 1)}: {status['read']:,} read whole, "
         f"{status['repaired']:,} repaired, {status['rejected']:,} rejected; {meaning}"
     )
-
-
-def printable(name: str) -> str:
-    """A file's name without what would disturb a terminal: line ends, escapes, bytes that are no text."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def _overview(groups: Sequence[tuple[Group, Tally]], summary: Summary) -> str:

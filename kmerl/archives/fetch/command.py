@@ -19,6 +19,7 @@ from kmerl.archives.fetch.run import Job, fetch, rehearse
 from kmerl.archives.fetch.sources import SOURCES, find_source
 from kmerl.command_line import Parser
 from kmerl.errors import UserError
+from kmerl.escapes import one_line, screen
 
 PARAMS = Path("params.yaml")
 
@@ -46,13 +47,14 @@ def main(argv: Sequence[str]) -> int:
         arguments = parser().parse_args(argv)
         job = _job(arguments)
         if job.folder.is_symlink() and not arguments.dry_run:
-            print(f"fetch: {job.folder} is a link; files go to {job.folder.resolve()}", file=sys.stderr)
-        print(rehearse(job) if arguments.dry_run else f"{job.source.name}: {fetch(job)[1]}", flush=True)
+            print(one_line(f"fetch: {job.folder} is a link; files go to {job.folder.resolve()}"), file=sys.stderr)
+        answer = rehearse(job) if arguments.dry_run else f"{job.source.name}: {fetch(job)[1]}"
+        print(screen(answer), flush=True)
     except UserError as error:
         print(f"fetch: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"fetch: {' '.join(str(error).split())}; mend it and run again", file=sys.stderr)
+        print(f"fetch: {one_line(str(error))}; mend it and run again", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("fetch: stopped; run it again and it continues", file=sys.stderr)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from kmerl.errors import UserError
+from kmerl.escapes import printable
 from kmerl.knowledge.engines.params import EngineParams
 
 Line = dict[str, Any]
@@ -186,7 +187,7 @@ class _Process:
         for text in file:
             line = text.decode("utf-8", "replace").rstrip()
             self._log.append(line)
-            print(line, file=sys.stderr)
+            print(printable(line), file=sys.stderr)
 
     def _how(self) -> str:
         try:
