@@ -12,6 +12,7 @@ import os
 import platform
 import re
 import resource
+import signal
 import sys
 import time
 from functools import reduce
@@ -192,6 +193,8 @@ def main(argv: list[str]) -> int:
         return 2
     name, item, started = "@".join(argv), argv[1] if len(argv) == 2 else None, time.monotonic()
     try:
+        # Ctrl-C was held back while Python started, see workflow/guard.py
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         summary = run(argv[0], item)
         if summary:  # of several processes of one stage, one tells
             note(name, time.monotonic() - started)

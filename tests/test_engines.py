@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -270,6 +271,33 @@ def test_a_stage_that_dies_after_telling_its_progress_is_reported(project):
     said = project.snakemake(check=False)
     assert "preprocess@a-1of2: step 1 of 9" in said
     assert "preprocess@a-1of2: failed; the end of logs/preprocess@a-1of2.log says why" in said
+
+
+@pytest.mark.parametrize("engine", [("snakemake", "--cores", "2"), ("dvc", "repro")])
+@pytest.mark.parametrize("seconds", [0, 0.2, 1, 3, 6])
+def test_ctrl_c_twice_at_any_moment_is_answered_without_a_traceback(project, engine, seconds):
+    project.replace("params.yaml", "factor: 2", "factor: 7")
+    project.replace("params.yaml", "pause: 0 ", "pause: 5 ")
+    process = project.start(*engine)
+    time.sleep(seconds)
+    with suppress(ProcessLookupError):  # of a process that has ended by itself
+        for _ in range(2):
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.1)
+    said, _ = process.communicate(timeout=300)
+    assert "Traceback" not in said
+    assert "Error in sys" not in said
+    if process.returncode > 0:
+        assert re.search("stopped|interrupted by the user|on user request", said)
+
+
+@pytest.mark.parametrize("engine", [("snakemake", "-n"), ("dvc", "status")])
+def test_a_home_that_cannot_be_written_is_done_without(project, engine):
+    nowhere = {"HOME": "/proc/none", "XDG_CACHE_HOME": "", "DVC_SITE_CACHE_DIR": "/proc/none"}
+    done = subprocess.run(
+        engine, cwd=project.folder, env=project.environment() | nowhere, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
 
 
 def test_a_second_snakemake_in_the_same_folder_is_refused(project):

@@ -25,9 +25,10 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.scm import SCMError
 from snakemake.io import AnnotatedString, ancient, directory
+from snakemake.shell import shell
 
 from kmerl.errors import UserError
-from workflow.guard import guard, repair
+from workflow.guard import guard, hold_interrupts, repair
 from workflow.leftovers import clear_away
 from workflow.nogit import without_git
 
@@ -54,6 +55,7 @@ class Pipeline:
     def __init__(self, ask: bool) -> None:
         without_git()
         guard()
+        shell._process_args["preexec_fn"] = hold_interrupts
         self.definitions: dict[str, Any] = yaml.safe_load(Path("dvc.yaml").read_text("utf-8"))["stages"]
         if ask:
             MARK.parent.mkdir(exist_ok=True)

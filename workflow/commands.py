@@ -51,8 +51,8 @@ def install(folder: Path) -> None:
 
 def run(name: str) -> int:
     """Run a program with this process' arguments; returns its exit status."""
-    stops = _Stops(name)
-    signal.signal(signal.SIGINT, stops)
+    stops = Stops(name)
+    stops.allow()
     writable_caches()
     try:
         return _dvc(stops) if name == "dvc" else _snakemake(stops)
@@ -60,7 +60,7 @@ def run(name: str) -> int:
         return stops.said()
 
 
-class _Stops:
+class Stops:
     """What an interrupt does: end at once while the program starts, and later let it end what it runs."""
 
     def __init__(self, name: str) -> None:
@@ -68,7 +68,13 @@ class _Stops:
         self.started = False
         self.count = 0
 
+    def allow(self) -> None:
+        """From now on interrupts come here; until now they were held back, or ignored."""
+        signal.signal(signal.SIGINT, self)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
     def __call__(self, *_: Any) -> None:
+        """Handle a signal."""
         self.count += 1
         if not self.started:
             self.said()
@@ -78,11 +84,12 @@ class _Stops:
         # what was begun ends by itself; a second exception in the midst of it would only be a traceback
 
     def said(self) -> int:
+        """Tell of the stop; returns the exit status."""
         os.write(2, f"{self.name}: stopped; run it again when you like\n".encode())
         return STOPPED
 
 
-def _dvc(stops: _Stops) -> int:
+def _dvc(stops: Stops) -> int:
     from dvc.cli import main
 
     from kmerl.errors import UserError
@@ -102,7 +109,7 @@ def _dvc(stops: _Stops) -> int:
     return command()
 
 
-def _snakemake(stops: _Stops) -> int:
+def _snakemake(stops: Stops) -> int:
     from snakemake.cli import main
 
     stops.started = True

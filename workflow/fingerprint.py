@@ -23,6 +23,7 @@ try:
 
     from kmerl.artifacts import write_json
     from kmerl.errors import UserError
+    from workflow.commands import Stops
 except ImportError:
     sys.exit(f"code: error: {sys.executable} is not the project's Python; `source .venv/bin/activate` names it")
 
@@ -119,6 +120,7 @@ def fingerprint(stage: str, dag: dict[str, Any]) -> str:
 
 def main() -> int:
     """Returns the exit status: 0, or 1 after one line."""
+    Stops("code").allow()
     dag = yaml.safe_load(Path("dvc.yaml").read_text("utf-8"))["stages"]
     stages = sorted(file.stem for file in Path("stages").glob("[a-z]*.py"))
     try:

@@ -5,13 +5,15 @@ place, so that a kill at that moment leaves half a file which stops it for ever.
 
 * whatever is taken from the cache is verified: by size, time and inode where its hash is known, else by its hash;
 * what is damaged there is deleted and said, and put back if the project's folder still has it: else its stage runs;
-* both files are replaced as a whole.
+* both files are replaced as a whole;
+* a stage ends with the process that runs it for DVC.
 
 :func:`repair` mends what an unguarded DVC left when it was killed.
 """
 
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +27,7 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockError, make_lock
 from dvc.output import Output
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from dvc.stage import run as stage_run
 from dvc.stage.cache import StageCache, _get_cache_hash
 from dvc.utils.serialize import _common, _yaml, dump_yaml, parse_yaml
 from dvc_data.fsutils import _localfs_info
@@ -34,6 +37,7 @@ from dvc_objects.errors import ObjectFormatError
 from voluptuous import Invalid
 
 from kmerl.artifacts import remove, whole
+from kmerl.children import bound
 from kmerl.errors import UserError
 from workflow.damage import digest
 from workflow.leftovers import LOCKS, release_locks
@@ -61,6 +65,7 @@ def guard(tell: Callable[[str], None] = print) -> None:
         (LocalHashFileDB, "check", _check),
         (Output, "changed_cache", _healing(Output.changed_cache, tell)),
         (StageCache, "_load_cache", _checked(StageCache._load_cache)),
+        (stage_run, "prepare_kwargs", _bound(stage_run.prepare_kwargs)),
         (_common, "_dump_data", _dump),
         (_yaml, "_dump_data", _dump),
         (rwlock, "_edit_rwlock", lambda folder, fs, hardlink: edit(folder, _WholeFiles(fs), hardlink)),
@@ -99,6 +104,31 @@ def _healing(changed_cache: Callable[..., bool], tell: Callable[[str], None]) ->
         return changed
 
     return healed
+
+
+def _bound(prepare: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """``prepare_kwargs`` for a command that ends with this process, and gets no Ctrl-C before it can tell it.
+
+    Programs of this project let it in when they have begun (``allow_interrupts``); for others it is as it was.
+    """
+
+    def prepared(stage: Any, run_env: Any = None) -> dict[str, Any]:
+        bind, ours = bound(), str(stage.cmd).startswith("python -m ")
+
+        def begin() -> None:
+            if bind is not None:
+                bind()
+            if ours:
+                hold_interrupts()
+
+        return {**prepare(stage, run_env), "preexec_fn": begin}
+
+    return prepared
+
+
+def hold_interrupts() -> None:
+    """Before a process runs its program: Ctrl-C waits, as Python would answer it with a traceback while it starts."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _checked(load: Callable[..., Any]) -> Callable[..., Any]:

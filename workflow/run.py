@@ -12,12 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stages.__main__ import ERROR
+from workflow.commands import Stops
 
 
 def main(stage: str, log: str, threads: str | None = None) -> int:
     """Returns DVC's exit status. A stage of several processes finds in KMERL_THREADS how many it may have."""
     if threads is not None:
         os.environ["KMERL_THREADS"] = threads
+    stops = Stops(stage)
+    stops.allow()
     print(f"{stage}: started, see {log}", flush=True)
     shown: list[str] = []
     with passed_on(stage, Path(log), shown):
@@ -26,6 +29,7 @@ def main(stage: str, log: str, threads: str | None = None) -> int:
         from workflow.guard import guard
 
         guard(lambda line: print(f"{stage}: {line}", flush=True))
+        stops.started = True
         status: int = dvc(["--wait-for-lock", "repro", "--single-item", stage])
     if status == 0 and not shown:
         print(f"{stage}: nothing to compute, outputs are as recorded", flush=True)
