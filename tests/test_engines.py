@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from engines.project import ALL, READ, ROOT, Project
+from engines.project import ALL, READ, ROOT, Project, real
 
 from workflow import fingerprint, profile
 
@@ -317,6 +317,15 @@ def rules() -> dict[str, str]:
     """The text of every rule of the real pipeline."""
     text = "\n".join(file.read_text() for file in sorted((ROOT / "workflow/rules").glob("*.smk")))
     return dict(re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL))
+
+
+def test_t2_on_the_real_pipeline_dvc_makes_every_byte_that_snakemake_makes(tiny, tmp_path):
+    project = real(tmp_path / "project", "tiny")
+    project.dvc("repro")
+    found, expected = project.contents(), tiny.contents()
+    assert set(found) == set(expected)
+    assert [path for path in expected if found[path] != expected[path]] == []
+    assert project.record() == tiny.record()
 
 
 def test_every_stage_has_its_rule_and_every_rule_its_stage():

@@ -30,12 +30,6 @@ def damaged(paths: Iterable[str], record: Path = RECORD) -> Iterator[tuple[str, 
                     yield out["path"], stage
 
 
-def outputs(record: Path = RECORD) -> list[str]:
-    """The outputs of all stages that DVC has recorded, in the record's order."""
-    stages = (yaml.load(record.read_text("utf-8"), LOADER) or {}).get("stages", {})
-    return [out["path"] for entry in stages.values() for out in entry.get("outs", [])]
-
-
 def digest(path: Path) -> str | None:
     """The MD5 sum that DVC records of a file or folder; None if it cannot be read."""
     try:

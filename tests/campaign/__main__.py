@@ -22,12 +22,10 @@ import time
 from pathlib import Path
 
 import psutil
-import yaml
 
 from tests.campaign.faults import ENGINES, FAULTS, WEIGHTS, Case
 from tests.engines.project import Project, real
 from tests.faults import own_disk
-from workflow.damage import outputs
 
 
 def main() -> int:
@@ -105,8 +103,7 @@ class Clean:
             self.project.snakemake("all")
             self.project.commit()
         self.params = (folder / "params.yaml").read_bytes()
-        self.bytes = contents(folder)
-        self.record = record(folder)
+        self.bytes, self.record = self.project.contents(), self.project.record()
 
     def copy(self, folder: Path) -> Project:
         """A copy at ``folder``; what is there is used again, as only cases that held leave one."""
@@ -140,31 +137,17 @@ def attempt(case: Case, fault: str, clean: Clean) -> str | None:
         return f"processes left behind: {'; '.join(left)}"
     if any("Traceback (most recent call last)" in said for said in case.said):
         return "a traceback"
-    return difference(case.folder, clean)
+    return difference(case.project, clean)
 
 
-def difference(folder: Path, clean: Clean) -> str | None:
+def difference(project: Project, clean: Clean) -> str | None:
     """What is other than in the clean run."""
-    found = contents(folder)
+    found, entries = project.contents(), project.record()
     wrong = [path for path in {**clean.bytes, **found} if found.get(path) != clean.bytes.get(path)]
     if wrong:
         return f"other bytes in {len(wrong)} files, {sorted(wrong)[0]} among them"
-    entries = record(folder)
     other = [stage for stage, entry in clean.record.items() if entries.get(stage) != entry]
     return f"other record of {', '.join(other)}" if other else None
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of every output, but for what Snakemake leaves there."""
-    roots = [folder / path for path in outputs(folder / "dvc.lock")]
-    files = [file for root in roots for file in [root, *root.rglob("*")] if file.is_file()]
-    return {str(file.relative_to(folder)): file.read_bytes() for file in files if file.name != ".snakemake_timestamp"}
-
-
-def record(folder: Path) -> dict[str, object]:
-    """The stages in ``dvc.lock``."""
-    stages: dict[str, object] = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
-    return stages
 
 
 def survivors(folder: Path) -> list[str]:

@@ -81,9 +81,8 @@ class Case:
 
     def outs(self) -> list[str]:
         """The outputs that lie in ``data/`` and ``results/``."""
-        from workflow.damage import outputs
-
-        return [path for path in outputs(self.folder / "dvc.lock") if (self.folder / path).exists()]
+        outs = [out["path"] for entry in self.project.record().values() for out in entry["outs"]]
+        return [path for path in outs if (self.folder / path).exists()]
 
     def something_to_do(self) -> None:
         """Make something stale, missing, or nothing at all."""

@@ -9,6 +9,9 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 ROOT = Path(__file__).parents[2]
 TOY = Path(__file__).parent
@@ -101,6 +104,18 @@ class Project:
         text = (self.folder / file).read_text()
         assert old in text
         (self.folder / file).write_text(text.replace(old, new))
+
+    def contents(self) -> dict[str, bytes]:
+        """The bytes of every file of every output, but for what Snakemake leaves there."""
+        roots = [self.folder / out["path"] for entry in self.record().values() for out in entry["outs"]]
+        files = [file for root in roots for file in [root, *root.rglob("*")] if file.is_file()]
+        kept = [file for file in files if file.name != ".snakemake_timestamp"]
+        return {str(file.relative_to(self.folder)): file.read_bytes() for file in kept}
+
+    def record(self) -> dict[str, Any]:
+        """The stages in ``dvc.lock``."""
+        stages: dict[str, Any] = yaml.safe_load((self.folder / "dvc.lock").read_text())["stages"]
+        return stages
 
     def commit(self) -> None:
         self.run("git", "add", "-A")
