@@ -3,8 +3,8 @@
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _OTHERS = {
     stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
@@ -32,7 +32,7 @@ def descriptor(path: Path | str) -> tuple[int, int]:
     raise OSError(errno.EINVAL, f"no file but {_OTHERS.get(kind, 'something else')}", str(path))
 
 
-def open_regular(path: Path | str) -> BinaryIO:
+def open_regular(path: Path | str) -> BufferedReader:
     """A regular file to read bytes from.
 
     Raises:
