@@ -4,7 +4,7 @@ Loading one runs no foreign code: weights are safetensors, the rest is JSON and 
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 import torch
@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from kmerl.artifacts import read_json, whole, write_json, write_table
 from kmerl.errors import UserError
@@ -98,14 +99,20 @@ def load_run(folder: Path) -> tuple[KMERL, RunConfig, dict[str, Tensor]]:
     try:
         _assert_fits(config, shapes_of(weights), f"{weights}: does not fit {path}")
         tensors = load_file(weights)
+        text = {name.removeprefix(TEXT_PREFIX): tensors.pop(name) for name in list(tensors) if _is_text(name)}
+        model = KMERL(config.model, config.text_width, config.samples)
+        model.load_state_dict(tensors)
     except FileNotFoundError:
         raise UserError(f"{weights}: no such file; run the pretrain stage") from None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{weights}: not readable ({error}); run the pretrain stage again") from None
-    text = {name.removeprefix(TEXT_PREFIX): tensors.pop(name) for name in list(tensors) if name.startswith(TEXT_PREFIX)}
-    model = KMERL(config.model, config.text_width, config.samples)
-    model.load_state_dict(tensors)
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:  # numbers of a type torch has not
+        detail = " ".join(str(error).split())[:200]
+        raise UserError(f"{weights}: not readable ({detail}); run the pretrain stage again") from None
     return model.eval(), config, text
+
+
+def _is_text(name: str) -> bool:
+    """Whether a tensor is the text encoder's."""
+    return name.startswith(TEXT_PREFIX)
 
 
 def _assert_fits(config: RunConfig, shapes: Shapes, what: str) -> None:
@@ -114,10 +121,10 @@ def _assert_fits(config: RunConfig, shapes: Shapes, what: str) -> None:
     Raises:
         UserError: it has others; the message begins with ``what``.
     """
-    own = {name: shape for name, shape in shapes.items() if not name.startswith(TEXT_PREFIX)}
+    own = {name: shape for name, shape in shapes.items() if not _is_text(name)}
     sizes = config.model
-    depth = (sizes.encoder.resolve().depth if sizes.encoder.kind == "vit" else 0) + (
-        sizes.query.depth if sizes.query else 0
+    depth = (sizes.query.depth if sizes.query else 0) + (
+        sizes.encoder.resolve().depth if sizes.encoder.kind == "vit" else 0
     )
     advice = "take both from one run"
     if depth > len(own):
@@ -125,7 +132,7 @@ def _assert_fits(config: RunConfig, shapes: Shapes, what: str) -> None:
     if len(LEADS) * config.samples > _MOST_TOKENS * sizes.tokens.length:
         raise UserError(f"{what} (more than {_MOST_TOKENS:,} tokens in a record); {advice}")
     try:
-        with torch.device("meta"):  # shapes without memory
+        with torch.device("meta"), _Unfilled():  # shapes without memory
             model = KMERL(sizes, config.text_width, config.samples)
     except (RuntimeError, OverflowError, TypeError) as error:
         raise UserError(f"{what} ({' '.join(str(error).split())[:200]}); {advice}") from None
@@ -134,6 +141,17 @@ def _assert_fits(config: RunConfig, shapes: Shapes, what: str) -> None:
     if other:
         name = other[0]
         raise UserError(f"{what} ({name[:80]}: {own.get(name)}, not {wanted.get(name)}); {advice}")
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves new weights as they are; to fill those on the device meta, torch would import for seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Everything but functions that change a tensor, whose names end with an underscore."""
+        name, kwargs = getattr(func, "__name__", ""), kwargs or {}
+        if name.endswith("_") and not name.endswith("__"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def check_store(config: RunConfig, store: WaveformStore) -> None:

@@ -35,11 +35,12 @@ def admitted(encoder: str, folder: Path, trusted: Collection[str] = ()) -> str:
     if encoder in trusted or encoder.startswith("package:"):
         return encoder
     home = folder.resolve()
-    for place in (folder / encoder, Path(encoder)):
+    places = (folder / encoder, Path(encoder))
+    for place in places:
         if place.is_dir() and place.resolve().is_relative_to(home):
             _assert_sound(place, home)
             return str(place)
-    if _HUB.fullmatch(encoder) and not os.path.lexists(encoder):
+    if _HUB.fullmatch(encoder) and not any(map(os.path.lexists, places)):
         return encoder
     raise UserError(
         f"{folder / _CONFIG}: text.encoder {encoder[:200]!r} is not within this folder; if you trust it, say so: "
