@@ -105,7 +105,7 @@ def load_run(folder: Path) -> tuple[KMERL, RunConfig, dict[str, Tensor]]:
     except FileNotFoundError:
         raise UserError(f"{weights}: no such file; run the pretrain stage") from None
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:  # numbers of a type torch has not
-        detail = " ".join(str(error).split())[:200]
+        detail = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
         raise UserError(f"{weights}: not readable ({detail}); run the pretrain stage again") from None
     return model.eval(), config, text
 
