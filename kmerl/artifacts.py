@@ -8,6 +8,7 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ import pyarrow.parquet as pq
 
 from kmerl.errors import UserError
 from kmerl.escapes import csv_cell
+from kmerl.regular import assert_regular, content_of, open_regular
 
+_LARGEST_JSON = 1 << 28  # bytes of a file, or of a line
+_MOST_ROWS = 1 << 27  # of a table; a small file may announce any number. MIMIC-IV-ECG has 14 million statements
 _METADATA, _CHECKSUM = b"kmerl", b"kmerl.crc32"
 _DAMAGED = (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError)  # what a bad Parquet file raises
 _REMEDIES = {
@@ -113,18 +117,20 @@ def write_json(path: Path | str, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
 
 
-def read_json(path: Path | str) -> Any:
-    """The value in a JSON file of ours.
+def read_json(path: Path | str, most: int = _LARGEST_JSON) -> Any:
+    """The value in a JSON file of ours, which has at most so many bytes.
 
     Raises:
-        UserError: the file is missing or is not JSON.
+        UserError: the file is missing, is no file, is too large or is not JSON.
     """
     try:
-        return json.loads(Path(path).read_text("utf-8"))
+        return json.loads(content_of(path, most).decode("utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that makes it") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not readable as JSON ({error}); delete it and run its stage again") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); make it a file that can be read") from None
 
 
 def write_jsonl(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> int:
@@ -144,11 +150,13 @@ def read_jsonl(path: Path | str) -> Iterator[dict[str, Any]]:
         UserError: the file is missing, or a line is not a JSON object; the message names the line.
     """
     try:
-        with Path(path).open("rb") as file:
-            for number, line in enumerate(file, 1):
+        with open_regular(path) as file:
+            for number, line in enumerate(iter(partial(file.readline, _LARGEST_JSON), b""), 1):
                 yield _json_object(line, f"{path}:{number}")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that makes it") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); make it a file that can be read") from None
 
 
 def _json_object(line: bytes, where: str) -> dict[str, Any]:
@@ -233,6 +241,8 @@ def read_table(path: Path | str, schema: pa.Schema | None = None) -> pl.DataFram
     """
     # not pq.read_table, which takes half a second to import what nobody needs here
     with _readable(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        if file.metadata.num_rows > _MOST_ROWS:
+            raise ValueError(f"{file.metadata.num_rows} rows, more than {_MOST_ROWS}")
         table = file.read().replace_schema_metadata(None)
         if table.num_rows != file.metadata.num_rows:
             raise ValueError(f"{table.num_rows} rows of {file.metadata.num_rows}")
@@ -268,6 +278,7 @@ def _stored(metadata: Mapping[str, Any] | None) -> dict[bytes, bytes]:
 def _readable(path: Path | str) -> Iterator[None]:
     """Tell what is wrong with a Parquet file in one line."""
     try:
+        assert_regular(path)
         yield
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that makes it") from None

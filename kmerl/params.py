@@ -26,10 +26,13 @@ from kmerl.knowledge.params import KnowledgeParams
 from kmerl.plots.params import FiguresParams
 from kmerl.preprocessing import PreprocessParams
 from kmerl.quality.params import QualityParams
+from kmerl.regular import content_of
 from kmerl.reports import ReportsParams
 from kmerl.section import Section
 from kmerl.text.params import TextParams
 from kmerl.training.params import PretrainParams, override
+
+_LARGEST = 1 << 22  # bytes of a file of parameters
 
 
 class Params(Section):
@@ -152,11 +155,13 @@ def load(path: Path) -> Params:
         UserError: the file is missing, is not YAML, or :func:`check` refuses it.
     """
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
+        values = yaml.safe_load(content_of(path, _LARGEST).decode("utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run this from the project's folder") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); copy the repository's params.yaml") from None
     return check(values, str(path))
 
 

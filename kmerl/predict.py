@@ -12,14 +12,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
 from kmerl.command_line import Parser
 from kmerl.errors import UserError
 from kmerl.escapes import printable, screen
+from kmerl.regular import content_of
 
 if TYPE_CHECKING:
     from kmerl.use.prediction import Prediction
 
 RUN = Path("data/runs/kmerl")
+PARAMS = Path("params.yaml")
+_LARGEST = 1 << 22  # bytes of a list of names or of parameters: 100,000 names
 _PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -32,6 +37,13 @@ def parser() -> argparse.ArgumentParser:
     add = result.add_argument
     add("record", type=Path, metavar="RECORD", help="a WFDB header, CPSC2018 or plain .mat, .npy, or CSV file")
     add("--run", type=Path, default=RUN, metavar="FOLDER", help=f"the pretrained run (default: {RUN})")
+    add(
+        "--trust-encoder",
+        metavar="FOLDER",
+        action="append",
+        default=[],
+        help="a text encoder that the run may name though it is outside of it, as params.yaml's is",
+    )
     add("--leads", metavar="I,II,V2", help="which leads to use; names of rows or columns that have none")
     add("--classes", metavar="FILE", help="names, one a line; or downstream (default), training, or a task's name")
     add("--class", dest="names", action="append", metavar="NAME", help="one class, any text; may be repeated")
@@ -82,13 +94,23 @@ def class_list(classes: str | None, names: Sequence[str] | None) -> list[str] | 
             raise UserError(f"{classes}: no such file; give a file of names, one a line")
         return classes  # the name of a list; the model knows which there are
     try:
-        lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
+        lines = [line.strip() for line in content_of(path, _LARGEST).decode("utf-8-sig").splitlines()]
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: not readable as text ({error})") from None
     found = [line for line in lines if line and not line.startswith("#")]
     if not found:
         raise UserError(f"{path}: no names; give one a line")
     return [*found, *(names or ())]
+
+
+def own_encoder(params: Path) -> list[str]:
+    """The text encoder that the project's own parameters name, if this is a project's folder."""
+    try:
+        values = yaml.safe_load(content_of(params, _LARGEST))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return []
+    text = values.get("text") if isinstance(values, dict) else None
+    return [str(text["encoder"])] if isinstance(text, dict) and "encoder" in text else []
 
 
 def _predict(arguments: argparse.Namespace) -> "Prediction":
@@ -102,7 +124,8 @@ def _predict(arguments: argparse.Namespace) -> "Prediction":
         raise UserError(f"{arguments.plot}: no kind of picture; name it {', '.join(_PICTURES)}")
     from kmerl.use.model import load  # torch takes seconds to import
 
-    return load(arguments.run).predict(
+    trusted = [*arguments.trust_encoder, *own_encoder(PARAMS)]
+    return load(arguments.run, encoders=trusted).predict(
         arguments.record, leads, arguments.fs, classes, unit=arguments.unit, gain=arguments.gain,
         baseline=arguments.baseline, way=arguments.way, context=arguments.context, hop=arguments.hop,
         combine=arguments.combine, centre=arguments.centre,

@@ -9,4 +9,4 @@ class Section(BaseModel):
     Fields have no defaults: ``params.yaml`` is the one place that holds values.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)

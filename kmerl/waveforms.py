@@ -18,6 +18,7 @@ from pydantic import Field
 from kmerl.artifacts import read_metadata, read_table
 from kmerl.errors import UserError
 from kmerl.leads import LEADS, positions
+from kmerl.regular import assert_regular
 from kmerl.section import Section
 from kmerl.shards import INDEX, RECORDS, Waveform, index_table, shard_name, store_metadata
 
@@ -178,6 +179,7 @@ class WaveformStore:
         if shard not in self._shards:
             path = self._files[shard]
             try:
+                assert_regular(path)
                 mapped = np.load(path, mmap_mode="r").view(np.ndarray)
             except (OSError, ValueError) as error:
                 raise UserError(f"{path}: missing or damaged ({error}); run the stage preprocess again") from None

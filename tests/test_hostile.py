@@ -205,6 +205,14 @@ def spoilt_segment(path: Path) -> None:
     put(S[2000:], data=flipped)(path.with_name(path.name + "b"))
 
 
+def long_segments(path: Path) -> None:
+    """Three of two million samples each, announced as one sample each."""
+    for part in "abc":
+        put(length=2 * 10**6)(path.with_name(path.name + part))
+        os.truncate(path.with_name(f"{path.name}{part}.dat"), 48 * 10**6)
+    path.with_suffix(".hea").write_text("r/3 12 500 3\n" + "".join(f"{path.name}{part} 1\n" for part in "abc"))
+
+
 def files_apart(path: Path) -> None:
     """A file per signal, as format 16 with nothing else unusual."""
     put(edit=lambda text: "".join(
@@ -224,9 +232,9 @@ def matlab_4(rows: int, columns: int) -> Callable[[Path], None]:
     return write
 
 
-def sparse(length: int) -> Callable[[Path], None]:
+def sparse(length: int, form: str = "16") -> Callable[[Path], None]:
     def write(path: Path) -> None:
-        put(length=length)(path)
+        put(length=length, form=form)(path)
         with path.with_suffix(".dat").open("wb") as file:
             file.truncate(1 << 40)
 
@@ -359,6 +367,7 @@ CASES = [
                                                 path.with_suffix(".dat").symlink_to(path.with_suffix(".x").name))),
     Case("a file of a terabyte without a length", sparse(0), "too_long!"),
     Case("a file of a terabyte with a length", sparse(10**10), "too_long!"),
+    Case("samples far down in a file of a terabyte", sparse(5000, "16+999999999000"), "too_few_leads!"),
     Case("the name of a device", put(file="/dev/zero"), "bad_path!"),
     Case("an absolute path", put(file="/etc/hostname"), "bad_path!"),
     Case("a path upwards", put(file="../r/r.dat"), "bad_path!"),
@@ -390,6 +399,8 @@ CASES = [
     Case("a segment that is not there", lambda path: segmented(path, "{name}a 2000\n{name}c 3000"), "no_header!"),
     Case("a segment elsewhere", lambda path: segmented(path, "{name}a 2000\n../r/{name}b 3000"), "bad_path!"),
     Case("a segment of itself", lambda path: segmented(path, "{name} 2000\n{name} 3000"), "bad_header!"),
+    Case("segments of more signals", lambda path: segmented(path, first="r/2 3 500 5000"), "bad_header!"),
+    Case("segments of more samples than announced", long_segments, "too_long!"),
     Case("segments of 10^11 samples", lambda path: segmented(path, "~ 99999999999\n{name}b 3000"), "too_long!"),
     Case("10^12 segments", lambda path: segmented(path, first=f"r/{HUGE} 12 500 5000"), "bad_header!"),
     Case("10^12 signals in segments", lambda path: segmented(path, first=f"r/2 {HUGE} 500 5000"), "bad_header!"),

@@ -13,6 +13,7 @@ from pyarrow import csv
 from pydantic import Field, field_validator, model_validator
 
 from kmerl.errors import UserError
+from kmerl.regular import assert_regular, open_regular
 from kmerl.section import Section
 
 
@@ -139,6 +140,8 @@ def existing_folder(name: str, folder: Path) -> Path:
 
 
 _PIECE = 8 << 20  # bytes of a CSV file read at a time
+_LARGEST = 1 << 31  # bytes of a table that is read as a whole: twenty times MIMIC-IV-ECG's
+_LONGEST_HEADER = 1 << 16  # bytes of the names of columns
 _RELEASE = "take the file from the archive's official release"
 
 
@@ -154,6 +157,9 @@ def read_csv(path: Path, columns: Sequence[str], loosely: bool = False) -> pl.Da
         UserError: the file is missing, is not UTF-8 or not a table, or lacks a column.
     """
     with _readable(path):
+        size = assert_regular(path)
+        if size > _LARGEST:
+            raise UserError(f"{path}: {size:,} bytes, more than {_LARGEST:,}; {_RELEASE}")
         wanted = _spelt(path, columns, loosely)
         table = pl.read_csv(path, columns=wanted, infer_schema=False).select(wanted)
         return table.rename(dict(zip(wanted, columns, strict=True)))
@@ -188,6 +194,9 @@ def _spelt(path: Path, columns: Sequence[str], loosely: bool = False) -> list[st
     Raises:
         UserError: it lacks one.
     """
+    with open_regular(path) as file:
+        if len(file.readline(_LONGEST_HEADER + 1)) > _LONGEST_HEADER:
+            raise UserError(f"{path}: a first line of more than {_LONGEST_HEADER:,} bytes; {_RELEASE}")
     present = pl.read_csv(path, n_rows=0, infer_schema=False).columns
     spelt = {(name.replace(" ", "") if loosely else name): name for name in present}
     missing = ", ".join(name or "(the unnamed first)" for name in columns if name not in spelt)

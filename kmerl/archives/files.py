@@ -1,10 +1,10 @@
 """Opening an archive's files, whatever stands in their place."""
 
 import os
-import stat
 from pathlib import Path
 
 from kmerl.archives.wfdb_format import RecordError
+from kmerl.regular import descriptor
 
 
 def open_file(path: Path | str, absent: str) -> tuple[int, int]:
@@ -14,17 +14,12 @@ def open_file(path: Path | str, absent: str) -> tuple[int, int]:
         RecordError: ``absent``, or ``unreadable_file``.
     """
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return descriptor(path)
     except (FileNotFoundError, NotADirectoryError):
         raise RecordError(absent, f"no file {_name(path)}") from None
     except (OSError, ValueError) as error:  # a name with a NUL in it is a ValueError
         name = _name(path)
         raise RecordError("unreadable_file", f"{name}: {getattr(error, 'strerror', None) or error}") from None
-    status = os.fstat(file)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(file)
-        raise RecordError("unreadable_file", f"{_name(path)} is no file")
-    return file, status.st_size
 
 
 def content_of(path: Path | str, absent: str, most: int, beyond: str) -> bytes:

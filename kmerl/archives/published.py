@@ -34,12 +34,14 @@ import polars as pl
 
 from kmerl.archives.classes import class_names
 from kmerl.errors import UserError
+from kmerl.regular import assert_regular
 
 SPLITS: dict[str, str] = {"train": "train", "valid": "val", "test": "test"}
 """How the files' names call each split."""
 TOTAL = "total"
 """The row over all classes, and the rows over all splits, of :func:`differences`."""
 
+_LARGEST = 1 << 26  # bytes; the largest of the published ones has 3 MB
 _REMEDY = "take the file from MERL's repository at commit 38799b7"
 _FOLD = "strat_fold"
 _PTB_XL_FOLDS: dict[str, str] = {**{str(fold): "train" for fold in range(1, 9)}, "9": "valid", "10": "test"}
@@ -344,6 +346,8 @@ def _found(folder: Path, layout: _Layout, split: str) -> Path:
 def _columns(path: Path, layout: _Layout, task: str) -> pl.DataFrame:
     """The file as text, with all its columns accounted for."""
     try:
+        if assert_regular(path) > _LARGEST:
+            raise OSError(f"more than {_LARGEST:,} bytes")
         table = pl.read_csv(path, infer_schema=False)
     except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
         problem = (str(error).splitlines() or [type(error).__name__])[0][:160]

@@ -12,6 +12,7 @@ from kmerl.archives.ptb_xl import PtbXl
 from kmerl.archives.snomed import codes_of
 from kmerl.archives.wfdb_format import RecordError
 from kmerl.errors import UserError
+from kmerl.regular import open_regular
 
 ARCHIVES: dict[str, type[Archive]] = {
     "mimic_iv_ecg": MimicIvEcg,
@@ -56,7 +57,7 @@ def _is_cpsc2018(folder: Path, names: Collection[str]) -> bool:
     """CPSC2018 by its table, whose name others use as well, or its mirror by a header with the labels of one."""
     if cpsc2018.REFERENCE in names:
         try:
-            with (folder / cpsc2018.REFERENCE).open("rb") as file:
+            with open_regular(folder / cpsc2018.REFERENCE) as file:
                 return file.readline(200).lstrip(b"\xef\xbb\xbf").startswith(b"Recording,")
         except OSError:
             return False

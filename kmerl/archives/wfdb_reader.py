@@ -249,15 +249,15 @@ def _bound(name: str, values: float) -> None:
 
 
 def _fill(file: int, offset: int, values: NDArray[np.int16], name: str) -> bytes:
-    """Read little-endian samples from an offset on, and return what lies before it."""
-    head = bytearray(offset)
-    into = values.view(np.uint8).data
-    got = os.preadv(file, [head, into], 0) if offset else os.preadv(file, [into], 0)
-    wanted = offset + len(into)
+    """Read little-endian samples from an offset on, and return the last bytes before it, as many as MATLAB 4 has."""
+    head = bytearray(min(offset, _MATLAB_4.size + 4))  # an offset may be anything
+    into, begin = values.view(np.uint8).data, offset - len(head)
+    got = os.preadv(file, [head, into], begin) if head else os.preadv(file, [into], 0)
+    wanted = len(head) + len(into)
     while got < wanted:
-        more = os.preadv(file, [into[got - offset :]], got) if got >= offset else 0
+        more = os.preadv(file, [into[got - len(head) :]], begin + got) if got >= len(head) else 0
         if not more:
-            raise RecordError("truncated_signal_file", f"{name} ended after {got} of {wanted} bytes")
+            raise RecordError("truncated_signal_file", f"{name} ended after {begin + got} of {begin + wanted} bytes")
         got += more
     if values.dtype.newbyteorder("<") != values.dtype:
         values.byteswap(inplace=True)  # on a big-endian machine
@@ -273,8 +273,7 @@ _NO_FILE = "~"  # stands for a signal or segment without samples
 def _read_with_wfdb(path: str, header: Header) -> Recording:
     """Any other format, through the wfdb package, on a 16-bit grid of its own per lead."""
     name, parts = _name(path), _single(path, header)
-    for part, found in parts.items():
-        _check_sizes(part, found)
+    _bound(name, sum(_check_sizes(part, found) for part, found in parts.items()))
     try:
         record = _wfdb_record(path, header)
         value = np.asarray([] if record.p_signal is None else record.p_signal, np.float64).T  # (L, S)
@@ -315,17 +314,22 @@ def _single(path: str, header: Header) -> dict[str, Header]:
         found[segment] = parse_header(header_text(segment))
         if found[segment].parts:
             raise RecordError("bad_header", f"{name} has segments that have segments")
+        if len(found[segment].signals) > header.channels:
+            raise RecordError("bad_header", f"{name} has other signals than its segments")
     if not found or len(next(iter(found.values())).signals) != header.channels:
         raise RecordError("bad_header", f"{name} has other signals than its segments")
     return found
 
 
-def _check_sizes(path: str, header: Header) -> None:
-    """Refuse a record whose files are missing, or shorter than announced: wfdb would ask for all that memory first."""
+def _check_sizes(path: str, header: Header) -> float:
+    """How many samples a record has, at most.
+
+    One whose files are missing, or shorter than announced, is refused: wfdb would ask for all that memory first.
+    """
     needed: dict[str, float] = {}
     values, held = 0, 0
     for line in header.signals:
-        if line.file not in ("-", _NO_FILE):
+        if line.file != _NO_FILE:
             size = _BYTES.get(line.format, 0) * line.samples_per_frame * (header.samples or 0)
             needed[line.file] = needed.get(line.file, line.byte_offset) + size
             values += line.samples_per_frame * ((header.samples or 0) + line.skew)
@@ -337,7 +341,9 @@ def _check_sizes(path: str, header: Header) -> None:
             raise RecordError("empty_signal_file", f"{name} holds no samples")
         if present < size - 4:  # some writers leave the last group of packed samples short
             raise RecordError("truncated_signal_file", f"{name} has {present} of {size:.0f} bytes")
-    _bound(_name(path), values if header.samples else max(values, held))
+    values = values if header.samples else max(values, held)
+    _bound(_name(path), values)
+    return values
 
 
 def _vouched(path: str, header: Header) -> bool:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kmerl.artifacts import read_json, read_table, whole, write_json, write_table
 from kmerl.errors import UserError
+from kmerl.regular import assert_regular
 from kmerl.text.params import TextParams
 
 TEXTS = pa.schema([pa.field("row", pa.int32(), nullable=False), pa.field("text", pa.string(), nullable=False)])
@@ -57,6 +58,7 @@ class Embeddings:
         """
         texts = read_table(folder / "texts.parquet", TEXTS)["text"].to_list()
         try:
+            assert_regular(folder / "vectors.npy")
             vectors = np.load(folder / "vectors.npy", mmap_mode="r")
         except (OSError, ValueError):
             raise UserError(f"{folder}/vectors.npy: not readable; run the embed_text stages again") from None

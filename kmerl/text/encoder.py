@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from kmerl.errors import UserError
+from kmerl.regular import assert_regular
 from kmerl.text.params import TextParams
 
 
@@ -19,18 +20,31 @@ def locate(encoder: str) -> str:
     """The folder or hub name of an encoder given as in :class:`TextParams`.
 
     Raises:
-        UserError: the package or the folder in it does not exist.
+        UserError: the package or the folder in it does not exist, or something in a folder is no file.
     """
     if not encoder.startswith("package:"):
+        _assert_files(Path(encoder))
         return encoder
     package, _, folder = encoder.removeprefix("package:").partition("/")
-    spec = importlib.util.find_spec(package)
+    # a name with a dot would import the package, which runs it
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         raise UserError(f"text.encoder: no Python package {package!r} is installed; install it or name another encoder")
     path = Path(next(iter(spec.submodule_search_locations))) / folder
-    if not (path / "config.json").exists():
+    if ".." in Path(folder).parts or Path(folder).is_absolute() or not (path / "config.json").exists():
         raise UserError(f"text.encoder: package {package!r} holds no model in {folder!r}; name its model folder")
+    _assert_files(path)
     return str(path)
+
+
+def _assert_files(folder: Path) -> None:
+    """Make sure that nothing in a folder, if it is one, keeps a reader waiting."""
+    try:
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if not path.is_dir():
+                assert_regular(path)
+    except OSError as error:
+        raise UserError(f"text.encoder: {error.filename}: {error.strerror}; remove it") from None
 
 
 class TextEncoder(nn.Module):
@@ -53,10 +67,10 @@ class TextEncoder(nn.Module):
         self.params = params
         source = locate(params.encoder)
         try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(source)
-            self.encoder: Any = AutoModel.from_pretrained(source, dtype=torch.float32)
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+            self.encoder: Any = AutoModel.from_pretrained(source, dtype=torch.float32, trust_remote_code=False)
+        except Exception as error:  # a damaged or hostile folder leads the library to any
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
             raise UserError(f"text.encoder: {params.encoder!r} cannot be loaded ({reason}); give a folder") from None
         self.encoder.requires_grad_(False)
         if trainable_layers:

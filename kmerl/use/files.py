@@ -1,8 +1,10 @@
 """Records in files of any usual kind: WFDB, MATLAB, NumPy, CSV. None of the readers runs what a file holds."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kmerl.archives.cpsc_format import read_matrices, read_struct
+from kmerl.archives.matlab import damage
 from kmerl.archives.wfdb_format import RecordError, Recording
-from kmerl.archives.wfdb_reader import read_recording
+from kmerl.archives.wfdb_reader import header_text, read_recording
 from kmerl.errors import UserError
 from kmerl.leads import canonical, is_lead
-from kmerl.use.delimited import read_delimited
+from kmerl.regular import assert_regular, open_regular
+from kmerl.use.delimited import MOST_VALUES, read_delimited
+from kmerl.use.matlab4 import read_matrices_4
 from kmerl.use.signal import Signal, Stated, from_array, select
 
 KINDS = "WFDB (.hea), MATLAB (.mat), NumPy (.npy) and CSV (.csv, .tsv, .txt)"
+_NUMPY = b"\x93NUMPY"  # how such a file begins
 _RATES = {"fs", "sampling_rate", "samplingrate", "sampling_frequency", "sample_rate", "freq", "frequency", "srate"}
 
 
@@ -38,8 +44,8 @@ def read_signal(path: Path, leads: Sequence[str] | None = None, stated: Stated |
     header = _header(path)
     stated = stated or Stated()
     with _about(path):
-        if header is None and not path.is_file():
-            raise UserError("no such file")
+        if header is None:
+            _assert_file(path)
         matlab = header is None and path.suffix.lower() == ".mat"
         recording = read_recording(header) if header else _struct(path) if matlab else None
         if recording is not None:
@@ -69,6 +75,8 @@ def _about(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: {message}") from None
     except OSError as error:
         raise UserError(f"{path}: not readable ({error.strerror})") from None
+    except MemoryError:
+        raise UserError(f"{path}: takes more memory than there is; give a part of it") from None
 
 
 def _header(path: Path) -> Path | None:
@@ -79,9 +87,18 @@ def _header(path: Path) -> Path | None:
     return beside if beside.is_file() else None
 
 
+def _assert_file(path: Path) -> None:
+    try:
+        assert_regular(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a name with a NUL in it is a ValueError
+        raise UserError("no such file") from None
+    except IsADirectoryError:
+        raise UserError("no such file, but a folder") from None
+
+
 def _missing_gains(header: Path, leads: Sequence[str]) -> list[str]:
     """A warning if the header gives no gain for leads in use, as header(5) then means 200."""
-    lines = [line.split(None, 8) for line in header.read_text("utf-8", errors="replace").splitlines()]
+    lines = [line.split(None, 8) for line in header_text(header).splitlines()]
     lines = [fields for fields in lines if fields and not fields[0].startswith("#")][1:]
     without = []
     for fields in lines:
@@ -102,39 +119,40 @@ def _struct(path: Path) -> Recording | None:
 
 def _matrix(path: Path) -> tuple[NDArray[Any], float | None]:
     """The one matrix in a MATLAB file, and the sampling rate if one of its variables names it."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         start = file.read(10)
     if start == b"MATLAB 7.3":
         raise UserError("saved in MATLAB's format 7.3; save it with the option -v7")
-    numeric = _matrices_4(path) if 0 in start[:4] else read_matrices(path)
-    rates = [float(value.item()) for name, value in numeric.items() if value.size == 1 and name.lower() in _RATES]
-    matrices = {name: value for name, value in numeric.items() if value.size > 1}
-    if len(matrices) != 1:
-        found = ", ".join(sorted(matrices)) or "none"
-        raise UserError(f"one matrix of numbers is needed, found: {found}; save it in a file of its own")
-    return next(iter(matrices.values())), rates[0] if rates else None
-
-
-def _matrices_4(path: Path) -> dict[str, NDArray[Any]]:
-    """The matrices of a MATLAB 4 file; its format has no text at its start."""
-    from scipy.io import loadmat  # slow to import
-
-    try:
-        found = loadmat(path)
-    except Exception as error:  # the parser raises whatever a damaged file leads it to
-        said = " ".join(str(error).split())[:120] or type(error).__name__
-        raise UserError(f"no whole MATLAB 4 file ({said})") from None
-    return {n: v for n, v in found.items() if isinstance(v, np.ndarray) and v.dtype.kind in "iuf" and v.size}
+    found: list[tuple[str, int, Callable[[], NDArray[np.float64]]]]  # name, how many numbers, what reads them
+    if 0 in start[:4]:
+        found = [(name, one.size, partial(np.asarray, one)) for name, one in read_matrices_4(path).items()]
+    else:
+        found = [(one.name, math.prod(one.shape), partial(one.values, one.name)) for one in read_matrices(path)]
+    with damage(path.name):
+        rates = [float(read().item()) for name, size, read in found if size == 1 and name.lower() in _RATES]
+        large = [one for one in found if one[1] > 1]
+        if len(large) != 1:
+            names = ", ".join(sorted(name for name, _, _ in large))[:200] or "none"
+            raise UserError(f"one matrix of numbers is needed, found: {names}; save it in a file of its own")
+        return large[0][2](), rates[0] if rates else None
 
 
 def _array(path: Path) -> NDArray[Any]:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"not readable as an array of numbers ({' '.join(str(error).split())[:120]})") from None
-    if not isinstance(values, np.ndarray):
+    """The array in a NumPy file. A map of it is refused, before any memory is taken, where the file holds less."""
+    with open_regular(path) as file:
+        start = file.read(len(_NUMPY))
+    if start[:2] == b"PK":
         raise UserError("several arrays in one file; save the signal as .npy")
-    return values
+    try:
+        if start != _NUMPY:
+            raise ValueError("no NumPy file")
+        with np.errstate(all="ignore"):  # of a shape that overflows
+            mapped = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # a header of any content is parsed
+        raise UserError(f"not readable as an array of numbers ({' '.join(str(error).split())[:120]})") from None
+    if mapped.size > MOST_VALUES:
+        raise UserError(f"{mapped.size:,} numbers, more than {MOST_VALUES:,}; give a part of them")
+    return np.array(mapped)
 
 
 def _from_table(path: Path, leads: Sequence[str] | None, stated: Stated) -> Signal:

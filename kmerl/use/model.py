@@ -1,6 +1,6 @@
 """A pretrained run made ready to answer about any signal (paper App. D.3: only the leads shown are processed)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,8 @@ from kmerl.evaluation.asking import WAYS, Questions, Training, ask_store, defaul
 from kmerl.evaluation.params import MixtureParams, Way
 from kmerl.leads import LEADS
 from kmerl.model.kmerl import KMERL
+from kmerl.text.foreign import admitted
+from kmerl.text.params import TextParams
 from kmerl.use.checks import doubts
 from kmerl.use.files import read_signal
 from kmerl.use.prediction import Prediction, aggregate, distinct, trained_on
@@ -196,22 +198,25 @@ class Model:
         return lists, [which.get(name) or (0, column[name]) for name in names]
 
 
-def load(folder: str | Path, name: str | None = None) -> Model:
+def load(folder: str | Path, name: str | None = None, encoders: Collection[str] = ()) -> Model:
     """A run folder (``model.safetensors``, ``config.json``) as a model. No foreign code is run.
 
     Args:
         folder: what the stage ``pretrain`` wrote.
         name: what it calls itself in answers; the folder by default.
+        encoders: folders of text encoders that the run may name though they are outside of it.
 
     Raises:
-        UserError: a file is missing or damaged.
+        UserError: a file is missing or damaged, or the run names a text encoder elsewhere.
     """
     folder = Path(folder)
     network, config, text_weights = load_run(folder)
-    return Model(network, config, _encoder(config, text_weights), name or str(folder))
+    source = admitted(config.text.encoder, folder, encoders)
+    text = config.text.model_copy(update={"encoder": source})
+    return Model(network, config, _encoder(config, text, text_weights), name or str(folder))
 
 
-def _encoder(config: RunConfig, weights: dict[str, torch.Tensor]) -> Embed:
+def _encoder(config: RunConfig, text: TextParams, weights: dict[str, torch.Tensor]) -> Embed:
     """The run's text encoder, loaded when first asked."""
     loaded: list[Embed] = []
 
@@ -222,9 +227,18 @@ def _encoder(config: RunConfig, weights: dict[str, torch.Tensor]) -> Embed:
             from kmerl.text.encoder import TextEncoder
 
             logging.disable_progress_bar()
-            encoder = TextEncoder(config.text)
-            if weights:
-                encoder.load_state_dict(weights)
+            encoder = TextEncoder(text)
+            if encoder.width != config.text_width:
+                raise UserError(
+                    f"text.encoder: {text.encoder!r} makes vectors of {encoder.width}, but the run learnt from "
+                    f"{config.text_width}; take both from one run"
+                )
+            try:
+                if weights:
+                    encoder.load_state_dict(weights)
+            except RuntimeError as error:
+                reason = " ".join(str(error).split())[:200]
+                raise UserError(f"text.encoder: {text.encoder!r} does not fit the run's weights ({reason})") from None
             loaded.append(encoder.embed)
         return loaded[0](texts)
 

@@ -174,7 +174,7 @@ def _numbers(values: ArrayLike) -> NDArray[np.float64]:
         array = array[None]
     if array.ndim != 2 or not array.size:
         raise UserError(f"a signal of shape {array.shape}; give (L, S), a row per lead")
-    return array.astype(np.float64)
+    return array.astype(np.float64, copy=False)
 
 
 def _whole(array: NDArray[np.float64]) -> bool:

@@ -1,6 +1,8 @@
 """Files: tables, arrays, JSON, weights, pictures, raw records."""
 
+import io
 import json
+import os
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +17,19 @@ from safetensors import safe_open
 
 from kmerl.archives.recordings import read_file
 from kmerl.archives.wfdb_format import MISSING, parse_header
+from kmerl.archives.wfdb_reader import header_text
 from kmerl.artifacts import read_json, read_jsonl, read_metadata, read_table
 from kmerl.errors import UserError
 from kmerl.escapes import one_line
+from kmerl.regular import assert_regular, content_of, open_regular
 from kmerl.views.text import DISTINCT, cell, counts, frame, grid, size, width
+from kmerl.weights import count, shapes_of
 
 MERGED = "merged.json"
+
+_LARGEST = 1 << 31  # bytes of a table or page that is shown
+_LONGEST_LINE = 1 << 20  # characters of a line
+_LINES, _CUT = 200, 10_000  # lines of a text that are shown, and characters of each
 
 
 def _counted(table: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
@@ -52,6 +61,7 @@ def parquet(path: Path) -> str:
 
 def npy(path: Path) -> str:
     """Shape, type, range and the first values of an array."""
+    assert_regular(path)
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     lines = [f"array {array.shape} {array.dtype}, {size(path)}"]
     if array.size and np.issubdtype(array.dtype, np.number):
@@ -124,9 +134,22 @@ def jsonl(path: Path) -> str:
     return "\n".join([f"{total:,} JSON lines, {size(path)}", *[indented(cut(row)) for row in first]])
 
 
+def read_csv_file(path: Path) -> pl.DataFrame:
+    """A CSV file as text.
+
+    Raises:
+        UserError: it is too large to be shown.
+    """
+    with open_regular(path) as file:
+        size, first = os.fstat(file.fileno()).st_size, file.readline(_LONGEST_LINE + 1)
+    if size > _LARGEST or len(first) > _LONGEST_LINE:
+        raise UserError(f"{path}: {size:,} bytes, or a line too long to be shown; look at a part of it")
+    return pl.read_csv(path, infer_schema=False)
+
+
 def csv_file(path: Path) -> str:
     """Rows, first rows and counts of a CSV file."""
-    table = pl.read_csv(path, infer_schema=False)
+    table = read_csv_file(path)
     counted = [f"  {cell(name)}: {counts(column)}" for name, column in _counted(table)]
     lines = [f"CSV, {table.height:,} rows, {size(path)}", frame(table)]
     return "\n".join([*lines, "", "values", *counted] if counted else lines)
@@ -134,16 +157,16 @@ def csv_file(path: Path) -> str:
 
 def safetensors(path: Path) -> str:
     """Every tensor's shape, and how many weights there are."""
+    shapes = shapes_of(path)  # whose header is no longer than a model's
     with safe_open(path, framework="numpy") as file:
-        parts = [(name, file.get_slice(name)) for name in sorted(file.keys())]
-        rows = [(name, str(tuple(part.get_shape())), part.get_dtype()) for name, part in parts]
-        total = sum(int(np.prod(part.get_shape())) for _, part in parts)
+        rows = [(name, str(shapes[name]), file.get_slice(name).get_dtype()) for name in sorted(shapes)]
+    total = count(shapes)
     return f"{len(rows)} tensors, {total:,} weights, {size(path)}\n{grid(['name', 'shape', 'type'], rows)}"
 
 
 def png(path: Path) -> str:
     """Width and height of a picture."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(24)
     if len(head) < 24 or head[:8] != b"\x89PNG\r\n\x1a\n":
         raise UserError(f"{path}: not a PNG file; run its stage again")
@@ -153,9 +176,15 @@ def png(path: Path) -> str:
 
 def text_file(path: Path) -> str:
     """A text as it is, its first 200 lines."""
-    lines = path.read_text("utf-8").splitlines()
-    more = [f"… {len(lines) - 200} more lines"] if len(lines) > 200 else []
-    return "\n".join([*lines[:200], *more])
+    lines: list[str] = []
+    more = 0
+    with io.TextIOWrapper(open_regular(path), "utf-8") as file:
+        while line := file.readline(_LONGEST_LINE):
+            if len(lines) < _LINES:
+                lines.append(line.rstrip("\n")[:_CUT])
+            else:
+                more += 1
+    return "\n".join([*lines, *([f"… {more} more lines"] if more else [])])
 
 
 def svg(path: Path) -> str:
@@ -165,7 +194,7 @@ def svg(path: Path) -> str:
 
 def html(path: Path) -> str:
     """A page's title, and how many pictures and tables it holds."""
-    text = path.read_text("utf-8")
+    text = content_of(path, _LARGEST).decode("utf-8")
     found = re.search(r"<title>(.*?)</title>", text, re.DOTALL)
     name = f" {cell(found[1])!r}," if found else ""
     return f"page,{name} {len(re.findall('<img|<svg', text))} pictures, {text.count('<table')} tables, {size(path)}"
@@ -176,7 +205,7 @@ def record(path: Path) -> str:
     header_path = path.with_suffix(".hea")
     struct_alone = path.suffix == ".mat" and not header_path.exists()
     recording = read_file(path if struct_alone else header_path)
-    comments = () if struct_alone else parse_header(header_path.read_text("utf-8", errors="replace")).comments
+    comments = () if struct_alone else parse_header(header_text(header_path)).comments
     value = recording.millivolts()
     lines = [f"record {path.stem}: {len(recording.leads)} leads, {recording.fs:g} Hz, "
              f"{value.shape[1]} samples ({value.shape[1] / recording.fs:g} s)"]  # fmt: skip

@@ -16,8 +16,9 @@ from kmerl.artifacts import read_json, read_jsonl, read_metadata, read_table
 from kmerl.errors import UserError
 from kmerl.escapes import one_line
 from kmerl.leads import LEADS, from_bit_mask
+from kmerl.regular import assert_regular
 from kmerl.views import scores
-from kmerl.views.files import FILES, indented, record, safetensors
+from kmerl.views.files import FILES, indented, read_csv_file, record, safetensors
 from kmerl.views.text import cell, counts, frame, grid, size
 from kmerl.waveforms import SPLITS, WaveformStore
 
@@ -27,8 +28,8 @@ def archive(path: Path) -> str:
     lines = [f"raw archive, {origin(path)}; layout of {recognise(path) or 'none that is known'}"]
     for file in sorted(path.glob("*.csv")):
         try:
-            table = pl.read_csv(file, infer_schema=False)
-        except (pl.exceptions.PolarsError, OSError) as error:  # not all are the archive's own
+            table = read_csv_file(file)
+        except (pl.exceptions.PolarsError, OSError, UserError) as error:  # not all are the archive's own
             lines += ["", f"{one_line(file.name)}: not readable as a table ({cell(error)})"]
             continue
         lines += ["", f"{one_line(file.name)}: {table.height:,} rows, {len(table.columns)} columns", frame(table, 3)]
@@ -164,6 +165,7 @@ def labels(path: Path) -> str:
 def embeddings(path: Path) -> str:
     """What embedded which texts, and the nearest texts of a few."""
     texts = read_table(path / "texts.parquet")["text"].to_list()
+    assert_regular(path / "vectors.npy")
     vectors = np.load(path / "vectors.npy", mmap_mode="r", allow_pickle=False)
     if len(vectors) != len(texts):
         raise UserError(f"{path}: {len(vectors)} vectors for {len(texts)} texts; run the embed_text stages again")

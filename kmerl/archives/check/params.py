@@ -7,7 +7,10 @@ import yaml
 from pydantic import ValidationError
 
 from kmerl.errors import UserError
+from kmerl.regular import content_of
 from kmerl.repair import WaveformParams
+
+_LARGEST = 1 << 22  # bytes of a file of parameters
 
 DEFAULTS = WaveformParams(fs=500, seconds=10, min_seconds=5, min_leads=1, max_nan_share=0.1, derive_limb_leads=False)
 """The values of the repository's params.yaml, for use outside of a project's folder; a test compares them."""
@@ -49,7 +52,7 @@ def described(params: WaveformParams) -> str:
 
 def _of_a_project(file: Path) -> bool:
     try:
-        values = yaml.safe_load(file.read_text("utf-8"))
+        values = yaml.safe_load(content_of(file, _LARGEST).decode("utf-8"))
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return False
     return isinstance(values, dict) and "preprocess" in values and "archives" in values

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kmerl.archives.fetch.sources import PINS, SOURCES
 from kmerl.errors import UserError
+from kmerl.regular import open_regular
 
 
 def verify_merl_splits(folder: Path) -> int:
@@ -25,7 +26,8 @@ def verify_merl_splits(folder: Path) -> int:
     for row in rows:
         file, origin = folder / row["file"], f"{row['path']} of MERL-ICML2024 at commit {commit}"
         try:
-            found = hashlib.sha256(file.read_bytes()).hexdigest()
+            with open_regular(file) as opened:
+                found = hashlib.file_digest(opened, "sha256").hexdigest()
         except FileNotFoundError:
             raise UserError(f"{file}: no such file; put there {origin}") from None
         except OSError as error:
