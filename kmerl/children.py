@@ -80,6 +80,9 @@ def terminable() -> Iterator[None]:
         yield
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # again: polars puts a handler before it, with which Ctrl-C no longer ends a wait for another process
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:

@@ -186,7 +186,7 @@ def check_writable(path: Path) -> None:
 def main(argv: list[str]) -> int:
     """Returns the exit status: 0, or 1 after one line that says what the user has to do.
 
-    A stage's first process has a summary; further ones, started by torchrun, have none and write nothing.
+    A stage's first process has a summary; further ones have none and write nothing.
     """
     if not 1 <= len(argv) <= 2:
         print("usage: python -m stages NAME [ITEM]", file=sys.stderr)
@@ -203,6 +203,9 @@ def main(argv: list[str]) -> int:
         print(f"{name}: {ERROR}{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        if __name__ == "__main__":  # the program ends with this line, however often it is told to
+            for further in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(further, signal.SIG_IGN)
         print(f"{name}: {ERROR}stopped; run it again when you like", file=sys.stderr)
         return 130
     except BrokenPipeError:  # nobody reads our output any more; nor shall Python try to write at its end
@@ -219,10 +222,10 @@ def main(argv: list[str]) -> int:
 
 def note(name: str, seconds: float) -> None:
     """Keep what a stage took, and where, beside its log."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
+    largest = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     record = {
         "seconds": round(seconds, 2),
-        "peak_memory_mib": usage.ru_maxrss // 1024,
+        "peak_memory_mib": largest // 1024,
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }

@@ -10,7 +10,7 @@ from kmerl.model.losses import world
 from kmerl.text.embeddings import Embeddings
 from kmerl.training.examples import digest
 from kmerl.training.params import PretrainParams, override
-from kmerl.training.processes import distributed, launch, started_by_torchrun
+from kmerl.training.processes import distributed, launch, one_of_several
 from kmerl.training.run import Material, pretrain
 from kmerl.waveforms import index_files
 from stages._stores import open_store
@@ -49,7 +49,7 @@ def read(archive: str) -> Material:
 
 
 def train(params: Any, item: str, run: PretrainParams) -> str:
-    """Train in this process (one of several, if torchrun started it) and write the run's folder from the first."""
+    """Train in this process and write the run's folder; of several processes the first writes, and has a summary."""
     material = read(params.pretraining_archive)
     code = read_json("data/code.json")["pretrain"]
     name = digest([run.model_dump_json(), params.text, params.seed, code], inputs(params.pretraining_archive))
@@ -59,18 +59,16 @@ def train(params: Any, item: str, run: PretrainParams) -> str:
         print(f"pretrain@{item}: {line}", flush=True)
 
     done = pretrain(item, run, material, params.text, params.seed, scratch, report)
-    if world()[0] == 0:
-        save_run(RUNS / item, done.model, done.config, done.history, done.text)
-        remove(scratch)
+    if world()[0] != 0:
+        return ""
+    save_run(RUNS / item, done.model, done.config, done.history, done.text)
+    remove(scratch)
     return done.summary
 
 
 def main(params: Any, item: str) -> str:
-    """Write ``data/runs/<item>/``; with several processes, start them through torchrun and wait."""
+    """Write ``data/runs/<item>/``; with several processes, start them and wait, unless torchrun did that."""
     run = override(params.pretrain, getattr(params.runs, item))
-    if run.loop.processes > 1 and not started_by_torchrun():
-        launch(run.loop.processes, ["stages", "pretrain", item])
-        steps = read_json(RUNS / item / "config.json")["steps"]
-        return f"{steps} steps in {run.loop.processes} processes"
-    result: str = distributed(lambda: train(params, item, run))
-    return result
+    if run.loop.processes > 1 and not one_of_several():
+        return launch(run.loop.processes, train, params, item, run)
+    return distributed(lambda: train(params, item, run))

@@ -4,7 +4,6 @@ PYTHON is that of the environment in which llama-cpp-python is installed. COMMAN
 the server is stopped when COMMAND ends, however that ends. Its log is ``logs/llama_server.log``.
 """
 
-import ctypes
 import os
 import signal
 import socket
@@ -17,12 +16,12 @@ from pathlib import Path
 
 import requests
 
+from kmerl.children import bound
 from kmerl.errors import UserError
 
 LOG = Path("logs/llama_server.log")
 CONTEXT = 8192  # tokens, of a question with its answer
 START_SECONDS = 180.0
-_PR_SET_PDEATHSIG = 1
 
 
 def free_port() -> int:
@@ -49,8 +48,7 @@ def running(command: Sequence[str], port: int, log: Path, seconds: float = START
     with log.open("wb") as file:
         try:
             server = subprocess.Popen(
-                command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+                command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=bound(),
             )  # fmt: skip
         except OSError as error:
             raise UserError(f"{command[0]}: cannot be started ({error.strerror}); run `make laptop`") from None
@@ -93,10 +91,6 @@ def _end(server: "subprocess.Popen[bytes]", log: Path) -> str:
     return f"{how}: {lines[-1][:200]}"
 
 
-def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 def main(argv: list[str]) -> int:
     """Returns the command's exit status, or 1 after one line."""
     if len(argv) < 4 or argv[2] != "--":
@@ -113,7 +107,9 @@ def main(argv: list[str]) -> int:
     try:
         with running(command, port, LOG) as url:
             print(f"server: {model.stem} at {url}, log in {LOG}", flush=True)
-            return subprocess.run(argv[3:], env={**os.environ, "OPENAI_BASE_URL": url}, check=False).returncode
+            environment = {**os.environ, "OPENAI_BASE_URL": url}
+            # told to end, not killed: it may have started others
+            return subprocess.run(argv[3:], env=environment, check=False, preexec_fn=bound(signal.SIGTERM)).returncode
     except UserError as error:
         print(f"server: {error}", file=sys.stderr)
         return 1

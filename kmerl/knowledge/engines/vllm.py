@@ -1,6 +1,5 @@
 """vLLM's offline engine, in an environment of its own, behind pipes (:mod:`kmerl.knowledge.engines.vllm_worker`)."""
 
-import ctypes
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from kmerl.children import bound
 from kmerl.errors import UserError
 from kmerl.escapes import printable
 from kmerl.knowledge.engines.params import EngineParams
@@ -25,7 +25,6 @@ _WORKER = Path(__file__).with_name("vllm_worker.py")
 _LAST_LINES = 60
 _SAMPLE, _SAMPLES = 64 * 1024, 256  # bytes and number, of a file of weights
 _END_SECONDS = 20  # for a worker to end by itself
-_PR_SET_PDEATHSIG = 1
 
 
 class VllmEngine:
@@ -91,7 +90,7 @@ class _Process:
             stderr=subprocess.STDOUT,
             pass_fds=[writing],
             env=_environment(params),
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            preexec_fn=bound(signal.SIGTERM),  # it then ends its own processes, or else its guard does
             start_new_session=True,  # so that whatever vLLM starts can be ended with it
         )
         os.close(writing)
@@ -234,8 +233,3 @@ def _environment(params: EngineParams) -> dict[str, str]:
     for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):  # of our environment, not of its
         environment.pop(name, None)
     return environment
-
-
-def _end_with_parent() -> None:
-    """In the worker, before it runs: end when the process that started it is killed."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

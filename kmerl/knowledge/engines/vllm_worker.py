@@ -9,6 +9,7 @@ The program ends with its standard input or when it is told to, and so do the pr
 import json
 import os
 import queue
+import select
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ import time
 from typing import Any
 
 Line = dict[str, Any]
+_END_SECONDS = 20  # to end by itself
 
 
 def read_lines(lines: "queue.Queue[Line | None]") -> None:
@@ -148,8 +150,28 @@ def result(line: Line, output: Any) -> Line:
     return {"custom_id": line["custom_id"], "response": {"status_code": 200, "body": body}, "error": None}
 
 
+def guard() -> None:
+    """Start a process that ends this whole group once the one who asks is gone, even if the engine hangs or is stopped.
+
+    It sees that nobody can write to standard input any more, and gives the engine some time to end by itself.
+    """
+    worker = os.getpid()
+    if os.getpgid(0) != worker or os.fork():
+        return
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.closerange(1, 1024)  # who reads there is to see the worker's end
+    asked = select.poll()
+    asked.register(0, 0)
+    asked.poll()
+    end = time.monotonic() + _END_SECONDS
+    while os.getppid() == worker and time.monotonic() < end:
+        time.sleep(0.2)
+    os.killpg(0, signal.SIGKILL)
+
+
 def main() -> None:
     """Load the model that the first line names, then answer."""
+    guard()
     # an exit, not a kill: vLLM then ends the processes that it started
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = json.loads(sys.stdin.readline())
