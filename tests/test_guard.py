@@ -75,8 +75,10 @@ def test_what_rotted_in_the_cache_only_is_put_back_from_the_projects_folder(proj
     assert project.agreed()
 
 
-@both
-@pytest.mark.parametrize("rotten", ["a file", "a folder's list", "a result in git"])
+@pytest.mark.parametrize(
+    ("engine", "rotten"),
+    [("snakemake", "a file"), ("dvc", "a file"), ("dvc", "a folder's list"), ("snakemake", "a result in git")],
+)
 def test_a_value_that_changes_and_changes_back_brings_no_rotten_output_back(project, engine, rotten):
     shown = {"a file": SHARD, "a folder's list": "data/waveforms/a/1of2", "a result in git": "results/tables/sums.csv"}
     path = project.folder / shown[rotten]
@@ -92,8 +94,16 @@ def test_a_value_that_changes_and_changes_back_brings_no_rotten_output_back(proj
     assert project.agreed()
 
 
-@both
-@pytest.mark.parametrize("left", ["", '{"write": {"/a/b": {"pid": 1', "[]", '{"write": 3}', "\0\0\0"])
+@pytest.mark.parametrize(
+    ("engine", "left"),
+    [
+        ("snakemake", ""),
+        ("dvc", ""),
+        ("dvc", '{"write": {"/a/b": {"pid": 1'),
+        ("snakemake", '{"write": 3}'),
+        ("dvc", "\0"),
+    ],
+)
 def test_a_list_of_locks_that_a_kill_left_half_written_stops_no_run(project, engine, left):
     (project.folder / ".dvc/tmp/rwlock").write_text(left)
     said = run(project, engine)
@@ -114,8 +124,10 @@ def test_an_unreadable_list_of_locks_is_left_alone_while_a_process_works_here(pr
         other.communicate(b"\n")
 
 
-@both
-@pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.62, 0.999])
+@pytest.mark.parametrize(
+    ("engine", "share"),
+    [("snakemake", 0), ("dvc", 0), ("dvc", 0.001), ("snakemake", 0.3), ("dvc", 0.62), ("dvc", 0.999)],
+)
 def test_a_record_that_a_kill_cut_short_stops_no_run_and_nothing_is_computed_again(project, engine, share):
     file = project.folder / "dvc.lock"
     whole = file.read_bytes()

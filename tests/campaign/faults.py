@@ -29,7 +29,7 @@ EDITS = {
     "partial_leads": (r"^(  records: )10\b", range(3, 60), 3),
     "evaluation": (r"^(  bootstrap: )100\b", range(101, 9999), 2),
     "pretrain": (r"^(    steps: )8\b", range(4, 40), 1),
-    "preprocess": (r"^(  shard_records: )32\b", range(11, 999), 1),
+    "preprocess": (r"^(  shard_records: )32\b", range(11, 999), 0.5),
 }
 """What becomes stale -> where its value stands in ``params.yaml`` of the profile `tiny`, other values, how often."""
 
@@ -125,8 +125,8 @@ def kill(case: Case) -> None:
     for _ in range(case.draw.choice([1, 1, 1, 2])):
         engine = case.engine()
         process = case.start(engine)
-        wait(process, case.draw.choice([case.draw.uniform(0, 4), case.draw.uniform(0, 25)]))
         who = case.draw.choice(["process", "group", "stage", *(["job"] if engine == "snakemake" else [])])
+        _until(process, who, case.draw.choice([case.draw.uniform(0, 4), case.draw.uniform(0, 15)]))
         name = case.draw.choice(["SIGKILL", "SIGKILL", "SIGTERM", "SIGINT", "SIGINT twice"])
         number = signal.Signals[name.split()[0]]
         hit = _send(process, who, number)
@@ -140,18 +140,35 @@ def kill(case: Case) -> None:
 def _send(process: "subprocess.Popen[str]", who: str, number: int) -> int:
     """Send a signal; returns how many processes it went to."""
     try:
-        main = psutil.Process(process.pid)
-        below = main.children(recursive=True)
         if who == "group":
             os.killpg(process.pid, number)
-            return 1 + len(below)
-        marks = {"stage": "-m stages", "job": "workflow.run"}
-        chosen = [main] if who == "process" else [one for one in below if marks[who] in " ".join(one.cmdline())]
+        chosen = [] if who == "group" else _named(process, who)
         for one in chosen:
             one.send_signal(number)
-        return len(chosen)
+        return len(chosen) or int(who == "group")
     except (psutil.Error, ProcessLookupError):
         return 0
+
+
+MARKS = {"stage": "-m stages", "job": "workflow.run"}
+
+
+def _named(process: "subprocess.Popen[str]", who: str) -> list[psutil.Process]:
+    """The processes of a run that are its stages, its jobs, or the one that was started."""
+    try:
+        main = psutil.Process(process.pid)
+        below = main.children(recursive=True)
+        return [main] if who == "process" else [one for one in below if MARKS[who] in " ".join(one.cmdline())]
+    except psutil.Error:
+        return []
+
+
+def _until(process: "subprocess.Popen[str]", who: str, seconds: float) -> None:
+    """Some time after a run's start, and not before it has a stage or a job if one is to be hit."""
+    end = time.monotonic() + 60
+    while who in MARKS and process.poll() is None and time.monotonic() < end and not _named(process, who):
+        time.sleep(0.05)
+    wait(process, seconds / 4 if who in MARKS else seconds)
 
 
 def wait(process: "subprocess.Popen[str]", seconds: float) -> None:
