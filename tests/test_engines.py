@@ -281,6 +281,42 @@ def test_a_users_mistake_is_answered_in_one_line_before_anything_runs(project, f
     assert project.computed() == []
 
 
+HOSTILE = ["x$(touch PWNED)", "x`touch PWNED`", "x'; touch PWNED; '", "../../victim", "../../../outside", "-x", "ä"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_is_never_executed_nor_a_path_out_of_its_folder(project, name):
+    for folder in (victim := project.folder / "victim", outside := project.folder.parent / "outside"):
+        folder.mkdir()
+        (folder / "precious.txt").touch()
+    record = (project.folder / "data/simulated/a/values.txt").read_bytes()
+    values = yaml.safe_load((project.folder / "params.yaml").read_text())
+    values["simulated"].append(name)
+    values["simulate"][name] = {"records": 3}
+    (project.folder / "params.yaml").write_text(yaml.safe_dump(values))
+    answers = [project.snakemake("-n", check=False), project.dvc("repro", check=False)]
+    answers += [project.dvc("repro", f"simulate@{name}", check=False)]
+    answers += [project.run("python", "-m", "stages", "simulate", name, check=False).stdout]
+    for said in answers:
+        assert "is no name; take letters and digits" in said
+        assert "Traceback" not in said
+    said = project.run("python", "-m", "workflow.run", f"simulate@{name}", "log", check=False).stdout
+    assert "is no name" in said
+    assert (victim / "precious.txt").exists() and (outside / "precious.txt").exists()
+    assert not (project.folder / "PWNED").exists()
+    assert (project.folder / "data/simulated/a/values.txt").read_bytes() == record
+    assert project.computed() == []
+
+
+def test_even_a_stage_that_dvc_runs_by_itself_has_no_name_that_a_shell_executes(project):
+    name = HOSTILE[0]
+    project.replace("params.yaml", "simulated: [a, b]", f"simulated: [a, b, '{name}']")
+    project.replace("params.yaml", "simulate:\n", f"simulate:\n  '{name}': {{records: 3}}\n")
+    said = project.dvc("repro", "--single-item", f"simulate@{name}", check=False)
+    assert "is no name; take letters and digits" in said
+    assert not (project.folder / "PWNED").exists()
+
+
 def test_a_failing_stage_says_why_on_the_terminal(project):
     project.replace("params.yaml", "factor: 2", "factor: -1")
     said = project.snakemake(check=False)
@@ -499,6 +535,20 @@ def test_pretraining_again_gives_the_same_bytes(tiny):  # test_faults.py does it
     record = (tiny.folder / "dvc.lock").read_text()
     assert "Running stage" in tiny.dvc("repro", "--single-item", "--force", "pretrain@kmerl")
     assert (tiny.folder / "dvc.lock").read_text() == record
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stale"),
+    [
+        ("runs:\n  kmerl: {}\n", "runs:\n  kmerl: {}\n  new: {}\n", {"pretrain@new", "figures", "report"}),
+        ("zeroshot:\n  runs: [kmerl, merl_vit]", "zeroshot:\n  runs: [merl_vit]", {"tables", "figures", "report"}),
+    ],
+)
+def test_a_run_more_or_less_leaves_the_others_alone(tiny, tmp_path, old, new, stale):
+    project = tiny.copy(tmp_path / "project")
+    project.replace("params.yaml", old, new)
+    project.planned()
+    assert project.stale() == stale
 
 
 def test_t3_on_the_real_pipeline(tiny, tmp_path):

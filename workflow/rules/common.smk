@@ -19,6 +19,6 @@ except UserError as error:
 
 
 wildcard_constraints:
-    item=r"[\w-]+",
-    archive=r"\w+",
-    part=r"\w+",
+    item=r"[A-Za-z0-9_-]+",
+    archive=r"[A-Za-z0-9_]+",
+    part=r"[A-Za-z0-9_]+",
