@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -16,6 +16,7 @@ from kmerl.archives.archive import ArchiveParams
 from kmerl.archives.classes import tasks
 from kmerl.archives.fetch.params import FetchParams
 from kmerl.archives.fetch.sources import SOURCES
+from kmerl.archives.places import check_places
 from kmerl.archives.registry import ARCHIVES
 from kmerl.archives.simulate.params import SimulateParams
 from kmerl.errors import UserError
@@ -45,7 +46,7 @@ class Params(Section):
     pretraining_archive: str = Field(description="the archive that runs are pretrained on; it needs reports")
     archives: dict[str, ArchiveParams] = Field(min_length=1, description="archive -> where it lies")
     simulated: list[str] = Field(description="archives that the pipeline simulates; empty where all are real")
-    fetched: dict[str, str] = Field(
+    fetched: dict[str, Annotated[str, Field(min_length=1)]] = Field(
         description="what the pipeline fetches -> the folder it goes into; empty where the user has it"
     )
     fetch: FetchParams
@@ -165,9 +166,14 @@ def load(path: Path) -> Params:
     """Read and check a parameters file.
 
     Raises:
-        UserError: the file is missing, is not YAML, or :func:`check` refuses it.
+        UserError: the file is missing, is not YAML, :func:`check` refuses it, or an archive cannot lie where it says.
     """
-    return check(read_mapping(path), str(path))
+    params = check(read_mapping(path), str(path))
+    try:
+        check_places(params.archives, params.fetched)
+    except ValueError as error:
+        raise UserError(one_line(f"{path}: {error}")) from None
+    return params
 
 
 def describe(schema: dict[str, Any], definitions: dict[str, Any], prefix: str = "") -> Iterator[str]:

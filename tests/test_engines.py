@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from engines.project import ROOT, Project, toy
+from engines.project import ROOT, Project, real, toy
 
 from workflow import fingerprint, profile
 
@@ -382,6 +382,79 @@ def test_every_packaged_data_file_counts_for_a_stage(monkeypatch):
     data = {file for file in Path("kmerl").rglob("*") if file.suffix in fingerprint.DATA}
     assert data <= counted
     assert Path("kmerl/params.py") not in counted
+
+
+@pytest.fixture(scope="module")
+def unmade(tmp_path_factory):
+    """The real pipeline before it ran; a test changes its parameters only, and gives them back."""
+    return real(tmp_path_factory.mktemp("unmade") / "project", "tiny")
+
+
+@pytest.fixture
+def parameters(unmade):
+    """The file of parameters to play with."""
+    file = unmade.folder / "params.yaml"
+    text = file.read_bytes()
+    yield file
+    file.unlink()
+    file.write_bytes(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seed: 1 ", "seed: true ", "seed: Input should be a valid integer"),
+        ("learning_rate: 1.0e-3", "learning_rate: .inf", "learning_rate: must be a finite number"),
+        ("seed: 1 ", "seed: 1\nseed: 2 ", 'params.yaml: not YAML .*duplicate key "seed"'),
+        ("# Every", "# \xe9very", "params.yaml:.* not UTF-8"),
+        ("runs:\n  kmerl: {}\n", "runs:\n  kmerl: {}\n  '': {}\n", "runs: '' is no name"),
+        ("runs:\n  kmerl: {}\n", "runs:\n  kmerl: {}\n  .: {}\n", "runs: '.' is no name"),
+        ("runs:\n  kmerl: {}\n", "runs:\n  kmerl: {}\n  1: {}\n", "runs: the name 1 is no text"),
+        (
+            "    folder: data/simulated/ptb_xl",
+            "    folder: data/raw/other",
+            "data/raw/other holds the files of cpsc2018",
+        ),
+        (None, "", "params.yaml: is empty"),
+        (None, "[1]", "params.yaml: holds a list, not parameters"),
+    ],
+)
+def test_parameters_that_cannot_be_right_are_refused_in_one_line_by_every_command(
+    unmade, parameters, old, new, message
+):
+    other = unmade.folder / "data/raw/other"
+    other.mkdir(parents=True, exist_ok=True)
+    (other / "REFERENCE.csv").write_text("Recording,First_label,Second_label,Third_label\n")
+    text = parameters.read_text()
+    assert old is None or old in text
+    parameters.write_text(new if old is None else text.replace(old, new, 1), "latin-1")
+    commands = ["snakemake -n", "python -m stages reports", "python -m workflow.fingerprint"]
+    for command in commands:
+        said = unmade.run(*command.split(), check=False)
+        assert said.returncode == 1
+        assert re.search(message, said.stdout), said.stdout
+        assert "Traceback" not in said.stdout
+        assert len(said.stdout.strip().splitlines()) <= 2
+    said = unmade.run(
+        "dvc", "repro", "reports", check=False
+    )  # DVC reads the file first, and may refuse it in its own words
+    assert said.returncode
+    assert "Traceback" not in said.stdout
+    assert re.search(message, said.stdout) or re.search("^ERROR: ", said.stdout, re.MULTILINE)
+
+
+def test_a_profile_is_a_file_of_its_folder_and_is_checked_before_it_is_put_in_place(unmade, parameters):
+    (unmade.folder / "params/wrong.yaml").write_text("seed: true\n")
+    before = parameters.read_bytes()
+    for name, message in {
+        "../params/tiny": "'../params/tiny' is no name; .* a profile is a file in params/",
+        "/etc/passwd": "is no name",
+        "wrong": "params.yaml with the profile wrong: seed: .*valid integer",
+    }.items():
+        said = unmade.run("python", "-m", "workflow.profile", name, check=False)
+        assert said.returncode == 1
+        assert re.fullmatch(f".*{message}.*\n", said.stdout), said.stdout
+        assert parameters.read_bytes() == before
 
 
 # ------------------------------------------------------------------------------------------------------ fingerprints
