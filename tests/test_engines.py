@@ -334,6 +334,23 @@ def test_a_stage_that_dies_after_telling_its_progress_is_reported(project):
     assert "preprocess@a-1of2: failed; the end of logs/preprocess@a-1of2.log says why" in said
 
 
+@pytest.mark.skipif(shutil.which("taskset") is None, reason="no taskset")
+@pytest.mark.parametrize(
+    ("options", "threads"),
+    [
+        (["--cores", "8"], 1),
+        (["--cores", "8", "--set-threads", "preprocess=3"], 3),  # as a profile does, which knows its cluster's nodes
+        (["--cores", "2", "--set-threads", "preprocess=3"], 2),
+    ],
+)
+def test_a_job_asks_for_no_more_threads_than_its_node_has_unless_the_profile_does(project, options, threads):
+    project.replace("params.yaml", "factor: 2", "factor: 3")
+    one = str(min(os.sched_getaffinity(0)))
+    said = project.run("taskset", "-c", one, "snakemake", "-n", "--printshellcmds", "--quiet", "host", *options).stdout
+    asked = re.findall(r"workflow.run preprocess@\S+ \S+ (\d+)", said)
+    assert asked == [str(threads)] * 4
+
+
 def test_a_second_snakemake_in_the_same_folder_is_refused(project):
     lock = project.folder / ".dvc/tmp/snakemake.lock"
     holder = subprocess.Popen(["flock", str(lock), "sleep", "60"])

@@ -15,7 +15,14 @@ TOY = Path(__file__).parent
 LARGE = TOY.with_name("large")  # a toy whose outputs may be of any size
 # what the toy takes from the real project
 SHARED = [".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitattributes", ".gitignore", "profiles", "workflow"]
-SHARED += ["stages/__main__.py", "kmerl/__init__.py", "kmerl/errors.py", "kmerl/artifacts.py", "kmerl/naming.py"]
+SHARED += [
+    "stages/__main__.py",
+    "kmerl/__init__.py",
+    "kmerl/errors.py",
+    "kmerl/artifacts.py",
+    "kmerl/naming.py",
+    "kmerl/processors.py",
+]
 
 
 @dataclass

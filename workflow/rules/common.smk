@@ -7,6 +7,7 @@ from snakemake.logging import logger
 sys.path.insert(0, str(Path.cwd()))
 from kmerl.errors import UserError
 from kmerl.params import load
+from kmerl.processors import processors
 from workflow.bridge import Pipeline
 from workflow.display import shorten
 
@@ -16,6 +17,11 @@ try:
     pipeline = Pipeline(ask=workflow.is_main_process)
 except UserError as error:
     raise SystemExit(str(error))
+
+
+def at_most(threads):
+    """Threads that a node can give: one like this one. A cluster's profile knows its nodes (profiles/slurm)."""
+    return min(threads, processors())
 
 
 wildcard_constraints:
