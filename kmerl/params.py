@@ -8,31 +8,35 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from kmerl.archives.archive import ArchiveParams
 from kmerl.archives.classes import tasks
 from kmerl.archives.fetch.params import FetchParams
 from kmerl.archives.fetch.sources import SOURCES
+from kmerl.archives.places import check_places
 from kmerl.archives.registry import ARCHIVES
 from kmerl.archives.simulate.params import SimulateParams
 from kmerl.errors import UserError
 from kmerl.evaluation.params import EvaluationParams, PartialLeadsParams, ZeroshotParams
-from kmerl.evaluation.probe_params import EmbedEcgParams, LinearProbeParams, RandomConvolutionsParams
+from kmerl.evaluation.probe_params import (
+    RANDOM_CONVOLUTIONS,
+    EmbedEcgParams,
+    LinearProbeParams,
+    RandomConvolutionsParams,
+)
 from kmerl.knowledge.params import KnowledgeParams
+from kmerl.naming import check_distinct, checked, one_line, shortened
 from kmerl.plots.params import FiguresParams
 from kmerl.preprocessing import PreprocessParams
 from kmerl.quality.params import QualityParams
-from kmerl.regular import content_of
 from kmerl.reports import ReportsParams
 from kmerl.section import Section
 from kmerl.text.params import TextParams
 from kmerl.training.params import PretrainParams, override
-
-_LARGEST = 1 << 22  # bytes of a file of parameters
+from kmerl.yaml_file import read_mapping
 
 
 class Params(Section):
@@ -42,7 +46,7 @@ class Params(Section):
     pretraining_archive: str = Field(description="the archive that runs are pretrained on; it needs reports")
     archives: dict[str, ArchiveParams] = Field(min_length=1, description="archive -> where it lies")
     simulated: list[str] = Field(description="archives that the pipeline simulates; empty where all are real")
-    fetched: dict[str, str] = Field(
+    fetched: dict[str, Annotated[str, Field(min_length=1)]] = Field(
         description="what the pipeline fetches -> the folder it goes into; empty where the user has it"
     )
     fetch: FetchParams
@@ -61,6 +65,16 @@ class Params(Section):
     linear_probe: LinearProbeParams
     figures: FiguresParams
     quality: QualityParams
+
+    @field_validator("runs", mode="before")
+    @classmethod
+    def _named(cls, runs: Any) -> Any:
+        """Runs by names that folders and commands can bear."""
+        for name in runs if isinstance(runs, dict) else ():
+            if checked(name) == RANDOM_CONVOLUTIONS:
+                raise ValueError(f"{name} is the name of the features that no run makes; choose another")
+        check_distinct(runs if isinstance(runs, dict) else ())
+        return runs
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":
@@ -103,7 +117,7 @@ class Params(Section):
             for name in getattr(self, section).runs:
                 if name not in self.runs:
                     raise ValueError(f"{section}.runs: {name!r} is not among runs; name one of {', '.join(self.runs)}")
-        features = [*self.embed_ecg.runs, "random_convolutions"]
+        features = [*self.embed_ecg.runs, RANDOM_CONVOLUTIONS]
         for name in self.linear_probe.features:
             if name not in features:
                 raise ValueError(f"linear_probe.features: {name!r} is none of {', '.join(features)} (embed_ecg.runs)")
@@ -132,7 +146,7 @@ def _first(error: ValidationError) -> str:
     elif problem["type"] == "missing":
         message = "missing; copy it from the repository's params.yaml"
     elif not isinstance(problem["input"], dict):
-        message += f" (it is {problem['input']!r})"
+        message += f" (it is {shortened(problem['input'])})"
     return f"{name}: {message}" if name else message
 
 
@@ -145,24 +159,21 @@ def check(values: Any, source: str) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{source}: {_first(error)}") from None
+        raise UserError(one_line(f"{source}: {_first(error)}")) from None
 
 
 def load(path: Path) -> Params:
     """Read and check a parameters file.
 
     Raises:
-        UserError: the file is missing, is not YAML, or :func:`check` refuses it.
+        UserError: the file is missing, is not YAML, :func:`check` refuses it, or an archive cannot lie where it says.
     """
+    params = check(read_mapping(path), str(path))
     try:
-        values = yaml.safe_load(content_of(path, _LARGEST).decode("utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run this from the project's folder") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); copy the repository's params.yaml") from None
-    return check(values, str(path))
+        check_places(params.archives, params.fetched)
+    except ValueError as error:
+        raise UserError(one_line(f"{path}: {error}")) from None
+    return params
 
 
 def describe(schema: dict[str, Any], definitions: dict[str, Any], prefix: str = "") -> Iterator[str]:

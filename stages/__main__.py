@@ -1,5 +1,8 @@
 """Run one stage: ``python -m stages NAME [ITEM]``, as every command of ``dvc.yaml`` does.
 
+There ITEM is ``"$DVC_STAGE"``, in which DVC tells the stage's whole name, NAME@ITEM: an item is named in params.yaml,
+and what stands there must not become part of what a shell reads.
+
 All that stages share is here: the parameters are validated, a stage is handed only those that ``dvc.yaml``
 declares for it, a change of them while it runs is noticed, a user's mistake becomes one line, and timings go
 to ``logs/`` (never into an artifact, whose bytes depend on its inputs alone).
@@ -22,7 +25,7 @@ from types import SimpleNamespace
 from typing import Any
 
 try:
-    import yaml
+    from ruamel.yaml import YAML
 except ImportError:
     sys.exit(f"stages: error: {sys.executable} is not the project's Python; `source .venv/bin/activate` names it")
 
@@ -38,8 +41,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
 def read_yaml(path: Path) -> Any:
-    """The content of a YAML file; in C where that is possible, as each stage waits for it."""
-    return yaml.load(path.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    """The content of a YAML file, as DVC reads it."""
+    return YAML(typ="safe").load(path.read_text("utf-8"))
 
 
 def declared(stage: str, item: str | None, dag: dict[str, Any]) -> list[str]:
@@ -191,11 +194,13 @@ def main(argv: list[str]) -> int:
     if not 1 <= len(argv) <= 2:
         print("usage: python -m stages NAME [ITEM]", file=sys.stderr)
         return 2
-    name, item, started = "@".join(argv), argv[1] if len(argv) == 2 else None, time.monotonic()
+    stage, *items = argv
+    item = items[0].rpartition("@")[2] if items else None
+    name, started = stage if item is None else f"{stage}@{item}", time.monotonic()
     try:
         # Ctrl-C was held back while Python started, see workflow/guard.py
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        summary = run(argv[0], item)
+        summary = run(stage, item)
         if summary:  # of several processes of one stage, one tells
             note(name, time.monotonic() - started)
             print(f"{name}: {printable(summary)} [{time.monotonic() - started:.1f} s]", flush=True)
@@ -212,7 +217,7 @@ def main(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     except Exception as error:
-        line = explain(error, argv[0], item)
+        line = explain(error, stage, item)
         if line is None:
             raise
         print(f"{name}: {ERROR}{one_line(line)}", file=sys.stderr)

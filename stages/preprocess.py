@@ -7,14 +7,23 @@ from typing import Any
 from kmerl.archives.archive import existing_folder
 from kmerl.archives.tables import ENTRIES
 from kmerl.artifacts import read_json, read_metadata, read_table, remove
+from kmerl.errors import UserError
 from kmerl.parts import part_of
 from kmerl.preprocessing import Source, preprocess
+from kmerl.processors import processors
 from kmerl.training.examples import digest
 
 
 def processes() -> int:
-    """How many may work side by side: what the engine grants, or all processors this process may use."""
-    return int(os.environ.get("KMERL_THREADS") or len(os.sched_getaffinity(0)))
+    """How many may work side by side: as many as the engine grants, and no more than there are processors for them.
+
+    Raises:
+        UserError: the grant is no number.
+    """
+    granted = os.environ.get("KMERL_THREADS") or str(processors())
+    if not granted.isdecimal():
+        raise UserError(f"KMERL_THREADS is {granted!r}; set it to a number of processes, or not at all")
+    return max(1, min(int(granted), processors()))
 
 
 def main(params: Any, item: str) -> str:

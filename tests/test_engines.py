@@ -256,6 +256,42 @@ def test_a_users_mistake_is_answered_in_one_line_before_anything_runs(project, f
     assert project.computed() == []
 
 
+HOSTILE = ["x$(touch PWNED)", "x`touch PWNED`", "x'; touch PWNED; '", "../../victim", "../../../outside", "-x", "ä"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_is_never_executed_nor_a_path_out_of_its_folder(project, name):
+    for folder in (victim := project.folder / "victim", outside := project.folder.parent / "outside"):
+        folder.mkdir()
+        (folder / "precious.txt").touch()
+    record = (project.folder / "data/simulated/a/values.txt").read_bytes()
+    values = yaml.safe_load((project.folder / "params.yaml").read_text())
+    values["simulated"].append(name)
+    values["simulate"][name] = {"records": 3}
+    (project.folder / "params.yaml").write_text(yaml.safe_dump(values))
+    answers = [project.snakemake("-n", check=False), project.dvc("repro", check=False)]
+    answers += [project.dvc("repro", f"simulate@{name}", check=False)]
+    answers += [project.run("python", "-m", "stages", "simulate", name, check=False).stdout]
+    for said in answers:
+        assert "is no name; take letters and digits" in said
+        assert "Traceback" not in said
+    said = project.run("python", "-m", "workflow.run", f"simulate@{name}", "log", check=False).stdout
+    assert "is no name" in said
+    assert (victim / "precious.txt").exists() and (outside / "precious.txt").exists()
+    assert not (project.folder / "PWNED").exists()
+    assert (project.folder / "data/simulated/a/values.txt").read_bytes() == record
+    assert project.computed() == []
+
+
+def test_even_a_stage_that_dvc_runs_by_itself_has_no_name_that_a_shell_executes(project):
+    name = HOSTILE[0]
+    project.replace("params.yaml", "simulated: [a, b]", f"simulated: [a, b, '{name}']")
+    project.replace("params.yaml", "simulate:\n", f"simulate:\n  '{name}': {{records: 3}}\n")
+    said = project.dvc("repro", "--single-item", f"simulate@{name}", check=False)
+    assert "is no name; take letters and digits" in said
+    assert not (project.folder / "PWNED").exists()
+
+
 def test_a_failing_stage_says_why_on_the_terminal(project):
     project.replace("params.yaml", "factor: 2", "factor: -1")
     said = project.snakemake(check=False)
@@ -298,6 +334,23 @@ def test_a_home_that_cannot_be_written_is_done_without(project, engine):
         engine, cwd=project.folder, env=project.environment() | nowhere, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
+
+
+@pytest.mark.skipif(shutil.which("taskset") is None, reason="no taskset")
+@pytest.mark.parametrize(
+    ("options", "threads"),
+    [
+        (["--cores", "8"], 1),
+        (["--cores", "8", "--set-threads", "preprocess=3"], 3),  # as a profile does, which knows its cluster's nodes
+        (["--cores", "2", "--set-threads", "preprocess=3"], 2),
+    ],
+)
+def test_a_job_asks_for_no_more_threads_than_its_node_has_unless_the_profile_does(project, options, threads):
+    project.replace("params.yaml", "factor: 2", "factor: 3")
+    one = str(min(os.sched_getaffinity(0)))
+    said = project.run("taskset", "-c", one, "snakemake", "-n", "--printshellcmds", "--quiet", "host", *options).stdout
+    asked = re.findall(r"workflow.run preprocess@\S+ \S+ (\d+)", said)
+    assert asked == [str(threads)] * 4
 
 
 def test_a_second_snakemake_in_the_same_folder_is_refused(project):
@@ -357,6 +410,79 @@ def test_every_packaged_data_file_counts_for_a_stage(monkeypatch):
     data = {file for file in Path("kmerl").rglob("*") if file.suffix in fingerprint.DATA}
     assert data <= counted
     assert Path("kmerl/params.py") not in counted
+
+
+@pytest.fixture(scope="module")
+def unmade(tmp_path_factory):
+    """The real pipeline before it ran; a test changes its parameters only, and gives them back."""
+    return real(tmp_path_factory.mktemp("unmade") / "project", "tiny")
+
+
+@pytest.fixture
+def parameters(unmade):
+    """The file of parameters to play with."""
+    file = unmade.folder / "params.yaml"
+    text = file.read_bytes()
+    yield file
+    file.unlink()
+    file.write_bytes(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seed: 1 ", "seed: true ", "seed: Input should be a valid integer"),
+        ("learning_rate: 1.0e-3", "learning_rate: .inf", "learning_rate: must be a finite number"),
+        ("seed: 1 ", "seed: 1\nseed: 2 ", 'params.yaml: not YAML .*duplicate key "seed"'),
+        ("# Every", "# \xe9very", "params.yaml:.* not UTF-8"),
+        ("runs:\n  kmerl: {}\n", "runs:\n  kmerl: {}\n  '': {}\n", "runs: '' is no name"),
+        ("runs:\n  kmerl: {}\n", "runs:\n  kmerl: {}\n  .: {}\n", "runs: '.' is no name"),
+        ("runs:\n  kmerl: {}\n", "runs:\n  kmerl: {}\n  1: {}\n", "runs: the name 1 is no text"),
+        (
+            "    folder: data/simulated/ptb_xl",
+            "    folder: data/raw/other",
+            "data/raw/other holds the files of cpsc2018",
+        ),
+        (None, "", "params.yaml: is empty"),
+        (None, "[1]", "params.yaml: holds a list, not parameters"),
+    ],
+)
+def test_parameters_that_cannot_be_right_are_refused_in_one_line_by_every_command(
+    unmade, parameters, old, new, message
+):
+    other = unmade.folder / "data/raw/other"
+    other.mkdir(parents=True, exist_ok=True)
+    (other / "REFERENCE.csv").write_text("Recording,First_label,Second_label,Third_label\n")
+    text = parameters.read_text()
+    assert old is None or old in text
+    parameters.write_text(new if old is None else text.replace(old, new, 1), "latin-1")
+    commands = ["snakemake -n", "python -m stages reports", "python -m workflow.fingerprint"]
+    for command in commands:
+        said = unmade.run(*command.split(), check=False)
+        assert said.returncode == 1
+        assert re.search(message, said.stdout), said.stdout
+        assert "Traceback" not in said.stdout
+        assert len(said.stdout.strip().splitlines()) <= 2
+    said = unmade.run(
+        "dvc", "repro", "reports", check=False
+    )  # DVC reads the file first, and may refuse it in its own words
+    assert said.returncode
+    assert "Traceback" not in said.stdout
+    assert re.search(message, said.stdout) or re.search("^ERROR: ", said.stdout, re.MULTILINE)
+
+
+def test_a_profile_is_a_file_of_its_folder_and_is_checked_before_it_is_put_in_place(unmade, parameters):
+    (unmade.folder / "params/wrong.yaml").write_text("seed: true\n")
+    before = parameters.read_bytes()
+    for name, message in {
+        "../params/tiny": "'../params/tiny' is no name; .* a profile is a file in params/",
+        "/etc/passwd": "is no name",
+        "wrong": "params.yaml with the profile wrong: seed: .*valid integer",
+    }.items():
+        said = unmade.run("python", "-m", "workflow.profile", name, check=False)
+        assert said.returncode == 1
+        assert re.fullmatch(f".*{message}.*\n", said.stdout), said.stdout
+        assert parameters.read_bytes() == before
 
 
 # ------------------------------------------------------------------------------------------------------ fingerprints
@@ -510,6 +636,20 @@ def test_pretraining_again_gives_the_same_bytes(tiny):  # test_faults.py does it
     record = (tiny.folder / "dvc.lock").read_text()
     assert "Running stage" in tiny.dvc("repro", "--single-item", "--force", "pretrain@kmerl")
     assert (tiny.folder / "dvc.lock").read_text() == record
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stale"),
+    [
+        ("runs:\n  kmerl: {}\n", "runs:\n  kmerl: {}\n  new: {}\n", {"pretrain@new", "figures", "report"}),
+        ("zeroshot:\n  runs: [kmerl, merl_vit]", "zeroshot:\n  runs: [merl_vit]", {"tables", "figures", "report"}),
+    ],
+)
+def test_a_run_more_or_less_leaves_the_others_alone(tiny, tmp_path, old, new, stale):
+    project = tiny.copy(tmp_path / "project")
+    project.replace("params.yaml", old, new)
+    project.planned()
+    assert project.stale() == stale
 
 
 def test_t3_on_the_real_pipeline(tiny, tmp_path):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from stages.__main__ import declared, main, select
+from stages.__main__ import context, declared, look_up, main, select
 
 ROOT = Path(__file__).parent.parent
 DAG = yaml.safe_load((ROOT / "dvc.yaml").read_text())
@@ -25,6 +25,64 @@ def test_a_stage_gets_the_parameters_that_make_it_stale_and_no_others():
 def test_the_declared_parameters_of_one_of_several_are_its_own():
     assert declared("register", "ptb_xl", DAG) == ["archives.ptb_xl"]
     assert "seed" in declared("pretrain", "kmerl", DAG)
+
+
+def declared_values():
+    """Every stage, with the values of its parameters in this folder's params.yaml."""
+    found = {}
+    for stage in DAG["stages"]:
+        params, items = context(stage, DAG)
+        for item in [None] if items is None else items:
+            names = declared(stage, item, DAG)
+            found[stage if item is None else f"{stage}@{item}"] = {name: look_up(name, params) for name in names}
+    return found
+
+
+def stages_of(run):
+    return {f"{stage}@{run}" for stage in ("pretrain", "zeroshot", "partial_leads", "embed_ecg", "linear_probe")}
+
+
+PAGES = {"tables", "figures", "report"}
+ARCHIVE = {"folder": "data/raw/other", "watch": "data/raw/other", "checksum": "size", "split": "official"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stale"),
+    [
+        ("runs", {"new": {}}, {"pretrain@new", "figures", "report"}),
+        ("zeroshot.runs", ["new"], {"zeroshot@new", *PAGES}),
+        ("partial_leads.runs", ["new"], {"partial_leads@new", *PAGES}),
+        ("embed_ecg.runs", ["new"], {"embed_ecg@new"}),
+        ("linear_probe.features", ["new"], {"linear_probe@new", *PAGES}),
+        ("zeroshot.leads", {"II": ["II"]}, {"zeroshot@kmerl", "zeroshot@merl_vit", "zeroshot@merl_resnet18", *PAGES}),
+        ("archives", {"new": ARCHIVE}, {"register@new", "catalogue@new", "preprocess@new-1of1", "quality", "report"}),
+        ("fetched", {"new": "data/raw/new"}, {"fetch@new"}),
+        ("simulated", ["new"], {"simulate@new"}),
+        ("knowledge.parts", ["2of2"], {"extract@2of2", "verify@2of2", "report"}),
+        ("knowledge.scored", ["new"], {"mining_quality@new", "report"}),
+    ],
+)
+def test_an_entry_more_makes_its_own_items_stale_and_what_shows_all_of_them(tmp_path, monkeypatch, old, new, stale):
+    monkeypatch.chdir(tmp_path)
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values["simulate"]["new"] = {}  # a section of its own, which only the item's stage reads
+    Path("params.yaml").write_text(yaml.safe_dump(values))
+    before = declared_values()
+    entries = look_up(old, values)
+    entries.update(new) if isinstance(new, dict) else entries.extend(new)
+    Path("params.yaml").write_text(yaml.safe_dump(values))
+    after = declared_values()
+    assert {name for name, given in after.items() if before.get(name) != given} == stale
+
+
+def test_a_renamed_run_leaves_the_stages_of_all_others_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "params.yaml").read_text()
+    Path("params.yaml").write_text(text)
+    before = declared_values()
+    Path("params.yaml").write_text(text.replace("merl_vit", "renamed"))
+    after = declared_values()
+    assert {name for name, given in after.items() if before.get(name) != given} == stages_of("renamed") | PAGES
 
 
 @pytest.mark.parametrize("stage", [name for name in DAG["stages"] if name != "code"])

@@ -4,7 +4,7 @@
 and anywhere else they are what they were. Here they
 
 * keep DVC's promises and repair what a kill left (``workflow/guard.py``), which Snakemake's side does by itself;
-* refuse parameters that are none before DVC makes paths and commands of them;
+* check all parameters before DVC makes paths and commands of them;
 * end with one line when they are interrupted, at whatever moment, and where the home folder cannot be written.
 """
 
@@ -93,6 +93,7 @@ def _dvc(stops: Stops) -> int:
     from dvc.cli import main
 
     from kmerl.errors import UserError
+    from kmerl.params import load
     from workflow.guard import guard, repair
     from workflow.nogit import without_git
 
@@ -101,6 +102,8 @@ def _dvc(stops: Stops) -> int:
         guard(lambda line: print(line, flush=True))
         without_git()
         try:
+            if not {"status", "push"} & set(sys.argv[1:]):
+                load(Path("params.yaml"))
             repair()
         except UserError as error:
             print(f"dvc: {error}", file=sys.stderr)

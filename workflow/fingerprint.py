@@ -1,5 +1,8 @@
 """Fingerprint the code of every stage: ``python -m workflow.fingerprint`` writes ``data/code.json``, {stage: hash}.
 
+As every stage waits for this file, the parameters are checked here: under DVC nothing runs, and no output is cleared
+for a stage to run, while a name or a value is wrong.
+
 What counts for a stage is its own module and every project module that it imports, directly or not, without
 comments, docstrings and layout. What is imported for type checkers only does not count, and neither do
 ``stages/__main__.py`` and ``kmerl/params.py``, which no stage imports: a new parameter of one stage leaves the others
@@ -12,6 +15,7 @@ module's code holds the file's name or the end of an f-string with its suffix (`
 
 import ast
 import hashlib
+import importlib
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -29,7 +33,7 @@ except ImportError:
 
 PACKAGES = ("stages", "kmerl")
 DATA = (".csv", ".txt", ".json", ".html", ".css", ".js")
-OUT = Path("data/code.json")
+OUT, PARAMS = Path("data/code.json"), Path("params.yaml")
 
 
 class _Bare(ast.NodeTransformer):
@@ -124,9 +128,11 @@ def main() -> int:
     dag = yaml.safe_load(Path("dvc.yaml").read_text("utf-8"))["stages"]
     stages = sorted(file.stem for file in Path("stages").glob("[a-z]*.py"))
     try:
-        write_json(OUT, {stage: fingerprint(stage, dag) for stage in stages})
+        found = {stage: fingerprint(stage, dag) for stage in stages}
+        importlib.import_module("kmerl.params").load(PARAMS)  # by name: no part of a stage's code
+        write_json(OUT, found)
     except UserError as error:
-        print(f"code: {error}", file=sys.stderr)
+        print(f"code: error: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -12,13 +12,17 @@ import difflib
 import hashlib
 import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
+from kmerl import params
 from kmerl.errors import UserError
+from kmerl.naming import checked
+from kmerl.yaml_file import parse, read_text, reason
 
 PARAMS = Path("params.yaml")
 PROFILES = Path("params")
@@ -55,15 +59,15 @@ def read(yaml: YAML, path: Path) -> CommentedMap:
     """A parameter file with its comments.
 
     Raises:
-        UserError: there is none, or it is no YAML mapping.
+        UserError: there is none, it cannot be read, or is no YAML mapping.
     """
     if not path.exists():
         known = sorted({"demo", *(file.stem for file in PROFILES.glob("*.yaml"))})
         raise UserError(f"{path}: no such profile; there are {', '.join(known)}")
     try:
-        values = yaml.load(path.read_text("utf-8"))
-    except YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        values = parse(read_text(path), yaml)
+    except (YAMLError, ValueError) as error:
+        raise UserError(f"{path}: not valid YAML: {reason(error)}; correct it") from None
     if not isinstance(values, CommentedMap):
         raise UserError(f"{path}: holds no parameters")
     return values
@@ -95,7 +99,7 @@ def check_untouched() -> None:
     Raises:
         UserError: it was.
     """
-    header, second, rest = PARAMS.read_text("utf-8").split("\n", 2)
+    header, second, rest = [*read_text(PARAMS).split("\n", 2), "", ""][:3]
     if second != DIGEST + digest(rest):
         raise UserError(
             f"{PARAMS} was changed by hand while a profile is active ({header.split(',')[0].strip('# ')}); "
@@ -103,12 +107,21 @@ def check_untouched() -> None:
         )
 
 
-def switch(name: str) -> None:
+def switch(name: str, check: Callable[[str], object] = str) -> None:
     """Make ``params.yaml`` that of a profile; ``demo`` restores it byte by byte.
 
+    Args:
+        name: of the profile.
+        check: gets the new text, and refuses it if need be.
+
     Raises:
-        UserError: there is no such profile, it has an unknown key, or ``params.yaml`` holds changes made by hand.
+        UserError: there is no such profile, it has an unknown key or is refused, or ``params.yaml`` holds changes made
+            by hand.
     """
+    try:
+        checked(name)
+    except ValueError as error:
+        raise UserError(f"{error}; a profile is a file in {PROFILES}/") from None
     if DEMO.exists() and PARAMS.exists():
         check_untouched()
     if name == "demo":
@@ -116,6 +129,7 @@ def switch(name: str) -> None:
             DEMO.replace(PARAMS)
         return
     text = merged(name, DEMO if DEMO.exists() else PARAMS)
+    check(text)
     if not DEMO.exists():
         PARAMS.replace(DEMO)
     PARAMS.write_text(f"{HEADER.format(name=name)}\n{DIGEST}{digest(text)}\n{text}", "utf-8")
@@ -127,7 +141,7 @@ def main(argv: list[str]) -> int:
         print("usage: python -m workflow.profile NAME", file=sys.stderr)
         return 2
     try:
-        switch(argv[0])
+        switch(argv[0], lambda text: params.check(YAML(typ="safe").load(text), f"{PARAMS} with the profile {argv[0]}"))
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

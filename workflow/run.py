@@ -11,12 +11,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kmerl.naming import checked
 from stages.__main__ import ERROR
 from workflow.commands import Stops
 
 
 def main(stage: str, log: str, threads: str | None = None) -> int:
-    """Returns DVC's exit status. A stage of several processes finds in KMERL_THREADS how many it may have."""
+    """Returns DVC's exit status. A stage of several processes finds in KMERL_THREADS how many it may have.
+
+    Before a stage runs, DVC clears its outputs, whose paths its name is part of.
+    """
+    try:
+        for part in stage.split("@", 1):
+            checked(part)
+    except ValueError as error:
+        print(f"{ERROR}{error}", file=sys.stderr)
+        return 1
     if threads is not None:
         os.environ["KMERL_THREADS"] = threads
     stops = Stops(stage)

@@ -1,12 +1,13 @@
 """The parameters of evaluation; torch is not needed to check them."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from kmerl.errors import UserError
 from kmerl.leads import LEADS, positions
+from kmerl.naming import SHOWN, checked
 from kmerl.section import Section
 
 Way = Literal["query", "contrastive", "average", "mixture"]
@@ -56,7 +57,18 @@ def canonical_sets(sets: dict[str, list[str]]) -> dict[str, list[str]]:
     return result
 
 
-LeadSets = Annotated[dict[str, list[str]], AfterValidator(canonical_sets)]
+def named_sets(sets: Any) -> Any:
+    """The sets themselves, if each has a name that can be shown.
+
+    Raises:
+        ValueError: one has not.
+    """
+    for name in sets if isinstance(sets, dict) else ():
+        checked(name, SHOWN)
+    return sets
+
+
+LeadSets = Annotated[dict[str, list[str]], BeforeValidator(named_sets), AfterValidator(canonical_sets)]
 """Name of a lead set -> its leads, in any usual spelling."""
 
 

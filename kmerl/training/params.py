@@ -17,7 +17,7 @@ class OptimizerParams(Section):
 
     learning_rate: float = Field(gt=0, description="peak (paper: 2e-4)")
     weight_decay: float = Field(ge=0, description="paper: 1e-5")
-    betas: tuple[Rate, Rate] = Field(description="AdamW's decay rates, each in [0, 1)")
+    betas: tuple[Rate, Rate] = Field(strict=False, description="AdamW's decay rates, each in [0, 1)")
     warmup_steps: int = Field(ge=0, description="steps of linear warm-up (the paper's pretraining names none)")
     schedule: Literal["cosine", "constant"] = Field(description="after warm-up (paper: cosine annealing)")
     clip_norm: float | None = Field(gt=0, description="largest gradient norm, or null for no clipping")

@@ -18,8 +18,17 @@ TOY = Path(__file__).parent
 LARGE = TOY.with_name("large")  # a toy whose outputs may be of any size
 # what the toy takes from the real project
 SHARED = [".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitattributes", ".gitignore", "profiles", "workflow"]
-SHARED += ["stages/__main__.py", "kmerl/__init__.py", "kmerl/errors.py", "kmerl/artifacts.py"]
-SHARED += ["kmerl/children.py", "kmerl/escapes.py"]
+SHARED += [
+    "stages/__main__.py",
+    "kmerl/__init__.py",
+    "kmerl/errors.py",
+    "kmerl/artifacts.py",
+    "kmerl/children.py",
+    "kmerl/escapes.py",
+    "kmerl/naming.py",
+    "kmerl/processors.py",
+    "kmerl/regular.py",
+]
 
 READ = [f"preprocess@{archive}-{part}" for archive in "ab" for part in ("1of2", "2of2")]
 """The toy stages that read archives."""

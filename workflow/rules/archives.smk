@@ -79,7 +79,7 @@ rule preprocess:
         "logs/preprocess@{archive}-{part}.log",
     benchmark:
         "logs/preprocess@{archive}-{part}.tsv"
-    threads: 8
+    threads: at_most(8)
     resources:
         mem_mb=4000,
         runtime=720,

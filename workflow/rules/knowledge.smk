@@ -1,7 +1,8 @@
 # From statements to one label vector per record (paper section 2.4).
 
 # vLLM takes all GPUs of a node, so nothing else runs beside it there
-mining_threads = workflow.cores or 8 if checked.knowledge.engine.name == "vllm" else 1
+all_threads = workflow.cores or at_most(8)
+mining_threads = all_threads if checked.knowledge.engine.name == "vllm" else 1
 
 
 rule reports:

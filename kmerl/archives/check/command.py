@@ -26,6 +26,7 @@ from kmerl.command_line import Parser
 from kmerl.errors import UserError
 from kmerl.escapes import csv_cell, screen
 from kmerl.leads import from_bit_mask
+from kmerl.processors import processors
 
 COLUMNS = (
     "archive", "record_id", "path", "status", "flags", "reason", "detail", "fs", "seconds", "leads", "patient",
@@ -44,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     add = result.add_argument
     add("folder", type=Path, metavar="FOLDER", help="is searched with all folders below it")
     add("--csv", type=Path, metavar="FILE", help="write one line per record")
-    add("--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="that read (default: all cores)")
+    add("--processes", type=int, default=processors(), metavar="N", help="that read (default: all cores)")
     add("--fs", type=int, metavar="HZ", help="sampling rate to bring records to")
     add("--seconds", type=float, metavar="S", help="length to crop or pad records to")
     add("--min-seconds", type=float, metavar="S", help="reject shorter records")

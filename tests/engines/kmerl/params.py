@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from kmerl.errors import UserError
+from kmerl.naming import checked
 
 SECTIONS = {"seed", "simulated", "fetched", "simulate", "archives", "preprocess", "scores", "tables"}
 
@@ -16,4 +17,9 @@ def load(path: Path) -> Any:
     values = yaml.safe_load(path.read_text())
     if unknown := set(values) - SECTIONS:
         raise UserError(f"{path}: unknown parameter {', '.join(sorted(unknown))}")
+    try:
+        for name in [*values["simulated"], *values["archives"]]:
+            checked(name)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
     return SimpleNamespace(**values)
