@@ -11,7 +11,6 @@ and anywhere else they are what they were. Here they
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -92,13 +91,12 @@ class Stops:
 def _dvc(stops: Stops) -> int:
     from dvc.cli import main
 
-    from kmerl.errors import UserError
-    from kmerl.params import load
-    from workflow.guard import guard, repair
-    from workflow.nogit import without_git
-
-    command: Callable[[], int] = main
     if Path("dvc.yaml").is_file() and any(word in REPAIRED for word in sys.argv[1:]):
+        from kmerl.errors import UserError
+        from kmerl.params import load
+        from workflow.guard import guard, repair
+        from workflow.nogit import without_git
+
         guard(lambda line: print(line, flush=True))
         without_git()
         try:
@@ -109,7 +107,8 @@ def _dvc(stops: Stops) -> int:
             print(f"dvc: {error}", file=sys.stderr)
             return 1
     stops.started = True
-    return command()
+    status: int = main()
+    return status
 
 
 def _snakemake(stops: Stops) -> int:
