@@ -233,6 +233,10 @@ def _repair_record() -> None:
     kept = _kept()
     if text == kept:
         return
+    if kept.startswith(text):
+        _write(RECORD, kept)
+        print(f"{RECORD}: cut short; restored from its last copy", file=sys.stderr, flush=True)
+        return
     record = _parsed(text)
     if record is not None:
         if _restore_sizes(record, _parsed(kept) or {}):
