@@ -157,6 +157,16 @@ def test_an_unreadable_record_comes_from_its_copy_from_git_or_from_the_cache(pro
     assert project.agreed()
 
 
+@pytest.mark.parametrize("left", [b"", b'{"rule": "tables', b'{"rule": "\xff"}'])
+def test_what_rotted_among_snakemakes_notes_stops_no_run(project, left):
+    notes = [path for path in (project.folder / ".snakemake/metadata").rglob("*") if path.is_file()]
+    assert notes
+    for note in notes:
+        note.write_bytes(left)
+    assert "Traceback" not in project.snakemake()
+    assert project.computed() == []
+
+
 @both
 def test_a_record_with_conflicts_of_a_merge_is_told_in_one_line(project, engine):
     file = project.folder / "dvc.lock"

@@ -21,6 +21,7 @@ from kmerl.escapes import printable
 ASIDE = Path(".scratch/removed")  # a folder for each day
 KEPT = timedelta(days=30)
 LOCKS = Path(".dvc/tmp/rwlock")
+NOTES = Path(".snakemake/metadata")
 
 
 def clear_away(made: Iterable[str], read: Iterable[str]) -> None:
@@ -43,6 +44,7 @@ def clear_away(made: Iterable[str], read: Iterable[str]) -> None:
     for folder in ASIDE.glob("*"):
         if folder.name < (today - KEPT).isoformat():
             remove(folder)
+    drop_unreadable(NOTES)
 
 
 def unmade(outputs: set[Path], read: set[Path]) -> Iterator[Path]:
@@ -69,6 +71,16 @@ def unfinished(outputs: set[Path]) -> Iterator[Path]:
             process = re.fullmatch(r"\..+\.(\d+)\.partial", path.name)
             if process and not running(int(process[1])):
                 yield path
+
+
+def drop_unreadable(notes: Path) -> None:
+    """Delete what Snakemake noted of an output where it is damaged: Snakemake would not start, and can do without."""
+    for path in notes.rglob("*"):
+        try:
+            if path.is_file():
+                json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            path.unlink(missing_ok=True)
 
 
 def release_locks(path: Path) -> None:
