@@ -19,6 +19,7 @@ import shutil
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -154,13 +155,16 @@ def survivors(folder: Path) -> list[str]:
     """Commands of processes that are still at work in the folder some seconds after a run's end; they are killed."""
     found: list[psutil.Process] = []
     for _ in range(20):
-        found = [one for one in psutil.process_iter(["cwd", "status"]) if _works_in(one, folder)]
+        found = [one for one in psutil.process_iter(["cwd", "status"], ad_value=None) if _works_in(one, folder)]
         if not found:
             break
         time.sleep(0.5)
+    left = []
     for one in found:
-        one.kill()
-    return [" ".join(one.cmdline())[:80] if one.is_running() else str(one.pid) for one in found]
+        with suppress(psutil.Error):  # it has ended meanwhile
+            left.append(" ".join(one.cmdline())[-80:])
+            one.kill()
+    return left
 
 
 def _works_in(process: psutil.Process, folder: Path) -> bool:
