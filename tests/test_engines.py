@@ -295,7 +295,7 @@ def test_even_a_stage_that_dvc_runs_by_itself_has_no_name_that_a_shell_executes(
 def test_a_failing_stage_says_why_on_the_terminal(project):
     project.replace("params.yaml", "factor: 2", "factor: -1")
     said = project.snakemake(check=False)
-    assert "preprocess@a-1of2: error: preprocess.factor is negative; make it positive" in said
+    assert re.search(r"^preprocess@\S+: error: preprocess.factor is negative; make it positive$", said, re.MULTILINE)
     assert "failed; the end of" not in said
     assert "Traceback" not in said
 
@@ -305,8 +305,8 @@ def test_a_stage_that_dies_after_telling_its_progress_is_reported(project):
     project.replace("stages/preprocess.py", "from pathlib", "import os\nfrom pathlib")
     project.replace("stages/preprocess.py", "    values =", f"{dies}    values =")
     said = project.snakemake(check=False)
-    assert "preprocess@a-1of2: step 1 of 9" in said
-    assert "preprocess@a-1of2: failed; the end of logs/preprocess@a-1of2.log says why" in said
+    (name,) = re.findall(r"^(preprocess@\S+): step 1 of 9$", said, re.MULTILINE)  # whichever part came first
+    assert f"{name}: failed; the end of logs/{name}.log says why" in said
 
 
 @pytest.mark.parametrize("engine", [("snakemake", "--cores", "2"), ("dvc", "repro")])
