@@ -139,11 +139,20 @@ def test_a_record_that_a_kill_cut_short_stops_no_run_and_nothing_is_computed_aga
     assert project.agreed()
 
 
-@pytest.mark.parametrize("copies_left", [["git", "kept"], ["git"], []])
-def test_an_unreadable_record_comes_from_its_copy_from_git_or_from_the_cache(project, copies_left):
+@pytest.mark.parametrize(
+    ("left", "copies_left"),
+    [
+        (b"\x93stages: [", ["git", "kept"]),
+        (b"\x93stages: [", ["git"]),
+        (b"\x93stages: [", []),
+        (b"", ["git"]),
+        (b"", []),
+    ],
+)
+def test_an_unreadable_record_comes_from_its_copy_from_git_or_from_the_cache(project, left, copies_left):
     file = project.folder / "dvc.lock"
     whole = file.read_bytes()
-    file.write_bytes(b"\x93stages: [")
+    file.write_bytes(left)
     if "kept" not in copies_left:
         (project.folder / ".dvc/tmp/dvc.lock").unlink()
     if "git" not in copies_left:

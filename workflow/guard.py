@@ -39,10 +39,9 @@ from voluptuous import Invalid
 from kmerl.artifacts import remove, whole
 from kmerl.children import bound
 from kmerl.errors import UserError
-from workflow.damage import digest
+from workflow.damage import RECORD, digest
 from workflow.leftovers import LOCKS, release_locks
 
-RECORD = Path("dvc.lock")
 KEPT = Path(".dvc/tmp/dvc.lock")
 """What ``dvc.lock`` was when it was last known to be whole, below the SHA-256 sum of it."""
 
@@ -231,9 +230,9 @@ def _repair_record() -> None:
     except FileNotFoundError:
         return
     kept = _kept()
-    if text == kept:
+    if text and text == kept:
         return
-    if kept.startswith(text):
+    if kept and kept.startswith(text):
         _write(RECORD, kept)
         print(f"{RECORD}: cut short; restored from its last copy", file=sys.stderr, flush=True)
         return
