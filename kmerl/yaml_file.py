@@ -1,7 +1,7 @@
 """Read a YAML file that a person wrote, as DVC reads it, and refuse what YAML would take silently."""
 
+import errno
 import math
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEv
 
 from kmerl.errors import UserError
 from kmerl.naming import shortened
+from kmerl.regular import TooLargeError, content_of
 
 LARGEST = 4 << 20  # bytes
 DEEPEST = 50  # mappings and lists within one another
@@ -47,16 +48,15 @@ def read_text(path: Path) -> str:
         UserError: there is none, or it is not readable as such.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would let us wait for ever
-            raise UserError(f"{path}: is a folder or a device, not a file; move it away")
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
+        content = content_of(path, LARGEST)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run this from the project's folder") from None
+    except TooLargeError:
+        raise UserError(f"{path}: is larger than {LARGEST >> 20} MiB, which no parameters are; replace it") from None
     except OSError as error:
+        if error.errno in (errno.EISDIR, errno.EINVAL, errno.ENXIO):  # ENXIO: a socket
+            raise UserError(f"{path}: is a folder or a device, not a file; move it away") from None
         raise UserError(f"{path}: cannot be read ({error.strerror}); make it a file that you may read") from None
-    if len(content) > LARGEST:
-        raise UserError(f"{path}: is larger than {LARGEST >> 20} MiB, which no parameters are; replace it")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

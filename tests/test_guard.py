@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from engines.project import READ, Project
+from engines.project import ENGINES, READ, Project
 
 from workflow import guard
 from workflow.damage import digest
 
-ENGINES = {"snakemake": ("snakemake", "--cores", "2", "all"), "dvc": ("dvc", "repro")}
 both = pytest.mark.parametrize("engine", ENGINES)
 
 

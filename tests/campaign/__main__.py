@@ -24,7 +24,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.campaign.faults import ENGINES, FAULTS, WEIGHTS, Case
+from tests.campaign.faults import FAULTS, WEIGHTS, Case
 from tests.engines.project import Project, real
 from tests.faults import own_disk
 
@@ -172,5 +172,4 @@ def _works_in(process: psutil.Process, folder: Path) -> bool:
 
 
 if __name__ == "__main__":
-    assert set(ENGINES) == {"snakemake", "dvc"}
     sys.exit(main())

@@ -18,9 +18,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.engines.project import Project
+from tests.engines.project import ENGINES, Project
 
-ENGINES = {"snakemake": ("snakemake", "--cores", "2", "all"), "dvc": ("dvc", "repro")}
 PATIENCE = 600  # s that a run may take to end by itself
 EDITS = {
     "quality": (r"^(  examples: )1\b", range(2, 40), 4),

@@ -37,6 +37,9 @@ ALL = sorted(
 )
 """The toy stages."""
 
+ENGINES = {"snakemake": ("snakemake", "--cores", "2", "all"), "dvc": ("dvc", "repro")}
+"""How each engine runs everything."""
+
 
 @dataclass
 class Project:
