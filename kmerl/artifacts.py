@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,6 +39,13 @@ _REMEDIES = {
     errno.EIO: "the disk fails; check it",
     errno.ENOMEM: "not enough memory; end other programs",
     errno.ENAMETOOLONG: "the path is too long; work in a folder nearer to the root",
+}
+_OF_SQLITE = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+    sqlite3.SQLITE_NOMEM: errno.ENOMEM,
 }
 
 
@@ -90,6 +98,8 @@ def _errno(error: BaseException) -> int | None:
     """The number of the operating system's error that an exception tells of."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
+    if isinstance(error, sqlite3.Error):
+        return _OF_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)  # above it the code tells further details
     if re.search(r"\d+ requested and \d+ written", str(error)):
         return errno.ENOSPC
     return next((known for known in _REMEDIES if os.strerror(known) in str(error)), None)

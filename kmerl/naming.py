@@ -45,7 +45,6 @@ def shortened(value: object, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[:most]}..."
 
 
-def one_line(text: str, most: int = 500) -> str:
-    """A message without line breaks and whatever else a terminal would obey, and no longer than a few lines."""
-    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text[: most + 1])
-    return shown if len(shown) <= most else f"{shown[:most]}..."
+def clipped(text: str, most: int = 500) -> str:
+    """A message that is no longer than a few lines."""
+    return text if len(text) <= most else f"{text[:most]}..."

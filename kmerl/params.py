@@ -28,7 +28,7 @@ from kmerl.evaluation.probe_params import (
     RandomConvolutionsParams,
 )
 from kmerl.knowledge.params import KnowledgeParams
-from kmerl.naming import check_distinct, checked, one_line, shortened
+from kmerl.naming import check_distinct, checked, clipped, shortened
 from kmerl.plots.params import FiguresParams
 from kmerl.preprocessing import PreprocessParams
 from kmerl.quality.params import QualityParams
@@ -159,7 +159,7 @@ def check(values: Any, source: str) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise UserError(one_line(f"{source}: {_first(error)}")) from None
+        raise UserError(clipped(f"{source}: {_first(error)}")) from None
 
 
 def load(path: Path) -> Params:
@@ -172,7 +172,7 @@ def load(path: Path) -> Params:
     try:
         check_places(params.archives, params.fetched)
     except ValueError as error:
-        raise UserError(one_line(f"{path}: {error}")) from None
+        raise UserError(clipped(f"{path}: {error}")) from None
     return params
 
 

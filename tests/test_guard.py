@@ -1,6 +1,7 @@
 """DVC's cache, its record and its locks survive rot and kills, under either engine."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from engines.project import ENGINES, READ, Project
+from faults import own_disk
 
 from workflow import guard
 from workflow.damage import digest
@@ -37,9 +39,15 @@ def cached(project: Project, path: str) -> Path:
 
 
 def flip(path: Path) -> None:
-    """Damage a file in place, its protection kept."""
-    mode, content = path.stat().st_mode, bytearray(path.read_bytes())
+    """Damage a file in place."""
+    content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
+    overwrite(path, content)
+
+
+def overwrite(path: Path, content: bytes | bytearray) -> None:
+    """Change a file in place, its protection kept."""
+    mode = path.stat().st_mode
     path.chmod(0o644)
     path.write_bytes(content)
     path.chmod(mode)
@@ -76,16 +84,26 @@ def test_what_rotted_in_the_cache_only_is_put_back_from_the_projects_folder(proj
 
 @pytest.mark.parametrize(
     ("engine", "rotten"),
-    [("snakemake", "a file"), ("dvc", "a file"), ("dvc", "a folder's list"), ("snakemake", "a result in git")],
+    [
+        ("snakemake", "a file"),
+        ("dvc", "a file"),
+        ("dvc", "a folder's list"),
+        ("snakemake", "a word of a folder's list"),
+        ("dvc", "a word of a folder's list"),
+        ("snakemake", "a result in git"),
+    ],
 )
 def test_a_value_that_changes_and_changes_back_brings_no_rotten_output_back(project, engine, rotten):
-    shown = {"a file": SHARD, "a folder's list": "data/waveforms/a/1of2", "a result in git": "results/tables/sums.csv"}
-    path = project.folder / shown[rotten]
-    right, kept = digest(path), cached(project, shown[rotten])
+    shown = {"a file": SHARD, "a result in git": "results/tables/sums.csv"}.get(rotten, "data/waveforms/a/1of2")
+    path = project.folder / shown
+    right, kept = digest(path), cached(project, shown)
     project.replace("params.yaml", "factor: 2", "factor: 3")
     run(project, engine)
     project.computed()
-    flip(kept)
+    if rotten == "a word of a folder's list":
+        overwrite(kept, kept.read_bytes().replace(b"relpath", b"relpadh", 1))  # still JSON
+    else:
+        flip(kept)
     project.replace("params.yaml", "factor: 3", "factor: 2")
     run(project, engine)
     assert project.computed() == (["tables"] if rotten == "a result in git" else [READ[0]])
@@ -230,3 +248,26 @@ def test_the_list_of_locks_and_the_record_are_whole_at_every_instant_of_a_run(pr
     said, _ = process.communicate()
     assert process.returncode == 0, said
     assert seen > 10
+
+
+@both
+@pytest.mark.parametrize("free", [0, 1 << 16, 1 << 18])
+def test_a_disk_that_is_full_before_anything_runs_is_told_without_a_traceback_and_harms_nothing(
+    project, tmp_path, engine, free
+):
+    disk = own_disk(tmp_path / "disk", 64 << 20)
+    if disk is None:
+        pytest.skip("the system lets this user mount no file system of its own")
+    shutil.copytree(project.folder, disk / "toy", symlinks=True)
+    full = Project(disk / "toy")
+    status, ballast = os.statvfs(disk), disk / "ballast"
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, status.f_bavail * status.f_frsize - free)
+    said = full.run(*ENGINES[engine], check=False)
+    assert said.returncode
+    assert "disk is full" in said.stdout
+    assert "Traceback" not in said.stdout
+    ballast.unlink()
+    run(full, engine)
+    assert full.computed() == []
+    assert full.agreed()

@@ -27,6 +27,7 @@ from dvc.scm import SCMError
 from snakemake.io import AnnotatedString, ancient, directory
 from snakemake.shell import shell
 
+from kmerl.artifacts import remedy
 from kmerl.errors import UserError
 from workflow.guard import guard, hold_interrupts, repair
 from workflow.leftovers import clear_away
@@ -49,7 +50,7 @@ class Pipeline:
 
     Raises:
         UserError: ``dvc.yaml`` and ``params.yaml`` do not fit together, an input is missing that no stage makes, the
-            code of a stage does not parse, or Snakemake is already at work here.
+            code of a stage does not parse, Snakemake is already at work here, or the disk is full.
     """
 
     def __init__(self, ask: bool) -> None:
@@ -57,17 +58,24 @@ class Pipeline:
         guard()
         shell._process_args["preexec_fn"] = hold_interrupts
         self.definitions: dict[str, Any] = yaml.safe_load(Path("dvc.yaml").read_text("utf-8"))["stages"]
-        if ask:
-            MARK.parent.mkdir(exist_ok=True)
-            self.lock = hold(LOCK)
-            repair()
         try:
+            if ask:
+                MARK.parent.mkdir(exist_ok=True)
+                self.lock = hold(LOCK)
+                repair()
             with Repo(".", _wait_for_lock=True) as repo:
                 self.stages = {stage.addressing: stage for stage in repo.index.stages}
                 self.made = {out.def_path: name for name, stage in self.stages.items() for out in stage.outs}
                 self.check_inputs()
                 self.stale = self.ask(repo) if ask else set(self.stages)
-        except (DvcException, SCMError) as error:
+        except UserError:
+            raise
+        except Exception as error:
+            if reason := remedy(error):  # of an error that DVC gave its own form, too
+                where = getattr(error, "filename", None) or "DVC's notes"
+                raise UserError(f"{where}: cannot be written, {reason} and run again") from None
+            if not isinstance(error, (DvcException, SCMError)):
+                raise
             raise UserError(one_line(error)) from None
 
     def ask(self, repo: Repo) -> set[str]:

@@ -8,6 +8,7 @@ and anywhere else they are what they were. Here they
 * end with one line when they are interrupted, at whatever moment, and where the home folder cannot be written.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -53,6 +54,7 @@ def run(name: str) -> int:
     stops = Stops(name)
     stops.allow()
     writable_caches()
+    logging.raiseExceptions = False  # a log that cannot be written is no reason for a traceback
     try:
         return _dvc(stops) if name == "dvc" else _snakemake(stops)
     except KeyboardInterrupt:

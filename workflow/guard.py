@@ -33,6 +33,7 @@ from dvc.utils.serialize import _common, _yaml, dump_yaml, parse_yaml
 from dvc_data.fsutils import _localfs_info
 from dvc_data.hashfile.db import HashFileDB
 from dvc_data.hashfile.db.local import LocalHashFileDB
+from dvc_data.hashfile.tree import Tree
 from dvc_objects.errors import ObjectFormatError
 from voluptuous import Invalid
 
@@ -62,6 +63,7 @@ def guard(tell: Callable[[str], None] = print) -> None:
     edit = rwlock._edit_rwlock
     replacements: list[tuple[Any, str, Any]] = [
         (LocalHashFileDB, "check", _check),
+        (Tree, "load", classmethod(_verified(Tree.load.__func__))),  # type: ignore[attr-defined]
         (Output, "changed_cache", _healing(Output.changed_cache, tell)),
         (StageCache, "_load_cache", _checked(StageCache._load_cache)),
         (stage_run, "prepare_kwargs", _bound(stage_run.prepare_kwargs)),
@@ -84,6 +86,17 @@ def _check(self: Any, oid: str, check_hash: bool = True, _info: dict[str, Any] |
     except ObjectFormatError:
         _dropped.append(oid)
         raise
+
+
+def _verified(load: Callable[..., Any]) -> Callable[..., Any]:
+    """``Tree.load`` of a folder's list that is verified first: DVC only asks whether it is JSON."""
+
+    def verified(cls: Any, odb: Any, hash_info: Any, hash_name: str | None = None) -> Any:
+        if isinstance(odb, LocalHashFileDB):
+            odb.check(hash_info.value)
+        return load(cls, odb, hash_info, hash_name)
+
+    return verified
 
 
 def _healing(changed_cache: Callable[..., bool], tell: Callable[[str], None]) -> Callable[..., bool]:

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kmerl.naming import checked
@@ -33,14 +33,21 @@ def main(stage: str, log: str, threads: str | None = None) -> int:
     stops.allow()
     print(f"{stage}: started, see {log}", flush=True)
     shown: list[str] = []
-    with passed_on(stage, Path(log), shown):
-        from dvc.cli import main as dvc
+    status: int = 1
+    try:
+        with passed_on(stage, Path(log), shown):
+            from dvc.cli import main as dvc
 
-        from workflow.guard import guard
+            from workflow.guard import guard
 
-        guard(lambda line: print(f"{stage}: {line}", flush=True))
-        stops.started = True
-        status: int = dvc(["--wait-for-lock", "repro", "--single-item", stage])
+            guard(lambda line: print(f"{stage}: {line}", flush=True))
+            stops.started = True
+            status = dvc(["--wait-for-lock", "repro", "--single-item", stage])
+    except OSError as error:
+        from kmerl.artifacts import remedy
+
+        print(f"{stage}: {ERROR}{error.filename or log}: {remedy(error) or error} and run again", file=sys.stderr)
+        return 1
     if status == 0 and not shown:
         print(f"{stage}: nothing to compute, outputs are as recorded", flush=True)
     elif status and not (shown and shown[-1].startswith(f"{stage}: {ERROR}")):
@@ -56,16 +63,20 @@ def passed_on(stage: str, log: Path, shown: list[str]) -> Iterator[None]:
         stage: whose lines are shown.
         log: a file to write.
         shown: gets these lines.
+
+    Raises:
+        OSError: the log cannot be made.
     """
     sys.stdout.flush()
+    file = log.open("wb", buffering=0)
     terminal, errors = os.dup(1), os.dup(2)
     reading, writing = os.pipe()
 
     def copy() -> None:
-        with log.open("wb") as file, os.fdopen(reading, "rb") as lines:
+        with file, os.fdopen(reading, "rb") as lines:
             for line in lines:
-                file.write(line)
-                file.flush()
+                with suppress(OSError):  # on a full disk the log is cut, and the stage says so
+                    file.write(line)
                 if line.startswith(f"{stage}: ".encode()):
                     shown.append(line.decode("utf-8", "replace"))
                     os.write(terminal, line)

@@ -138,10 +138,11 @@ def _of_readers() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        if "in DataLoader worker process" not in str(error):
+        told = str(error.args[0])  # not its text, which is one line
+        if "in DataLoader worker process" not in told:
             raise
         # torch makes the traceback there its message
-        raise UserError(str(error).rstrip().splitlines()[-1].partition("UserError: ")[2]) from None
+        raise UserError(told.rstrip().splitlines()[-1].partition("UserError: ")[2]) from None
     except RuntimeError as error:
         if not str(error).startswith(("DataLoader worker", "DataLoader timed out")):
             raise
