@@ -5,11 +5,13 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 import yaml
-from engines.project import ENGINES, READ, Project
+from engines.project import ENGINES, READ, ROOT, Project
 from faults import own_disk
 
 from workflow import guard
@@ -271,3 +273,30 @@ def test_a_disk_that_is_full_before_anything_runs_is_told_without_a_traceback_an
     run(full, engine)
     assert full.computed() == []
     assert full.agreed()
+
+
+@pytest.mark.parametrize("place", ["__del__", "at_fork"])
+def test_an_interrupt_where_python_would_drop_it_still_ends_the_program_without_a_traceback(place):
+    program = """
+        import os, signal, subprocess, sys, time
+        from workflow.commands import Stops
+
+        def interrupt(*_):
+            os.kill(os.getpid(), signal.SIGINT)
+
+        stops = Stops("dvc")
+        stops.allow()
+        stops.started = True
+        try:
+            if sys.argv[1] == "__del__":
+                type("Finalized", (), {"__del__": interrupt})()
+            else:
+                os.register_at_fork(after_in_parent=interrupt)
+                subprocess.run(["true"], preexec_fn=int)
+            time.sleep(60)
+        except KeyboardInterrupt:
+            sys.exit(stops.said())
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), place]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
+    assert (done.returncode, done.stderr) == (130, "dvc: stopped; run it again when you like\n")

@@ -72,6 +72,7 @@ class Stops:
     def allow(self) -> None:
         """From now on interrupts come here; until now they were held back, or ignored."""
         signal.signal(signal.SIGINT, self)
+        sys.unraisablehook = self._again
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
     def __call__(self, *_: Any) -> None:
@@ -83,6 +84,14 @@ class Stops:
         if self.count == 1:
             raise KeyboardInterrupt
         # what was begun ends by itself; a second exception in the midst of it would only be a traceback
+
+    def _again(self, lost: Any) -> None:
+        """Where Python drops an interrupt with a traceback (finalizers, forks), raise it again a moment later."""
+        if lost.exc_type is not KeyboardInterrupt:
+            sys.__unraisablehook__(lost)
+            return
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
 
     def said(self) -> int:
         """Tell of the stop; returns the exit status."""
