@@ -300,3 +300,15 @@ def test_an_interrupt_where_python_would_drop_it_still_ends_the_program_without_
     command = [sys.executable, "-c", textwrap.dedent(program), place]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
     assert (done.returncode, done.stderr) == (130, "dvc: stopped; run it again when you like\n")
+
+
+@both
+def test_a_compiled_module_that_a_full_disk_cut_short_stops_no_run(project, engine):
+    project.snakemake("-n")
+    compiled = sorted(project.folder.rglob("workflow/__pycache__/*.pyc"))
+    assert any("commands" in path.name for path in compiled)
+    for path in compiled:
+        with path.open("r+b") as file:
+            file.truncate(path.stat().st_size - 9)
+    run(project, engine)
+    assert project.agreed()

@@ -19,7 +19,7 @@ SCRIPT = """#!/bin/sh
 # Written by `make` (workflow/commands.py): the project's way into {name}; in other folders {name} as it is.
 trap '' INT # until Python can tell it: an interrupt while it starts would end it with a traceback
 exec '{python}' -c '
-import signal, sys
+import runpy, signal, sys
 from pathlib import Path
 
 sys.argv[0] = "{name}"
@@ -27,6 +27,7 @@ here = Path.cwd()
 root = next((str(one) for one in (here, *here.parents) if (one / "workflow/commands.py").is_file()), None)
 if root:
     sys.path.insert(0, root)
+    runpy.run_path(root + "/workflow/bytecode.py", {{"root": root}})
     from workflow.commands import run
     sys.exit(run("{name}"))
 signal.signal(signal.SIGINT, signal.default_int_handler)
