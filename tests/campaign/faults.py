@@ -49,6 +49,10 @@ class Case:
     done: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        record = self.project.record()  # now, as it may be harmed later
+        self._outs = [out["path"] for entry in record.values() for out in entry["outs"]]
+
     @property
     def folder(self) -> Path:
         return self.project.folder
@@ -80,8 +84,7 @@ class Case:
 
     def outs(self) -> list[str]:
         """The outputs that lie in ``data/`` and ``results/``."""
-        outs = [out["path"] for entry in self.project.record().values() for out in entry["outs"]]
-        return [path for path in outs if (self.folder / path).exists()]
+        return [path for path in self._outs if (self.folder / path).exists()]
 
     def something_to_do(self) -> None:
         """Make something stale, missing, or nothing at all."""
