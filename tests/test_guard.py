@@ -312,3 +312,14 @@ def test_a_compiled_module_that_a_full_disk_cut_short_stops_no_run(project, engi
             file.truncate(path.stat().st_size - 9)
     run(project, engine)
     assert project.agreed()
+
+
+@both
+def test_an_empty_folder_of_the_run_cache_stops_no_run(project, engine):
+    """It is left where all that was kept of a stage was damaged, and dropped."""
+    for entry in (project.folder / ".dvc/cache/runs").glob("*/*/*"):
+        entry.unlink()
+    (project.folder / "dvc.lock").unlink()
+    (project.folder / ".dvc/tmp/dvc.lock").unlink()
+    run(project, engine)
+    assert project.agreed()

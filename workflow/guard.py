@@ -146,7 +146,9 @@ def hold_interrupts() -> None:
 def _checked(load: Callable[..., Any]) -> Callable[..., Any]:
     """``StageCache._load_cache`` without entries that are no longer what was written: their names are their hashes."""
 
-    def checked(self: Any, key: str, value: str) -> Any:
+    def checked(self: Any, key: str, value: str | None) -> Any:
+        if value is None:  # all entries of a stage were dropped; DVC would join a path with it
+            return None
         entry = load(self, key, value)
         if entry is not None and _get_cache_hash(entry) != value:
             Path(self._get_cache_path(key, value)).unlink(missing_ok=True)
