@@ -1,5 +1,5 @@
-# Table of contents. What each stage does, reads and writes stands in dvc.yaml; here and in workflow/ stands how the
-# stages are scheduled.
+# What each stage does, reads and writes stands in dvc.yaml, in the order in which they depend on one another; how they
+# are scheduled stands in workflow/.
 #
 #   snakemake --cores all              make whatever is not up to date
 #   snakemake -n                       say what that is
@@ -13,17 +13,10 @@ min_version("9.27")
 report: "workflow/report/workflow.rst"
 
 
-include: "workflow/rules/common.smk"
+include: "workflow/rules.smk"
 
 
 # must stand here: Snakemake takes no default target from an included file
 rule all:
     input:
         pipeline.results(),
-
-
-include: "workflow/rules/archives.smk"
-include: "workflow/rules/knowledge.smk"
-include: "workflow/rules/model.smk"
-include: "workflow/rules/evaluation.smk"
-include: "workflow/rules/results.smk"

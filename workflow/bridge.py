@@ -145,6 +145,15 @@ class Pipeline:
                 paths = [path.replace(name, f"{{{axis},{allowed}}}") for path in paths]
         return [path if Path(path).suffix else directory(path) for path in paths]
 
+    def patterns(self) -> dict[str, str]:
+        """Rule -> the name of its stages, with wildcards where there are several: ``preprocess@{archive}-{part}``."""
+        axes = {
+            rule: [*definition["matrix"]] if "matrix" in definition else ["item"] if "foreach" in definition else []
+            for rule, definition in self.definitions.items()
+            if rule != CODE
+        }
+        return {rule: rule + ("@" + "-".join(f"{{{axis}}}" for axis in of) if of else "") for rule, of in axes.items()}
+
     def results(self) -> list[str]:
         """Everything that the stages make."""
         return [path for path, name in self.made.items() if name != CODE]

@@ -15,7 +15,6 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 TOY = Path(__file__).parent
-LARGE = TOY.with_name("large")  # a toy whose outputs may be of any size
 # what the toy takes from the real project
 SHARED = [".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitattributes", ".gitignore", "profiles", "workflow"]
 SHARED += [
