@@ -30,10 +30,10 @@ from kmerl.archives.registry import open_archive
 from kmerl.archives.simulate.wfdb_files import write_record
 from kmerl.archives.wfdb_reader import Reader
 from kmerl.catalogue import Outputs, catalogue
+from kmerl.knowledge.cleaning import ReportsParams, clean
 from kmerl.leads import LEADS
-from kmerl.preprocessing import PreprocessParams, Source, preprocess
+from kmerl.preprocessing.blocks import PreprocessParams, Source, preprocess
 from kmerl.randomness import generator
-from kmerl.reports import ReportsParams, clean
 
 RECORDS, ROUNDS = 500, 7
 MEMORY = Path("/dev/shm")  # where the disk does not count, if there is such a place

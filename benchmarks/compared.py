@@ -18,17 +18,16 @@ from typing import Any
 import polars as pl
 import yaml
 
-from kmerl.archives.simulate.population import TRUTH
+from kmerl.archives.schemas import TRUTH
 from kmerl.artifacts import read_table, write_json
 from kmerl.escapes import md
 from kmerl.knowledge.asking import Asking, Tally
-from kmerl.knowledge.extract import MENTIONS, extract
+from kmerl.knowledge.extract import extract
+from kmerl.knowledge.judging import Truth, by_report, is_found, overlap, truths
 from kmerl.knowledge.params import KnowledgeParams
-from kmerl.knowledge.quality import Truth, by_report, is_found, overlap, truths
-from kmerl.knowledge.tables import UNUSABLE
-from kmerl.knowledge.verify import VERIFIED, verify
-from kmerl.reports import REPORTS, STUDIES
-from kmerl.tables.cells import page, table
+from kmerl.knowledge.schemas import MENTIONS, REPORTS, STUDIES, UNUSABLE, VERIFIED
+from kmerl.knowledge.verify import verify
+from kmerl.tables.markdown import page, table
 from kmerl.tables.mining_quality import Judged, compared
 
 

@@ -13,15 +13,14 @@ from pathlib import Path
 import polars as pl
 
 from kmerl.archives.classes import class_names, tasks
-from kmerl.archives.published import (
-    SPLITS,
-    TOTAL,
+from kmerl.archives.merl_labels import (
     csn_corrected,
     differences,
     read_diagnoses,
     read_published,
     relabelled,
 )
+from kmerl.archives.schemas import SPLIT_NAMES, TOTAL
 from kmerl.errors import UserError
 from kmerl.escapes import md, md_code
 
@@ -39,7 +38,7 @@ TEXT = """# Published labels and splits
 
 Where `archives.*.split` is `published`, tasks are scored on the records and labels that MERL published
 ([`finetune/data_split`](https://github.com/cheliu-computation/MERL-ICML2024/tree/38799b7deb1c9958f41badcfacc6a95192787cc4/finetune/data_split)).
-This page is computed from those files alone; they are not part of this project. `kmerl/archives/published.py` reads
+This page is computed from those files alone; they are not part of this project. `kmerl/archives/merl_labels.py` reads
 and checks them. To make the page again:
 
 ```sh
@@ -89,7 +88,7 @@ def page(folder: Path) -> str:
     """The whole page.
 
     Raises:
-        UserError: see :func:`kmerl.archives.published.read_published`.
+        UserError: see :func:`kmerl.archives.merl_labels.read_published`.
     """
     published = read_published(folder, "csn")
     diagnoses = read_diagnoses(folder)
@@ -129,10 +128,14 @@ def _records(folder: Path) -> str:
     rows = []
     for task in tasks():
         splits = read_published(folder, task)["split"]
-        counted = (len(class_names(task)), *((splits == split).sum() for split in SPLITS))
+        counted = (len(class_names(task)), *((splits == split).sum() for split in SPLIT_NAMES))
         equal = "yes" if counted == PAPER[task] else "no"
         rows.append([task, *(f"{n:,}" for pair in zip(PAPER[task], counted, strict=True) for n in pair), equal])
-    header = ["task", *(f"{what}, {who}" for what in ("classes", *SPLITS) for who in ("paper", "files")), "equal"]
+    header = [
+        "task",
+        *(f"{what}, {who}" for what in ("classes", *SPLIT_NAMES) for who in ("paper", "files")),
+        "equal",
+    ]
     return _table(header, rows)
 
 
@@ -140,12 +143,12 @@ def _classes(table: pl.DataFrame) -> str:
     rows = []
     for code in (*class_names("csn"), TOTAL):
         cells = [code]
-        for split in SPLITS:
+        for split in SPLIT_NAMES:
             (row,) = table.filter(code=code, split=split).iter_rows(named=True)
             cells += [f"{row[column]:,}" for column in ("published", "corrected", "differing")]
         rows.append(cells)
     columns = ("published", "corrected", "differ")
-    return _table(["class", *(f"{split}, {column}" for split in SPLITS for column in columns)], rows)
+    return _table(["class", *(f"{split}, {column}" for split in SPLIT_NAMES for column in columns)], rows)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -22,13 +22,13 @@ from kmerl.artifacts import read_table
 from kmerl.knowledge import asking
 from kmerl.knowledge.asking import Asking, Dialogue
 from kmerl.knowledge.constraints import NAMES
-from kmerl.knowledge.engines import EngineParams, Request, Response
+from kmerl.knowledge.engines.messages import Request, Response, make_response
+from kmerl.knowledge.engines.params import EngineParams
 from kmerl.knowledge.engines.vllm import VllmEngine
 from kmerl.knowledge.params import KnowledgeParams
 from kmerl.knowledge.parsing import parse_list
 from kmerl.knowledge.places import statements
-from kmerl.knowledge.requests import make_response
-from kmerl.reports import REPORTS
+from kmerl.knowledge.schemas import REPORTS
 
 ROOT = Path(__file__).parent.parent
 PARAMS = KnowledgeParams.model_validate(yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["knowledge"])

@@ -21,15 +21,14 @@ from sklearn.metrics import roc_auc_score
 
 from kmerl.archives.wfdb_reader import read_recording
 from kmerl.artifacts import whole
-from kmerl.evaluation.metrics import bootstrap_auc, resample
+from kmerl.evaluation.bootstrap import bootstrap_auc, resample
 from kmerl.evaluation.probe import fit_paper
 from kmerl.evaluation.probe_params import LinearProbeParams
 from kmerl.leads import LEADS
-from kmerl.model.encoder import EcgEncoder
-from kmerl.model.params import EncoderParams
-from kmerl.model.tokens import MaskParams, TokenParams, draw_leads, draw_segments, tokenize
+from kmerl.model.encoder import EcgEncoder, group_tokens
+from kmerl.model.params import EncoderParams, MaskParams, TokenParams
+from kmerl.model.tokens import draw_leads, draw_segments, tokenize
 from kmerl.randomness import generator
-from kmerl.training.batches import group_tokens
 
 THREADS = 2
 REPEATS = 7

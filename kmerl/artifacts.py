@@ -1,13 +1,14 @@
 """Writing and reading artifacts: whole or not at all, and always with the schema they promise."""
 
 import errno
+import hashlib
 import json
 import os
 import re
 import shutil
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,7 @@ _REMEDIES = {
     errno.EISDIR: "a folder stands where a file belongs; move it away",
     errno.EMFILE: "too many open files; raise the limit (ulimit -n)",
     errno.ENFILE: "too many open files; end other programs",
-    errno.EIO: "the disk fails; check it",
+    errno.EIO: "the disk fails or is full; check it",
     errno.ENOMEM: "not enough memory; end other programs",
     errno.ENAMETOOLONG: "the path is too long; work in a folder nearer to the root",
 }
@@ -141,16 +142,6 @@ def read_json(path: Path | str, most: int = _LARGEST_JSON) -> Any:
         raise UserError(f"{path}: not readable as JSON ({error}); delete it and run its stage again") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); make it a file that can be read") from None
-
-
-def write_jsonl(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> int:
-    """One JSON object per line, streamed. Returns the number of lines."""
-    n = 0
-    with whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-            n += 1
-    return n
 
 
 def read_jsonl(path: Path | str) -> Iterator[dict[str, Any]]:
@@ -297,3 +288,19 @@ def _readable(path: Path | str) -> Iterator[None]:
             raise UserError(f"{path}: cannot be read, {reason} and run again") from None
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: not a readable Parquet file ({first_line}); run its stage again") from None
+
+
+def digest(values: Iterable[object], files: Iterable[Path]) -> str:
+    """A short name for everything a result depends on, so that no run continues from another one's checkpoint."""
+    whole = hashlib.sha256("\x1f".join(map(str, values)).encode())
+    for path in files:
+        with path.open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()[:16]
+
+
+def frame(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pl.DataFrame:
+    """Rows as a frame with the schema's columns, even if there are none."""
+    empty = pl.from_arrow(schema.empty_table())
+    assert isinstance(empty, pl.DataFrame)
+    return pl.DataFrame(rows, schema=empty.schema, orient="row")

@@ -16,12 +16,12 @@ from tqdm import tqdm
 from kmerl.archives.archive import Archive, LabelRule, PublishedSplit, RecordEntry, Rejected, Rule, SplitParams
 from kmerl.archives.classes import tasks
 from kmerl.archives.manifest import readable
-from kmerl.archives.published import Agreement, check_against, differences, read_published
-from kmerl.archives.tables import ENTRIES, LABEL_DIFFERENCES, REJECTED, STATEMENTS, TARGETS
+from kmerl.archives.merl_labels import Agreement, check_against, differences, read_published
+from kmerl.archives.schemas import ENTRIES, LABEL_DIFFERENCES, REJECTED, SPLITS, STATEMENTS, TARGETS
 from kmerl.artifacts import table_writer, write_table
 from kmerl.errors import UserError
 from kmerl.randomness import seed_of
-from kmerl.waveforms import SPLITS
+from kmerl.wording import counts
 
 Split = Literal["train", "valid", "test"]
 _NONE = "no split"
@@ -29,7 +29,7 @@ _NONE = "no split"
 
 @dataclass(frozen=True)
 class Outputs:
-    """Tables to write; the schemas of the same names are in :mod:`kmerl.archives.tables` and :mod:`kmerl.waveforms`."""
+    """Tables to write; the schemas of the same names are in :mod:`kmerl.archives.schemas`."""
 
     entries: Path
     splits: Path
@@ -269,8 +269,3 @@ def draw_split(seed: int, archive: str, unit: str, params: SplitParams) -> Split
     if share < params.test_share:
         return "test"
     return "valid" if share < params.test_share + params.valid_share else "train"
-
-
-def counts(counter: Counter[str]) -> str:
-    """Names and how often each occurs, in the order of the names."""
-    return ", ".join(f"{name} {n}" for name, n in sorted(counter.items())) or "none"

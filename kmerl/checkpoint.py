@@ -16,12 +16,12 @@ from torch.overrides import TorchFunctionMode
 
 from kmerl.artifacts import read_json, whole, write_json, write_table
 from kmerl.errors import UserError
+from kmerl.history import HISTORY
 from kmerl.leads import LEADS
 from kmerl.model.kmerl import KMERL
 from kmerl.model.params import ModelParams
 from kmerl.section import Section
 from kmerl.text.params import TextParams
-from kmerl.training.history import HISTORY
 from kmerl.waveforms import NormalizeParams, WaveformStore
 from kmerl.weights import Shapes, shapes_of
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from kmerl.errors import UserError
 from kmerl.leads import LEADS, from_bit_mask, positions
+from kmerl.model.encoder import group_tokens
 from kmerl.model.kmerl import KMERL
 from kmerl.model.tokens import Tokens, tokenize, trim
-from kmerl.training.batches import group_tokens
 from kmerl.waveforms import NormalizeParams, WaveformStore
 
 

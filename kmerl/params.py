@@ -27,12 +27,12 @@ from kmerl.evaluation.probe_params import (
     LinearProbeParams,
     RandomConvolutionsParams,
 )
+from kmerl.knowledge.cleaning import ReportsParams
 from kmerl.knowledge.params import KnowledgeParams
 from kmerl.naming import check_distinct, checked, clipped, shortened
 from kmerl.plots.params import FiguresParams
-from kmerl.preprocessing import PreprocessParams
+from kmerl.preprocessing.blocks import PreprocessParams
 from kmerl.quality.params import QualityParams
-from kmerl.reports import ReportsParams
 from kmerl.section import Section
 from kmerl.text.params import TextParams
 from kmerl.training.params import PretrainParams, override

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -22,12 +21,6 @@ from kmerl.regular import assert_regular
 from kmerl.section import Section
 from kmerl.shards import INDEX, RECORDS, Waveform, index_table, shard_name, store_metadata
 
-SPLITS = pa.schema(
-    [
-        pa.field("record_id", pa.string(), nullable=False),
-        pa.field("split", pa.string(), nullable=False),  # train | valid | test
-    ]
-)
 _OPEN_SHARDS = 256  # each holds a file descriptor; systems allow about 1,000
 
 

@@ -9,8 +9,6 @@ from typing import Any
 from kmerl.artifacts import whole
 from kmerl.knowledge.asking import Asking, Tally
 
-KNOWLEDGE, REPORTS = Path("data/knowledge"), Path("data/reports")
-
 
 class Asker:
     """Who is asked on behalf of a stage.

@@ -1,14 +1,11 @@
 """What the stages share that read archives as preprocessing leaves them."""
 
-from pathlib import Path
-
 import polars as pl
 
-from kmerl.archives.tables import REJECTED, TARGETS
+from kmerl.archives.schemas import REJECTED, SPLITS, TARGETS
 from kmerl.artifacts import read_table
-from kmerl.waveforms import SPLITS, WaveformStore
-
-DATA = Path("data")
+from kmerl.waveforms import WaveformStore
+from stages._places import DATA
 
 
 def open_store(archive: str) -> WaveformStore:
@@ -17,7 +14,7 @@ def open_store(archive: str) -> WaveformStore:
 
 
 def read_targets(archive: str) -> pl.DataFrame:
-    """The labels of an archive; see ``kmerl.archives.tables.TARGETS``."""
+    """The labels of an archive; see ``kmerl.archives.schemas.TARGETS``."""
     return read_table(DATA / "targets" / f"{archive}.parquet", TARGETS)
 
 

@@ -8,7 +8,7 @@ import torch
 
 from kmerl.archives import classes
 from kmerl.artifacts import read_table
-from kmerl.knowledge.labels import load_names, load_vocabulary
+from kmerl.knowledge.vocabulary import load_names, load_vocabulary
 from kmerl.text.embeddings import Embeddings
 from kmerl.text.encoder import TextEncoder
 

@@ -4,10 +4,11 @@ from typing import Any
 
 from kmerl.artifacts import read_table, whole
 from kmerl.knowledge.extract import extract
+from kmerl.knowledge.schemas import REPORTS
 from kmerl.parts import part_of
-from kmerl.reports import REPORTS
-from stages._mining import KNOWLEDGE, Asker
-from stages._mining import REPORTS as FOLDER
+from stages._mining import Asker
+from stages._places import KNOWLEDGE
+from stages._places import REPORTS as FOLDER
 
 
 def main(params: Any, item: str) -> str:

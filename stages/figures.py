@@ -7,10 +7,12 @@ from typing import Any
 import polars as pl
 from matplotlib.figure import Figure
 
-from kmerl.archives.tables import STATEMENTS
+from kmerl.archives.schemas import STATEMENTS
 from kmerl.artifacts import read_json, read_table, whole
 from kmerl.evaluation.schemas import PREDICTIONS
-from kmerl.knowledge.labels import TRACE, load_labels
+from kmerl.history import HISTORY
+from kmerl.knowledge.schemas import REPORTS, STUDIES, TRACE
+from kmerl.knowledge.vocabulary import load_labels
 from kmerl.plots import records
 from kmerl.plots.examples import Example, example_figure
 from kmerl.plots.partial import partial_figure
@@ -19,12 +21,10 @@ from kmerl.plots.queries import queries_figure
 from kmerl.plots.scores import zeroshot_figure
 from kmerl.plots.style import colours_of, save
 from kmerl.plots.training import training_figure
-from kmerl.reports import REPORTS, STUDIES
-from kmerl.tables import published
-from kmerl.tables.scores import PartialScores, RunScores, ZeroshotScores
-from kmerl.training.history import HISTORY
+from kmerl.results import published
+from kmerl.results.scores import PartialScores, RunScores, ZeroshotScores
+from stages._scores import counts_of, read_scores
 from stages._stores import open_store
-from stages.tables import counts_of, read_scores
 
 
 def evaluated(params: Any, run: ZeroshotScores) -> Iterator[Example]:

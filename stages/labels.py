@@ -4,11 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from kmerl.artifacts import read_json, read_metadata, read_table, whole
-from kmerl.knowledge.extract import MENTIONS
 from kmerl.knowledge.labels import make_labels, trace_bits, unusable_reports
-from kmerl.knowledge.tables import UNUSABLE, read_parts
-from kmerl.knowledge.verify import VERIFIED
-from kmerl.reports import STUDIES
+from kmerl.knowledge.schemas import MENTIONS, STUDIES, UNUSABLE, VERIFIED
+from kmerl.parts import read_parts
 
 DATA = Path("data")
 

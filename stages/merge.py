@@ -4,9 +4,10 @@ from typing import Any
 
 from kmerl.artifacts import whole
 from kmerl.knowledge.merge import merge
-from kmerl.knowledge.tables import read_parts
-from kmerl.knowledge.verify import VERIFIED
-from stages._mining import KNOWLEDGE, Asker
+from kmerl.knowledge.schemas import VERIFIED
+from kmerl.parts import read_parts
+from stages._mining import Asker
+from stages._places import KNOWLEDGE
 
 
 def main(params: Any) -> str:

@@ -7,16 +7,15 @@ import polars as pl
 import pyarrow as pa
 
 from kmerl.artifacts import for_spreadsheets, read_json, read_metadata, read_table, whole, write_table
-from kmerl.knowledge.labels import TRACE, load_vocabulary
-from kmerl.knowledge.tables import UNUSABLE, parts_of, read_parts
-from kmerl.knowledge.verify import VERIFIED
+from kmerl.knowledge.hierarchy import hierarchy
+from kmerl.knowledge.schemas import REPORTS, STUDIES, TRACE, UNUSABLE, VERIFIED
+from kmerl.knowledge.vocabulary import load_vocabulary
+from kmerl.parts import parts_of, read_parts
 from kmerl.plots.hierarchy import hierarchy_figure
 from kmerl.plots.style import look, save
-from kmerl.report.knowledge import hierarchy
-from kmerl.reports import REPORTS, STUDIES
 from kmerl.tables import mining
-from stages._mining import KNOWLEDGE
-from stages._mining import REPORTS as REPORTS_FOLDER
+from stages._places import KNOWLEDGE
+from stages._places import REPORTS as REPORTS_FOLDER
 
 OUT, LABELS = Path("results/knowledge"), Path("data/labels")
 DIGITS = 6

@@ -3,16 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from kmerl.archives.simulate.population import TRUTH
+from kmerl.archives.schemas import TRUTH
 from kmerl.artifacts import for_spreadsheets, read_json, read_table, whole
 from kmerl.errors import UserError
-from kmerl.knowledge.labels import load_labels
-from kmerl.knowledge.quality import truths
-from kmerl.knowledge.tables import parts_of, read_parts
-from kmerl.knowledge.verify import VERIFIED
-from kmerl.reports import STUDIES
+from kmerl.knowledge.judging import truths
+from kmerl.knowledge.schemas import STUDIES, VERIFIED
+from kmerl.knowledge.vocabulary import load_labels
+from kmerl.parts import parts_of, read_parts
 from kmerl.tables.mining_quality import Judged, markdown, tidy
-from stages._mining import KNOWLEDGE, REPORTS
+from stages._places import KNOWLEDGE, REPORTS
 
 DIGITS = 6
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from kmerl.artifacts import whole, write_table
-from kmerl.evaluation.asking import Questions, default_way
-from kmerl.evaluation.partial_leads import NESTED, draw, lead_sets
-from kmerl.evaluation.schemas import AVERAGE, LEAD_SETS, MACRO, RESAMPLES, SCORES
+from kmerl.evaluation.partial_leads import draw, lead_sets
+from kmerl.evaluation.schemas import AVERAGE, LEAD_SETS, MACRO, NESTED, RESAMPLES, SCORES
 from kmerl.evaluation.scoring import score
+from kmerl.evaluation.ways import Questions, default_way
 from kmerl.evaluation.zeroshot import predict
 from stages._asking import Subject, summary
 

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from kmerl.archives.archive import existing_folder
-from kmerl.archives.tables import ENTRIES
-from kmerl.artifacts import read_json, read_metadata, read_table, remove
+from kmerl.archives.schemas import ENTRIES
+from kmerl.artifacts import digest, read_json, read_metadata, read_table, remove
 from kmerl.errors import UserError
 from kmerl.parts import part_of
-from kmerl.preprocessing import Source, preprocess
+from kmerl.preprocessing.blocks import Source, preprocess
 from kmerl.processors import processors
-from kmerl.training.examples import digest
 
 
 def processes() -> int:

@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from kmerl.artifacts import read_json, read_table, remove
+from kmerl.artifacts import digest, read_json, read_table, remove
 from kmerl.checkpoint import save_run
-from kmerl.knowledge.labels import load_labels, load_names
-from kmerl.model.losses import world
+from kmerl.distributed import one_of_several, world
+from kmerl.knowledge.vocabulary import load_labels, load_names
 from kmerl.text.embeddings import Embeddings
-from kmerl.training.examples import digest
 from kmerl.training.params import PretrainParams, override
-from kmerl.training.processes import distributed, launch, one_of_several
+from kmerl.training.processes import distributed, launch
 from kmerl.training.run import Material, pretrain
 from kmerl.waveforms import index_files
 from stages._stores import open_store

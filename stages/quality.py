@@ -6,15 +6,15 @@ from typing import Any
 
 import polars as pl
 
-from kmerl.archives.tables import LABEL_DIFFERENCES, REJECTED
+from kmerl.archives.schemas import LABEL_DIFFERENCES, REJECTED
 from kmerl.artifacts import for_spreadsheets, read_table, whole
+from kmerl.page.pictures import png_source, svg_source
+from kmerl.page.quality import Flagged, Page, Picture, differing, flags, named, picture, render
+from kmerl.page.texts import explain
 from kmerl.plots.amplitudes import SHOWN, Panel, amplitude_figure
 from kmerl.plots.style import png, svg
-from kmerl.quality.examples import Shown, choose, figure, show, spread
 from kmerl.quality.findings import QUANTILES, Findings, find, tidy
-from kmerl.report.pictures import png_source, svg_source
-from kmerl.report.quality import Flagged, Page, Picture, differing, flags, named, picture, render
-from kmerl.report.texts import explain
+from kmerl.quality.gallery import Shown, choose, figure, show, spread
 from kmerl.waveforms import WaveformStore
 from stages._stores import open_store
 

@@ -7,17 +7,15 @@ from typing import Any
 import polars as pl
 
 from kmerl.artifacts import read_json, read_table, whole
-from kmerl.knowledge.labels import REJECTED as LABELS_REJECTED
-from kmerl.knowledge.labels import TRACE, load_vocabulary
-from kmerl.knowledge.tables import UNUSABLE, read_parts
-from kmerl.knowledge.verify import VERIFIED
-from kmerl.report import facts, knowledge, rejected, results
-from kmerl.report.facts import Archive, Run, read_run
-from kmerl.report.grid import Grid, count, flat, value
-from kmerl.report.headline import headlines
-from kmerl.report.page import Facts, Page, render
-from kmerl.reports import REJECTED as REPORTS_REJECTED
-from kmerl.reports import STUDIES
+from kmerl.knowledge.hierarchy import hierarchy
+from kmerl.knowledge.schemas import STUDIES, TRACE, UNLABELLED, UNUSABLE, UNUSED, VERIFIED
+from kmerl.knowledge.vocabulary import load_vocabulary
+from kmerl.page import facts, rejected, results
+from kmerl.page.facts import Archive, Run, read_run
+from kmerl.page.grid import Grid, count, flat, value
+from kmerl.page.headline import headlines
+from kmerl.page.page import Facts, Page, render
+from kmerl.parts import read_parts
 from stages._stores import open_store, rejected_records
 
 OUT = Path("results/report.html")
@@ -48,11 +46,11 @@ def left_out(params: Any, names: list[str]) -> Grid:
     guarded = verified.filter("flagged").with_columns(
         reason=pl.when("occurs").then(pl.lit("denied in the report")).otherwise(pl.lit("not written in the report"))
     )
-    unlabelled = read_table(LABELS / "rejected.parquet", LABELS_REJECTED)
+    unlabelled = read_table(LABELS / "rejected.parquet", UNLABELLED)
     return rejected.grid(
         [
             *tables,
-            rejected.left_out("Reports", read_table(REPORTS / "rejected.parquet", REPORTS_REJECTED), "reason",
+            rejected.left_out("Reports", read_table(REPORTS / "rejected.parquet", UNUSED), "reason",
                               "record_id", "text"),
             *(rejected.left_out(f"Answers to {step}", table, "reason", "request", "answer")
               for step, table in lost.items()),
@@ -97,12 +95,12 @@ def main(params: Any) -> str:
             runs=facts.run_grid(runs, {name: batch(params, name) for name in params.runs}),
             differences=facts.differences(params.pretrain, params.runs),
             parameters=facts.parameter_grid(vars(params)),
-            steps=knowledge.steps(studies["report_id"].n_unique(), verified, merged, summary),
+            steps=facts.steps(studies["report_id"].n_unique(), verified, merged, summary),
             left_out=left_out(params, [one.name for one in stores]),
             identity=identity(params, vocabulary.hash, runs),
             metrics=Grid(["Metric", "Value"], [(name, value(one)) for name, one in metrics.items()], frozenset([1])),
         ),
-        hierarchy=knowledge.hierarchy(vocabulary, trace, studies),
+        hierarchy=hierarchy(vocabulary, trace, studies),
         figures=results.read_figures(FIGURES),
         tables=results.read_tables(TABLES),
         confidence=params.evaluation.confidence,

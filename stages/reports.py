@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from kmerl.archives.tables import STATEMENTS
+from kmerl.archives.schemas import SPLITS, STATEMENTS
 from kmerl.artifacts import read_metadata, read_table, whole, write_table
-from kmerl.reports import REJECTED, REPORTS, STUDIES, clean, compared
-from kmerl.waveforms import SPLITS
+from kmerl.knowledge.cleaning import clean, compared
+from kmerl.knowledge.schemas import REPORTS, STUDIES, UNUSED
 
 DATA = Path("data")
 
@@ -20,7 +20,7 @@ def main(params: Any) -> str:
     with whole(DATA / "reports") as folder:
         write_table(folder / "reports.parquet", result.reports, REPORTS, metadata)
         write_table(folder / "studies.parquet", result.studies, STUDIES, metadata)
-        write_table(folder / "rejected.parquet", result.rejected, REJECTED, metadata)
+        write_table(folder / "rejected.parquet", result.rejected, UNUSED, metadata)
     return (
         f"{len(result.reports)} distinct reports of {len(result.studies)} records, {len(result.rejected)} rejected"
         f"{compared(params.pretraining_archive, metadata['origin'], result)}"

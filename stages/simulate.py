@@ -6,8 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from kmerl.archives.schemas import TRUTH
 from kmerl.archives.simulate import cpsc2018, csn, mimic_iv_ecg, ptb_xl
-from kmerl.archives.simulate.population import TRUTH
 from kmerl.artifacts import whole, write_table
 from kmerl.errors import UserError
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from kmerl.artifacts import read_json, whole
 from kmerl.knowledge.superclass import superclass
-from stages._mining import KNOWLEDGE, Asker
+from stages._mining import Asker
+from stages._places import KNOWLEDGE
 
 
 def main(params: Any) -> str:

@@ -1,6 +1,5 @@
 """Write the tables of all scores, with the published ones beside them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +8,9 @@ import polars as pl
 from kmerl.artifacts import for_spreadsheets, whole, write_json
 from kmerl.tables import differences, partial, probes, queries, zeroshot
 from kmerl.tables.metrics import metrics
-from kmerl.tables.scores import PartialScores, RunScores, ZeroshotScores, read_partial, read_probes, read_zeroshot
+from stages._scores import counts_of, read_scores
 
 DIGITS = 6  # in CSV files
-
-
-def read_scores(params: Any) -> tuple[list[ZeroshotScores], list[PartialScores], list[RunScores]]:
-    """Zero-shot scores, scores with partial leads, and linear probes, of the runs and features that ``params`` name."""
-    return (
-        read_zeroshot(Path("data/scores"), params.zeroshot.runs),
-        read_partial(Path("data/partial"), params.partial_leads.runs),
-        read_probes(Path("data/probes"), params.linear_probe.features),
-    )
-
-
-def counts_of(params: Any, features: Sequence[RunScores]) -> dict[str, int]:
-    """Lead set -> number of its leads, of the zero-shot evaluation and of the probes."""
-    probed = {name: leads for one in features for name, leads in one.metadata.get("leads", {}).items()}
-    return {name: len(leads) for name, leads in (probed | params.zeroshot.leads).items()}
 
 
 def main(params: Any) -> str:

@@ -3,11 +3,11 @@
 from typing import Any
 
 from kmerl.artifacts import read_table, whole
-from kmerl.knowledge.extract import MENTIONS
+from kmerl.knowledge.schemas import MENTIONS, REPORTS
 from kmerl.knowledge.verify import verify
-from kmerl.reports import REPORTS
-from stages._mining import KNOWLEDGE, Asker
-from stages._mining import REPORTS as FOLDER
+from stages._mining import Asker
+from stages._places import KNOWLEDGE
+from stages._places import REPORTS as FOLDER
 
 
 def main(params: Any, item: str) -> str:

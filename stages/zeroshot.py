@@ -8,9 +8,9 @@ import numpy as np
 from kmerl.archives import classes
 from kmerl.artifacts import whole, write_table
 from kmerl.errors import UserError
-from kmerl.evaluation.asking import Questions, usable_ways
 from kmerl.evaluation.schemas import AVERAGE, MACRO, PREDICTIONS, RESAMPLES, SCORES, SEEN
 from kmerl.evaluation.scoring import score
+from kmerl.evaluation.ways import Questions, usable_ways
 from kmerl.evaluation.zeroshot import predict, predictions, seen_classes
 from stages._asking import Subject, summary
 

@@ -14,12 +14,12 @@ from scipy.io import savemat
 from kmerl.archives.archive import SplitParams
 from kmerl.archives.classes import class_names
 from kmerl.archives.registry import open_archive
-from kmerl.archives.tables import ENTRIES, REJECTED
+from kmerl.archives.schemas import ENTRIES, REJECTED, SPLITS
 from kmerl.artifacts import read_table, write_table
 from kmerl.catalogue import Outputs, catalogue
 from kmerl.leads import LEADS
-from kmerl.preprocessing import PreprocessParams, Source, preprocess
-from kmerl.waveforms import SPLITS, WaveformStore
+from kmerl.preprocessing.blocks import PreprocessParams, Source, preprocess
+from kmerl.waveforms import WaveformStore
 
 SPLIT = SplitParams(unit="patient", valid_share=0.3, test_share=0.2)
 MIMIC_ORDER = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")

@@ -8,18 +8,18 @@ import polars as pl
 import small
 
 from kmerl.archives import classes
-from kmerl.archives.tables import TARGETS
+from kmerl.archives.schemas import SPLITS, TARGETS
 from kmerl.artifacts import write_table
 from kmerl.checkpoint import RunConfig, TrainedOn, save_run
 from kmerl.evaluation.params import EvaluationParams, PartialLeadsParams, ZeroshotParams
 from kmerl.evaluation.zeroshot import Answers, Condition, Records
+from kmerl.history import HISTORY
 from kmerl.leads import LEADS
 from kmerl.randomness import generator
 from kmerl.shards import RECORDS
 from kmerl.text.embeddings import Embeddings
 from kmerl.text.params import TextParams
-from kmerl.training.history import HISTORY
-from kmerl.waveforms import SPLITS, WaveformStore
+from kmerl.waveforms import WaveformStore
 
 QUERIES = ["atrial fibrillation", "Sinus Rhythm", "bifascicular block"]
 TEXT = TextParams(encoder="none", pooling="mean", max_tokens=8, batch=8, threads=1)

@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from kmerl.archives.tables import LABEL_DIFFERENCES, REJECTED
+from kmerl.archives.schemas import LABEL_DIFFERENCES, REJECTED, SPLITS
 from kmerl.archives.wfdb_format import MISSING, Recording
 from kmerl.artifacts import write_table
 from kmerl.leads import LEADS, derive_limb_leads
-from kmerl.repair import prepare
+from kmerl.preprocessing.repair import prepare
 from kmerl.shards import store_writer
-from kmerl.waveforms import SPLITS
 from tests.archives import params
 
 FS, GAIN, ROW = 500, 1000, {lead: row for row, lead in enumerate(LEADS)}

@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import polars as pl
 
-from kmerl import preprocessing
 from kmerl.errors import UserError
+from kmerl.preprocessing import blocks
 from tests.archives import params
 
 FILES = 12
@@ -28,14 +28,14 @@ def entries(records: int) -> pl.DataFrame:
     return pl.DataFrame(rows, schema, orient="row")
 
 
-def run(raw: Path, out: Path, records: pl.DataFrame, shard: int, processes: int) -> preprocessing.Summary:
-    source = preprocessing.Source(raw, "csn", "recorded", params(shard_records=shard), out / "scratch")
-    return preprocessing.preprocess(source, records, out / "waveforms", out / "lost.parquet", processes)
+def run(raw: Path, out: Path, records: pl.DataFrame, shard: int, processes: int) -> blocks.Summary:
+    source = blocks.Source(raw, "csn", "recorded", params(shard_records=shard), out / "scratch")
+    return blocks.preprocess(source, records, out / "waveforms", out / "lost.parquet", processes)
 
 
 def with_fault(fault: str, out: Path) -> None:
     """Change how the file r7 is read, which belongs to the third block of three records."""
-    reading, first = preprocessing.read_file, out / "scratch/block-00000"
+    reading, first = blocks.read_file, out / "scratch/block-00000"
 
     def read(path, reader):
         if Path(path).stem == "r7" and fault == "sleep":
@@ -47,8 +47,8 @@ def with_fault(fault: str, out: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return reading(path, reader)
 
-    preprocessing.read_file = read
-    preprocessing._WORTH = 1
+    blocks.read_file = read
+    blocks._WORTH = 1
 
 
 if __name__ in ("__main__", "__mp_main__"):

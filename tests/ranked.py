@@ -46,7 +46,7 @@ def train(folder, fault, **options):
     """Train the small model as the stage does, from the store in ``folder``; one rank has a fault at step 6."""
     import small
 
-    from kmerl.model.losses import world
+    from kmerl.distributed import world
     from kmerl.training import loop
     from kmerl.training.run import RunConfig, Trained, TrainedOn, summary
     from kmerl.waveforms import WaveformStore

@@ -22,7 +22,7 @@ from kmerl.evaluation.schemas import (
 )
 from kmerl.leads import PARTIAL_ORDER
 from kmerl.randomness import generator
-from kmerl.tables.scores import PartialScores, RunScores, ZeroshotScores
+from kmerl.results.scores import PartialScores, RunScores, ZeroshotScores
 
 LEADS = {"12 leads": 12, "I+II": 2, "I": 1}
 ALL_WAYS = ("query", "contrastive", "average", "mixture")

@@ -13,7 +13,7 @@ from kmerl.archives.classes import archive_of, class_names, tasks
 from kmerl.archives.manifest import MANIFEST, list_files
 from kmerl.archives.ptb_xl import PtbXl
 from kmerl.archives.registry import ARCHIVES, open_archive
-from kmerl.archives.tables import REJECTED, STATEMENTS, TARGETS
+from kmerl.archives.schemas import REJECTED, STATEMENTS, TARGETS
 from kmerl.artifacts import read_metadata, read_table
 from kmerl.catalogue import draw_split
 from kmerl.errors import UserError

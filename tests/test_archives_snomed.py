@@ -12,10 +12,10 @@ from scipy.io import loadmat, savemat
 
 from kmerl.archives.archive import RecordEntry, Rejected
 from kmerl.archives.classes import class_names
-from kmerl.archives.cpsc2018 import LABELS, SNOMED
+from kmerl.archives.layouts import CPSC2018_LABELS, CPSC2018_SNOMED
 from kmerl.archives.recordings import read_file
 from kmerl.archives.registry import open_archive
-from kmerl.archives.tables import REJECTED, TARGETS
+from kmerl.archives.schemas import REJECTED, TARGETS
 from kmerl.archives.wfdb_format import RecordError
 from kmerl.artifacts import read_table
 from kmerl.errors import UserError
@@ -62,7 +62,7 @@ def test_cpsc2018_labels_outside_the_nine_are_flagged_or_rejected(tmp_path):
 
 
 def test_both_label_systems_of_cpsc2018_name_all_its_classes():
-    assert set(LABELS.values()) == set(SNOMED.values()) == set(class_names("cpsc2018"))
+    assert set(CPSC2018_LABELS.values()) == set(CPSC2018_SNOMED.values()) == set(class_names("cpsc2018"))
 
 
 def test_cpsc2018_without_its_table_is_read_as_the_mirror_has_it(tmp_path):

@@ -7,17 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kmerl.errors import UserError
-from kmerl.evaluation.asking import (
+from kmerl.evaluation.params import MixtureParams
+from kmerl.evaluation.ways import (
     WAYS,
     Questions,
     Training,
-    answer,
     ask_store,
     default_way,
     mixture_weights,
     usable_ways,
 )
-from kmerl.evaluation.params import MixtureParams
 from kmerl.leads import LEADS
 
 TEMPERATURE = 0.07
@@ -47,7 +46,7 @@ def tokens(model):
 
 
 def asked(model, tokens, queries, way, mixture=MIXTURE):
-    return answer(model, tokens, queries, way, TRAINING, TEMPERATURE, mixture)
+    return Questions(model, [queries], [way], TEMPERATURE, TRAINING, mixture)(tokens)[way]
 
 
 def test_each_way_is_what_it_says(model, tokens):

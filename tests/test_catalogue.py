@@ -7,12 +7,11 @@ import pytest
 
 from kmerl.archives.archive import Archive, PublishedSplit, RecordEntry
 from kmerl.archives.classes import class_names, tasks
-from kmerl.archives.published import csn_corrected, csn_published, read_diagnoses, read_published
-from kmerl.archives.tables import ENTRIES, LABEL_DIFFERENCES, REJECTED, TARGETS
+from kmerl.archives.merl_labels import csn_corrected, csn_published, read_diagnoses, read_published
+from kmerl.archives.schemas import ENTRIES, LABEL_DIFFERENCES, REJECTED, SPLITS, TARGETS
 from kmerl.artifacts import read_table
 from kmerl.catalogue import Outputs, catalogue
 from kmerl.errors import UserError
-from kmerl.waveforms import SPLITS
 from tests.archives import SPLIT, csn_codes, write_csn, write_mimic
 
 TABLE_3 = {  # the paper's Table 3: train, valid, test

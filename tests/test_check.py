@@ -36,7 +36,7 @@ from kmerl.archives.check.summary import Summary, Tally
 from kmerl.archives.registry import recognise
 from kmerl.errors import UserError
 from kmerl.params import load
-from kmerl.repair import WaveformParams, prepare
+from kmerl.preprocessing.repair import WaveformParams, prepare
 
 ROOT = Path(__file__).parents[1]
 LOOSE = Group("loose files", ".")
@@ -223,7 +223,7 @@ def test_the_program_names_its_commands(capsys):
 
 
 def test_every_flag_and_reason_is_explained():
-    texts = json.loads(files("kmerl.report").joinpath("texts.json").read_text("utf-8"))
+    texts = json.loads(files("kmerl.page").joinpath("texts.json").read_text("utf-8"))
     documented = set(re.findall(r"``(\w+)``", (prepare.__doc__ or "").partition("Args:")[0]))
     assert documented | {"unknown_code"} == set(FLAGS)
     assert set(FLAGS) <= set(texts["flags"])

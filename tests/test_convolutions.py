@@ -15,8 +15,8 @@ from kmerl.evaluation.convolutions import convolve, draw_kernels, fit_banks, res
 from kmerl.evaluation.probe import Examples, probe
 from kmerl.evaluation.probe_params import RandomConvolutionsParams
 from kmerl.leads import LEADS, bit_mask
+from kmerl.preprocessing.repair import prepare
 from kmerl.randomness import generator
-from kmerl.repair import prepare
 from kmerl.waveforms import Waveform, WaveformStore
 
 TRAIN = range(12)

@@ -6,8 +6,9 @@ import pytest
 import yaml
 from llm_server import serving
 
-from kmerl.knowledge.engines import Engine, EngineParams, open_engine
+from kmerl.knowledge.engines import Engine, open_engine
 from kmerl.knowledge.engines.lexicon import LexiconEngine
+from kmerl.knowledge.engines.params import EngineParams
 from kmerl.knowledge.engines.vllm import name_of
 from kmerl.knowledge.prompts import prompt
 

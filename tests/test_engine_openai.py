@@ -13,9 +13,9 @@ import yaml
 from llm_server import cut, hang_up, say, serving, stall
 
 from kmerl.errors import UserError
-from kmerl.knowledge.engines import EngineParams
 from kmerl.knowledge.engines.dialects import translate
 from kmerl.knowledge.engines.openai import OpenAiEngine
+from kmerl.knowledge.engines.params import EngineParams
 
 ENGINE = yaml.safe_load(Path("params.yaml").read_text("utf-8"))["knowledge"]["engine"]
 KEY = "sk-secret-0123456789"

@@ -12,14 +12,15 @@ from types import SimpleNamespace
 import pytest
 import requests
 import yaml
+from lines import write_jsonl
 from test_engine_contract import keeps_the_contract
 
-from kmerl.artifacts import read_jsonl, write_jsonl
+from kmerl.artifacts import read_jsonl
 from kmerl.errors import UserError
 from kmerl.knowledge.asking import Asking, Dialogue, Tally
 from kmerl.knowledge.constraints import NAMES, YES_NO, check, members, merged_names
-from kmerl.knowledge.engines import EngineParams
 from kmerl.knowledge.engines.openai import OpenAiEngine
+from kmerl.knowledge.engines.params import EngineParams
 from kmerl.knowledge.engines.vllm import VllmEngine
 from kmerl.knowledge.parsing import parse_list
 from kmerl.knowledge.requests import AskParams

@@ -25,14 +25,12 @@ from kmerl import inspect, predict
 from kmerl.artifacts import for_spreadsheets, read_json, read_table, write_json, write_table
 from kmerl.errors import UserError
 from kmerl.escapes import csv_cell, csv_text, md, md_code, one_line, printable, screen
-from kmerl.knowledge.labels import TRACE
-from kmerl.knowledge.verify import VERIFIED
+from kmerl.knowledge.schemas import REPORTS, TRACE, VERIFIED
+from kmerl.page.results import markdown, read_csv
 from kmerl.plots.examples import Answer, Example, example_figure
 from kmerl.plots.queries import queries_figure
 from kmerl.plots.scores import zeroshot_figure
 from kmerl.plots.style import png, svg
-from kmerl.report.results import markdown, read_csv
-from kmerl.reports import REPORTS
 from kmerl.tables import differences, mining, partial, probes, queries, zeroshot
 from stages import mining as mining_stage
 from stages import tables as tables_stage

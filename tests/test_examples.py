@@ -2,11 +2,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kmerl.artifacts import write_json
+from kmerl.artifacts import digest, write_json
 from kmerl.errors import UserError
-from kmerl.knowledge.labels import Vocabulary, load_names, make_vocabulary, names_of
+from kmerl.knowledge.vocabulary import Vocabulary, load_names, make_vocabulary, names_of
 from kmerl.randomness import generator
-from kmerl.training.examples import digest, examples, sample
+from kmerl.training.examples import examples, sample
 from kmerl.training.texts import Names
 
 RECORDS = pl.DataFrame(

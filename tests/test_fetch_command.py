@@ -29,7 +29,6 @@ from fetching import (
 
 from kmerl.archives.__main__ import main
 from kmerl.archives.fetch import run, sources
-from kmerl.archives.fetch.merl_splits import verify_merl_splits
 from kmerl.archives.fetch.recommended import RECOMMENDED
 from kmerl.archives.fetch.run import fetch, rehearse
 from kmerl.archives.fetch.sources import SOURCES
@@ -280,20 +279,13 @@ def test_merls_split_files_are_pinned():
     }
 
 
-def test_merls_split_files_are_fetched_by_name_and_a_users_folder_is_compared_with_them(server, tmp_path, monkeypatch):
+def test_merls_split_files_are_fetched_by_name(server, tmp_path, monkeypatch):
     content = {"a.csv": b"1\n", "b.csv": b"2\n"}
     rows = [f"{name},finetune/{name},{hashlib.sha256(data).hexdigest()}" for name, data in content.items()]
     (tmp_path / "pins.csv").write_text("\n".join(["file,path,sha256", *rows]) + "\n")
-    for module in ("sources", "run", "merl_splits"):
+    for module in ("sources", "run"):
         monkeypatch.setattr(f"kmerl.archives.fetch.{module}.PINS", tmp_path / "pins.csv")
     source = SOURCES["merl_splits"]
     server.files = {f"/{source.release}/finetune/{name}": data for name, data in content.items()}
     fetch(job(server, tmp_path / "x", source))
     assert held(tmp_path / "x") == content
-    assert verify_merl_splits(tmp_path / "x") == 2
-    (tmp_path / "x/b.csv").write_bytes(b"3\n")
-    with pytest.raises(UserError, match=r"b.csv: its SHA-256 is .*, not .*; put there finetune/b.csv of MERL-ICML2024"):
-        verify_merl_splits(tmp_path / "x")
-    (tmp_path / "x/a.csv").unlink()
-    with pytest.raises(UserError, match=r"a.csv: no such file; put there finetune/a.csv"):
-        verify_merl_splits(tmp_path / "x")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 
 from kmerl.archives.recordings import read_file
-from kmerl.archives.tables import REJECTED
+from kmerl.archives.schemas import REJECTED
 from kmerl.archives.wfdb_format import RecordError
 from kmerl.artifacts import read_table
 from kmerl.leads import LEADS, from_bit_mask

@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kmerl.archives.recordings import read_file
-from kmerl.archives.tables import REJECTED
+from kmerl.archives.schemas import REJECTED
 from kmerl.archives.wfdb_format import RecordError, millivolts_in, parse_header
 from kmerl.archives.wfdb_reader import quick
 from kmerl.artifacts import read_table
 from kmerl.leads import LEADS, canonical, from_bit_mask
-from kmerl.repair import prepare
+from kmerl.preprocessing.repair import prepare
 from tests.archives import (
     csn_codes,
     mimic_tables,

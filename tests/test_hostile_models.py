@@ -15,8 +15,8 @@ import kmerl
 from kmerl.artifacts import read_json, write_json
 from kmerl.checkpoint import load_run, save_run
 from kmerl.errors import UserError
+from kmerl.history import HISTORY
 from kmerl.predict import main as predict
-from kmerl.training.history import HISTORY
 from tests.used import config, ecg, network
 
 ROOT = Path(__file__).parents[1]

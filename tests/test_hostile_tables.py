@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kmerl.archives.manifest import list_files
-from kmerl.archives.tables import REJECTED
+from kmerl.archives.schemas import REJECTED
 from kmerl.artifacts import read_table
 from kmerl.errors import UserError
 from tests.archives import (

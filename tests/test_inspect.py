@@ -12,17 +12,17 @@ import small
 from archives import noise, write_csv, write_record
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lines import write_jsonl
 from safetensors.numpy import save_file
 
-from kmerl.artifacts import write_json, write_jsonl, write_table
+from kmerl.archives.schemas import SPLITS
+from kmerl.artifacts import write_json, write_table
+from kmerl.history import HISTORY
 from kmerl.inspect import listing, main
-from kmerl.knowledge.extract import MENTIONS
+from kmerl.knowledge.schemas import MENTIONS, REPORTS
 from kmerl.leads import LEADS
 from kmerl.plots.style import new_figure, save
-from kmerl.reports import REPORTS
-from kmerl.training.history import HISTORY
 from kmerl.views.files import FILES
-from kmerl.waveforms import SPLITS
 
 
 def dialogue(folder, n=5):

@@ -19,11 +19,11 @@ from kmerl.errors import UserError
 from kmerl.knowledge.answers import AnswerStore
 from kmerl.knowledge.asking import Asking, Dialogue, Tally
 from kmerl.knowledge.constraints import NAMES, YES_NO, check, members, merged_names
-from kmerl.knowledge.engines import Request, Response
+from kmerl.knowledge.engines.messages import Request, Response, make_response
 from kmerl.knowledge.params import KnowledgeParams
 from kmerl.knowledge.parsing import UnusableError, parse_list
 from kmerl.knowledge.prompts import TASKS, examples, prompt
-from kmerl.knowledge.requests import Answer, AskParams, RequestMaker, RequestWriter, make_response
+from kmerl.knowledge.requests import Answer, AskParams, RequestMaker, RequestWriter
 
 PARAMS = KnowledgeParams.model_validate(yaml.safe_load(Path("params.yaml").read_text("utf-8"))["knowledge"])
 ASK = AskParams(prompting="paper", constraint="none", system=None, retries=2, growth=2.0)

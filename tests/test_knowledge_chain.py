@@ -13,30 +13,24 @@ from kmerl.artifacts import read_json, read_jsonl, read_table, write_json, write
 from kmerl.errors import UserError
 from kmerl.knowledge import engines
 from kmerl.knowledge.asking import Asking
+from kmerl.knowledge.cleaning import Reports, ReportsParams, clean
 from kmerl.knowledge.constraints import NAMES
-from kmerl.knowledge.engines import EngineParams, Request, Response, lexicon, open_engine
+from kmerl.knowledge.engines import lexicon, open_engine
 from kmerl.knowledge.engines.lexicon import LexiconEngine
-from kmerl.knowledge.extract import MENTIONS, extract
-from kmerl.knowledge.labels import (
-    LABELS,
-    TRACE,
-    ancestors,
-    dense,
-    load_labels,
-    make_labels,
-    trace_bits,
-    unusable_reports,
-)
+from kmerl.knowledge.engines.messages import Request, Response, make_response
+from kmerl.knowledge.engines.params import EngineParams
+from kmerl.knowledge.extract import extract
+from kmerl.knowledge.labels import ancestors, make_labels, trace_bits, unusable_reports
 from kmerl.knowledge.merge import merge
 from kmerl.knowledge.params import KnowledgeParams
 from kmerl.knowledge.prompts import prompt
-from kmerl.knowledge.requests import AskParams, RequestMaker, make_response
+from kmerl.knowledge.requests import AskParams, RequestMaker
+from kmerl.knowledge.schemas import LABELS, MENTIONS, REPORTS, STUDIES, TRACE, UNUSABLE, VERIFIED
 from kmerl.knowledge.superclass import superclass
-from kmerl.knowledge.tables import UNUSABLE, read_parts
 from kmerl.knowledge.trace import Folders, explain
-from kmerl.knowledge.verify import VERIFIED, verify
-from kmerl.parts import part_of
-from kmerl.reports import REPORTS, STUDIES, Reports, ReportsParams, clean
+from kmerl.knowledge.verify import verify
+from kmerl.knowledge.vocabulary import dense, load_labels
+from kmerl.parts import part_of, read_parts
 
 STATEMENTS = {
     "s1": ["Sinus rhythm with PVC(s)", "Possible inferior infarct - age undetermined"],

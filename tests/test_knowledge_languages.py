@@ -11,11 +11,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kmerl.knowledge.cleaning import Reports, ReportsParams, clean
 from kmerl.knowledge.lexicon import OTHER_LANGUAGES, load
 from kmerl.knowledge.lexicon.reading import Assertion, read
 from kmerl.knowledge.places import locate
 from kmerl.knowledge.words import words
-from kmerl.reports import Reports, ReportsParams, clean
 from tests.test_knowledge_lexicon import findings
 
 HERE = Path(__file__).parent

@@ -14,13 +14,13 @@ from test_knowledge_asking import ASK, PARAMS, Scripted
 from kmerl.artifacts import read_json, read_table
 from kmerl.errors import UserError
 from kmerl.knowledge.asking import Asking
-from kmerl.knowledge.extract import MENTIONS, ExtractParams, extract
+from kmerl.knowledge.extract import ExtractParams, extract
 from kmerl.knowledge.merge import MergeParams, merge
 from kmerl.knowledge.objects import windows
 from kmerl.knowledge.places import statements
+from kmerl.knowledge.schemas import MENTIONS, UNUSABLE, VERIFIED
 from kmerl.knowledge.superclass import SuperclassParams, superclass
-from kmerl.knowledge.tables import UNUSABLE
-from kmerl.knowledge.verify import VERIFIED, VerifyParams, verify
+from kmerl.knowledge.verify import VerifyParams, verify
 
 MERGE = MergeParams(enabled=True, max_tokens=100, chunk=4, overlap=1)
 SUPERCLASS = SuperclassParams(enabled=True, max_tokens=100, chunk=3, min_members=1)

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from kmerl.evaluation.metrics import auc, bootstrap_auc, interval, macro, resample, weighted_auc
+from kmerl.evaluation.auc import auc, macro
+from kmerl.evaluation.bootstrap import bootstrap_auc, interval, resample
 from kmerl.randomness import generator
 
 
@@ -23,11 +24,12 @@ def test_auc_equals_scikit_learns_with_ties(n, classes, seed, levels):
 
 @settings(deadline=None)
 @given(st.integers(4, 60), st.integers(0, 2**32))
-def test_weighted_auc_equals_auc_of_the_repeated_records(n, seed):
+def test_the_auc_of_a_resample_equals_that_of_its_repeated_records(n, seed):
     rng = np.random.default_rng(seed)
     scores, labels = rng.integers(0, 5, n).astype(float), rng.random(n) < 0.5
     weights = rng.integers(0, 4, (3, n)).astype(float)
-    for weight, value in zip(weights, weighted_auc(scores, labels, weights), strict=True):
+    found = bootstrap_auc(scores[:, None], labels[:, None], weights.astype(np.uint16))[:, 0]
+    for weight, value in zip(weights, found, strict=True):
         rows = np.repeat(np.arange(n), weight.astype(int))
         expected = auc(scores[rows, None], labels[rows, None])[0] if len(rows) else np.nan
         assert value == pytest.approx(expected, nan_ok=True)
@@ -49,7 +51,7 @@ def test_replicates_do_not_depend_on_how_many_are_worked_on_at_once(monkeypatch)
     scores, labels = rng.random((50, 2)), rng.random((50, 2)) < 0.3
     weights = resample(np.arange(50).astype(str), 30, generator(0))
     whole = bootstrap_auc(scores, labels, weights)
-    monkeypatch.setattr("kmerl.evaluation.metrics._AT_ONCE", 120)
+    monkeypatch.setattr("kmerl.evaluation.bootstrap._AT_ONCE", 120)
     assert np.array_equal(bootstrap_auc(scores, labels, weights), whole)
 
 

@@ -10,17 +10,15 @@ import yaml
 from test_knowledge_chain import KNOWLEDGE, chain
 
 from kmerl import inspect
+from kmerl.archives.schemas import TRUTH as SCHEMA
 from kmerl.archives.simulate import conditions, hearts, population, reports
 from kmerl.archives.simulate.mimic_iv_ecg import SimulateMimicParams
-from kmerl.archives.simulate.population import TRUTH as SCHEMA
-from kmerl.artifacts import read_metadata, read_table, write_json, write_table
+from kmerl.artifacts import frame, read_metadata, read_table, write_json, write_table
 from kmerl.errors import UserError
 from kmerl.knowledge.engines.lexicon import LexiconEngine
-from kmerl.knowledge.labels import load_labels
-from kmerl.knowledge.quality import Score, Truth, judge, label_agreement, overlap, score, truths, verification
-from kmerl.knowledge.tables import UNUSABLE, frame
-from kmerl.knowledge.verify import VERIFIED
-from kmerl.reports import STUDIES
+from kmerl.knowledge.judging import Score, Truth, judge, label_agreement, overlap, score, truths, verification
+from kmerl.knowledge.schemas import STUDIES, UNUSABLE, VERIFIED
+from kmerl.knowledge.vocabulary import load_labels
 from kmerl.tables import mining
 from kmerl.tables.mining_quality import Judged, compared, markdown, tidy
 from stages import mining as mining_stage

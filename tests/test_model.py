@@ -4,13 +4,12 @@ import torch
 from pydantic import ValidationError
 
 from kmerl.errors import UserError
-from kmerl.model.encoder import EcgEncoder
+from kmerl.model.encoder import EcgEncoder, group_tokens
 from kmerl.model.kmerl import KMERL
 from kmerl.model.params import SIZES, EncoderParams, ModelParams, QueryParams, Shape
 from kmerl.model.query import QueryNetwork
 from kmerl.model.resnet import ResNet18, untokenize
 from kmerl.model.tokens import tokenize
-from kmerl.training.batches import group_tokens
 
 SMALL = {
     "tokens": {"length": 20, "per": "lead", "padding": "tokens"},

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from kmerl.evaluation.schemas import PREDICTIONS
-from kmerl.knowledge.labels import make_vocabulary
+from kmerl.knowledge.vocabulary import make_vocabulary
 from kmerl.leads import bit_mask
 from kmerl.plots.params import FiguresParams
 from kmerl.plots.records import answers, evaluated, mined, pretraining, shares, true_names

@@ -9,14 +9,14 @@ from test_plots import overlaps
 
 from kmerl.archives import classes
 from kmerl.evaluation.schemas import AVERAGE
+from kmerl.history import HISTORY
 from kmerl.plots.partial import partial_figure
 from kmerl.plots.probes import probes_figure, styles
 from kmerl.plots.queries import queries_figure
 from kmerl.plots.scores import zeroshot_figure
 from kmerl.plots.style import COLOURS, MARKERS, colours_of, spread
 from kmerl.plots.training import training_figure
-from kmerl.tables import published
-from kmerl.training.history import HISTORY
+from kmerl.results import published
 
 SURE = 0.95
 RUNS = [

@@ -7,16 +7,15 @@ import pytest
 import scored
 import small
 
-from kmerl.archives.tables import STATEMENTS
+from kmerl.archives.schemas import SPLITS, STATEMENTS
 from kmerl.artifacts import write_json, write_table
 from kmerl.errors import UserError
 from kmerl.evaluation.schemas import PREDICTIONS
-from kmerl.knowledge.labels import LABELS, TRACE, make_vocabulary
+from kmerl.history import HISTORY
+from kmerl.knowledge.schemas import LABELS, REPORTS, STUDIES, TRACE
+from kmerl.knowledge.vocabulary import make_vocabulary
 from kmerl.leads import LEADS
 from kmerl.plots.params import FiguresParams
-from kmerl.reports import REPORTS, STUDIES
-from kmerl.training.history import HISTORY
-from kmerl.waveforms import SPLITS
 from stages import figures as stage
 
 RUNS, FEATURES = ["kmerl", "merl_vit"], ["kmerl", "random_init"]

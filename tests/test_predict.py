@@ -9,8 +9,8 @@ from scipy.io import savemat
 
 from kmerl import predict
 from kmerl.checkpoint import save_run
+from kmerl.history import HISTORY
 from kmerl.leads import LEADS
-from kmerl.training.history import HISTORY
 from kmerl.use import model as use
 from tests.archives import write_record
 from tests.used import config, ecg, embed, network

@@ -12,10 +12,10 @@ import polars as pl
 import psutil
 import pytest
 
-from kmerl import preprocessing
-from kmerl.archives.tables import REJECTED
+from kmerl.archives.schemas import REJECTED
 from kmerl.artifacts import read_table
 from kmerl.parts import part_of
+from kmerl.preprocessing import blocks
 from kmerl.waveforms import WaveformStore
 from tests.archives import noise, write_record
 from tests.preprocessed import FILES, entries, run
@@ -75,7 +75,7 @@ def killed_in_the_third_block(raw: Path, out: Path) -> None:
 
 
 def test_the_number_of_processes_changes_no_byte(raw, expected, tmp_path, monkeypatch):
-    monkeypatch.setattr(preprocessing, "_WORTH", 1)
+    monkeypatch.setattr(blocks, "_WORTH", 1)
     summary = run(raw, tmp_path, entries(FILES), SHARD, 2)
     assert made(tmp_path) == expected
     assert (summary.kept, summary.rejected.total()) == (10, 2)

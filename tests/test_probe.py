@@ -13,9 +13,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from kmerl.errors import UserError
+from kmerl.evaluation.auc import auc
 from kmerl.evaluation.features import Features, write_features
 from kmerl.evaluation.logistic import fit_logistic
-from kmerl.evaluation.metrics import auc
 from kmerl.evaluation.probe import (
     Examples,
     choose,

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from probes import evaluation_params, probe_params
 
+from kmerl.archives.schemas import SPLITS
 from kmerl.artifacts import read_metadata, read_table, write_table
 from kmerl.errors import UserError
 from kmerl.evaluation.features import Features
@@ -16,7 +17,6 @@ from kmerl.evaluation.probe_params import EmbedEcgParams, RandomConvolutionsPara
 from kmerl.evaluation.probe_schemas import PROBE_RESAMPLES, PROBE_SCORES
 from kmerl.evaluation.schemas import AVERAGE, MACRO
 from kmerl.leads import LEADS
-from kmerl.waveforms import SPLITS
 from stages import embed_ecg, linear_probe, random_convolutions
 
 ARCHIVES = ["ptb_xl", "cpsc2018"]

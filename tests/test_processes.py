@@ -303,7 +303,7 @@ __version__ = "0"
 """
 ASKS = """
 import sys, yaml
-from kmerl.knowledge.engines import EngineParams
+from kmerl.knowledge.engines.params import EngineParams
 from kmerl.knowledge.engines.vllm import VllmEngine
 given = yaml.safe_load(open("params.yaml", encoding="utf-8"))["knowledge"]["engine"]
 given |= {"name": "vllm", "model": "m", "vllm": given["vllm"] | {"python": sys.argv[1]}}

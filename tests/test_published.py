@@ -17,8 +17,7 @@ from benchmarks import label_rules
 from kmerl.archives.archive import RecordEntry, read_csv
 from kmerl.archives.classes import class_names, tasks
 from kmerl.archives.csn import Csn
-from kmerl.archives.ptb_xl import PtbXl
-from kmerl.archives.published import (
+from kmerl.archives.merl_labels import (
     TOTAL,
     acronyms_of,
     check_against,
@@ -31,6 +30,7 @@ from kmerl.archives.published import (
     read_published,
     relabelled,
 )
+from kmerl.archives.ptb_xl import PtbXl
 from kmerl.archives.snomed import codes_of
 from kmerl.errors import UserError
 

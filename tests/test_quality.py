@@ -10,15 +10,15 @@ import polars as pl
 import pytest
 from test_report import Reader
 
-from kmerl.archives.published import TOTAL
+from kmerl.archives.merl_labels import TOTAL
 from kmerl.leads import LEADS
+from kmerl.page import quality as page
+from kmerl.page.texts import explain
 from kmerl.plots.ecg import lay_out
-from kmerl.quality.examples import choose, figure, show, spread
+from kmerl.preprocessing.repair import prepare
 from kmerl.quality.findings import QUANTILES, find, tidy
+from kmerl.quality.gallery import choose, figure, show, spread
 from kmerl.quality.params import QualityParams
-from kmerl.repair import prepare
-from kmerl.report import quality as page
-from kmerl.report.texts import explain
 from kmerl.waveforms import WaveformStore
 from stages import quality as stage
 from stages._stores import open_store

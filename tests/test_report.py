@@ -12,20 +12,18 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 from safetensors.numpy import save_file
 
-from kmerl.archives.tables import REJECTED
-from kmerl.artifacts import write_json, write_table
+from kmerl.archives.schemas import REJECTED, SPLITS
+from kmerl.artifacts import frame, write_json, write_table
 from kmerl.errors import UserError
-from kmerl.knowledge.labels import TRACE, LabelsParams, make_labels, make_vocabulary
-from kmerl.knowledge.tables import UNUSABLE, frame
-from kmerl.knowledge.verify import VERIFIED
-from kmerl.report import facts, knowledge, rejected, results, texts
-from kmerl.report.grid import Grid
-from kmerl.report.headline import headlines
-from kmerl.report.page import notice
-from kmerl.reports import REJECTED as REPORTS_REJECTED
-from kmerl.reports import STUDIES
+from kmerl.knowledge.hierarchy import Entity, hierarchy
+from kmerl.knowledge.labels import LabelsParams, make_labels
+from kmerl.knowledge.schemas import STUDIES, TRACE, UNUSABLE, UNUSED, VERIFIED
+from kmerl.knowledge.vocabulary import make_vocabulary
+from kmerl.page import facts, rejected, results, texts
+from kmerl.page.grid import Grid
+from kmerl.page.headline import headlines
+from kmerl.page.page import notice
 from kmerl.shards import RECORDS
-from kmerl.waveforms import SPLITS
 from stages import report
 
 ROOT = Path(__file__).parent.parent
@@ -116,7 +114,7 @@ def build(origin="simulated"):
     studies = pl.DataFrame({"record_id": ["r0", "r1", "r2"], "report_id": ["x", "x", "y"]})
     write_table(data / "reports/studies.parquet", studies, STUDIES)
     short = pl.DataFrame({"record_id": ["r7"], "reason": ["fewer than 4 words"], "text": ["svt."]})
-    write_table(data / "reports/rejected.parquet", short, REPORTS_REJECTED)
+    write_table(data / "reports/rejected.parquet", short, UNUSED)
     merged = {"a-fib": "atrial fibrillation", EVIL: "atrial fibrillation", "mi": "infarction"}
     groups = {"arrhythmia": ["atrial fibrillation"]}
     knowing = data / "knowledge"
@@ -323,13 +321,13 @@ def test_the_hierarchy_counts_records_not_reports():
             ("y", "mi", "mi", "infarct"), ("y", "mi", "mi", "old infarct")]  # fmt: skip
     trace = pl.DataFrame(rows, ["report_id", "query", "via", "entity"], orient="row")
     studies = pl.DataFrame({"record_id": list("abc"), "report_id": ["x", "x", "y"]})
-    found = knowledge.hierarchy(vocabulary, trace, studies)
+    found = hierarchy(vocabulary, trace, studies)
     (group,) = found.groups
     assert (group.name, group.records) == ("rhythm", 3)
     assert group.own is not None
     assert group.own.names == [("odd rhythm", 1)]
-    assert group.members == [knowledge.Entity("af", 2, [("a-fib", 2)])]
-    assert found.alone == [knowledge.Entity("mi", 1, [("infarct", 1), ("old infarct", 1)])]
+    assert group.members == [Entity("af", 2, [("a-fib", 2)])]
+    assert found.alone == [Entity("mi", 1, [("infarct", 1), ("old infarct", 1)])]
 
 
 def test_everything_left_out_is_counted_by_reason():

@@ -3,7 +3,8 @@ import pytest
 
 from kmerl.artifacts import read_table, write_table
 from kmerl.errors import UserError
-from kmerl.reports import REJECTED, REPORTS, STUDIES, Reports, ReportsParams, clean, compared, report_id
+from kmerl.knowledge.cleaning import Reports, ReportsParams, clean, compared, report_id
+from kmerl.knowledge.schemas import REPORTS, STUDIES, UNUSED
 
 MERL = ReportsParams(
     joiner=". ",
@@ -67,7 +68,7 @@ def test_a_record_that_occurs_twice_is_named() -> None:
 
 def test_no_records_give_empty_tables_of_the_promised_schemas(tmp_path) -> None:
     result = cleaned()
-    for name, schema in (("reports", REPORTS), ("studies", STUDIES), ("rejected", REJECTED)):
+    for name, schema in (("reports", REPORTS), ("studies", STUDIES), ("rejected", UNUSED)):
         write_table(tmp_path / name, getattr(result, name), schema)
         assert len(read_table(tmp_path / name, schema)) == 0
 

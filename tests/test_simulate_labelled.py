@@ -14,7 +14,7 @@ from scipy.io import loadmat, whosmat
 
 from kmerl.archives.archive import RecordEntry
 from kmerl.archives.classes import class_names
-from kmerl.archives.cpsc2018 import SNOMED
+from kmerl.archives.layouts import CPSC2018_SNOMED
 from kmerl.archives.recordings import read_file
 from kmerl.archives.registry import open_archive
 from kmerl.archives.simulate import conditions, cpsc2018, csn, population
@@ -157,7 +157,7 @@ def test_every_class_occurs_among_the_codes_of_the_conditions(tmp_path, name):
     had = [c for c in conditions.table().values() if c.weights[name] > 0 or c.key == "normal"]
     possible = {choice[0] for c in had for code in c.snomed[name] for choice in code.alternatives}
     if name == "cpsc2018":
-        assert {SNOMED[code] for code in possible} == set(class_names("cpsc2018"))
+        assert {CPSC2018_SNOMED[code] for code in possible} == set(class_names("cpsc2018"))
         return
     WRITERS[name](tmp_path / "r", 1, getattr(params(records=1), name))
     classes = open_archive(name, tmp_path / "r").code_classes()

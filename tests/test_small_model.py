@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from kmerl.archives.simulate.population import TRUTH
+from kmerl.archives.schemas import TRUTH
 from kmerl.artifacts import read_table
-from kmerl.knowledge.quality import by_report, overlap, truths
-from kmerl.reports import STUDIES
+from kmerl.knowledge.judging import by_report, overlap, truths
+from kmerl.knowledge.schemas import STUDIES
 from kmerl.tables.mining_quality import Judged
 from workflow.llama_server import free_port, running
 

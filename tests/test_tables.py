@@ -12,9 +12,11 @@ from kmerl.archives import classes
 from kmerl.errors import UserError
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_SEEN
 from kmerl.leads import LEADS as ALL_LEADS
-from kmerl.tables import differences, partial, probes, published, queries, zeroshot
+from kmerl.results import published
+from kmerl.results.scores import RunScores, read_zeroshot
+from kmerl.tables import differences, partial, probes, queries, zeroshot
 from kmerl.tables.metrics import metrics
-from kmerl.tables.scores import RunScores, notice, provenance, read_zeroshot
+from kmerl.tables.origin import notice, provenance
 from stages import tables as stage
 
 SURE = 0.95

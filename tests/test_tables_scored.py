@@ -15,8 +15,9 @@ from kmerl.evaluation.zeroshot import Answers, Condition, Records
 from kmerl.plots.queries import queries_figure
 from kmerl.plots.scores import zeroshot_figure
 from kmerl.randomness import generator
-from kmerl.tables import differences, published, queries, zeroshot
-from kmerl.tables.scores import ZeroshotScores
+from kmerl.results import published
+from kmerl.results.scores import ZeroshotScores
+from kmerl.tables import differences, queries, zeroshot
 
 N, LEADS = 40, {"12 leads": 12, "I": 1}
 PARAMS = EvaluationParams(

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from kmerl.model.tokens import MaskParams, TokenParams, draw_leads, draw_segments, tokenize, trim
+from kmerl.model.params import MaskParams, TokenParams
+from kmerl.model.tokens import draw_leads, draw_segments, tokenize, trim
 from kmerl.randomness import generator
 
 LEAD_TOKENS = TokenParams(length=100, per="lead", padding="tokens")

@@ -12,12 +12,12 @@ from torch.nn.parallel import DistributedDataParallel
 from kmerl.artifacts import read_json, read_table, write_json
 from kmerl.checkpoint import RunConfig, TrainedOn, check_store, load_run, save_run
 from kmerl.errors import UserError
+from kmerl.history import HISTORY
 from kmerl.inference import ask_records, visible_tokens
 from kmerl.leads import LEADS
 from kmerl.randomness import generator
 from kmerl.text.params import TextParams
 from kmerl.training.batches import Batches
-from kmerl.training.history import HISTORY
 from kmerl.training.loop import Learner, fit, learning_rate
 from kmerl.training.params import override
 from kmerl.training.processes import distributed

@@ -12,11 +12,11 @@ import kmerl
 from kmerl.archives.wfdb_reader import read_recording
 from kmerl.checkpoint import save_run
 from kmerl.errors import UserError
+from kmerl.history import HISTORY
 from kmerl.inference import ask_records
 from kmerl.leads import LEADS
-from kmerl.repair import WaveformParams, prepare
+from kmerl.preprocessing.repair import WaveformParams, prepare
 from kmerl.shards import store_writer
-from kmerl.training.history import HISTORY
 from kmerl.use.model import Model, load
 from kmerl.waveforms import WaveformStore
 from tests.archives import write_record

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kmerl.errors import UserError
 from kmerl.leads import LEADS
-from kmerl.repair import WaveformParams, prepare
+from kmerl.preprocessing.repair import WaveformParams, prepare
 from kmerl.use.signal import Stated, from_array
 from kmerl.use.windows import cut, starts
 from tests.used import FS, config, ecg

@@ -16,7 +16,7 @@ from kmerl.archives.wfdb_format import RecordError, Recording
 from kmerl.archives.wfdb_reader import read_recording
 from kmerl.errors import UserError
 from kmerl.leads import LEADS, bit_mask, from_bit_mask
-from kmerl.repair import prepare
+from kmerl.preprocessing.repair import prepare
 from kmerl.shards import store_writer
 from kmerl.waveforms import NormalizeParams, WaveformStore
 from tests.archives import noise, params

@@ -10,9 +10,9 @@ from sklearn.metrics import roc_auc_score
 from kmerl.archives import classes
 from kmerl.artifacts import read_metadata, read_table
 from kmerl.errors import UserError
-from kmerl.evaluation.asking import Questions, Training
 from kmerl.evaluation.schemas import AVERAGE, PREDICTIONS, RESAMPLES, SCORES, SEEN
 from kmerl.evaluation.scoring import score
+from kmerl.evaluation.ways import Questions, Training
 from kmerl.evaluation.zeroshot import find_records, predict, predictions, seen_classes
 from kmerl.leads import LEADS
 from stages import zeroshot

@@ -7,28 +7,15 @@ patients. MERL keeps the first 2,500 samples and pads them with zeros to 5,000; 
 (``preprocess.seconds``), so a record of 10 s or more is cropped to its first 10 s.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from kmerl.archives.archive import Archive, RecordEntry, Rejected, once, read_csv
+from kmerl.archives.layouts import CPSC2018_COLUMNS, CPSC2018_LABELS, CPSC2018_REFERENCE, CPSC2018_SNOMED
 from kmerl.archives.snomed import codes_of
 from kmerl.archives.wfdb_format import RecordError
 
 TASK = "cpsc2018"
-REFERENCE = "REFERENCE.csv"
-HEADER = re.compile(r"A[0-9]{4}\.hea")
-"""Names of the mirror's headers."""
-LABEL_COLUMNS: tuple[str, ...] = ("First_label", "Second_label", "Third_label")
-LABELS: dict[str, str] = {
-    "1": "NORM", "2": "AFIB", "3": "1AVB", "4": "CLBBB", "5": "CRBBB", "6": "PAC", "7": "VPC", "8": "STD", "9": "STE",
-}  # fmt: skip
-"""The published class of each label number."""
-SNOMED: dict[str, str] = {
-    "426783006": "NORM", "164889003": "AFIB", "270492004": "1AVB", "164909002": "CLBBB", "59118001": "CRBBB",
-    "284470004": "PAC", "164884008": "VPC", "429622005": "STD", "164931005": "STE",
-}  # fmt: skip
-"""The published class of each SNOMED CT code of the mirror."""
 
 
 class Cpsc2018(Archive):
@@ -36,7 +23,7 @@ class Cpsc2018(Archive):
 
     def records(self) -> Iterator[RecordEntry | Rejected]:
         """See :meth:`Archive.records`. A label outside the table counts nowhere; its record is flagged."""
-        if not (self.folder / REFERENCE).exists():
+        if not (self.folder / CPSC2018_REFERENCE).exists():
             headers = {path.stem: path for path in sorted(self.folder.rglob("A*.hea"))}
             if headers:
                 for record_id, header in sorted(headers.items()):
@@ -45,22 +32,22 @@ class Cpsc2018(Archive):
         yield from self._referenced()
 
     def _referenced(self) -> Iterator[RecordEntry | Rejected]:
-        path = self.folder / REFERENCE
-        table, rejected = once(read_csv(path, ["Recording", *LABEL_COLUMNS]), "Recording", path)
+        path = self.folder / CPSC2018_REFERENCE
+        table, rejected = once(read_csv(path, ["Recording", *CPSC2018_COLUMNS]), "Recording", path)
         yield from rejected
         files = {file.stem: file for file in sorted(self.folder.rglob("*.mat"), reverse=True)}
         for record_id, *cells in table.iter_rows():
             given = [cell.strip().removesuffix(".0") for cell in cells if cell and cell.strip()]
             file = files.get(record_id, self.folder / f"{record_id}.mat")
             header = file.with_suffix(".hea")  # beside a file of the mirror, which is no struct
-            yield _entry(record_id, header if header.exists() else file, given, LABELS)
+            yield _entry(record_id, header if header.exists() else file, given, CPSC2018_LABELS)
         for record_id in sorted(set(files) - set(table["Recording"])):
-            yield Rejected(record_id, "not_listed", f"{REFERENCE} has no row for {files[record_id].name}")
+            yield Rejected(record_id, "not_listed", f"{CPSC2018_REFERENCE} has no row for {files[record_id].name}")
 
 
 def _from_header(record_id: str, header: Path) -> RecordEntry | Rejected:
     try:
-        return _entry(record_id, header, codes_of(header), SNOMED)
+        return _entry(record_id, header, codes_of(header), CPSC2018_SNOMED)
     except RecordError as error:
         return Rejected(record_id, error.reason, str(error))
 

@@ -3,7 +3,7 @@
 ``ConditionNames_SNOMED-CT.csv`` gives a code's acronyms, and the published class is the acronym that the split files
 use: 164909002 stands there as LBBB, LBBBB and LFBBB, and is the class LBBB. A class is positive where its code is
 among a record's codes. The published labels look for the acronym's letters in the joined acronyms instead, so that
-AF is found in AFIB and VB in AVB (:mod:`kmerl.archives.published`); a record has both sets of labels.
+AF is found in AFIB and VB in AVB (:mod:`kmerl.archives.merl_labels`); a record has both sets of labels.
 
 A code outside the table counts nowhere; its record keeps its other codes and gets the flag ``unknown_code``. The
 published files leave such records out. The archive names no patients.
@@ -16,14 +16,13 @@ import polars as pl
 
 from kmerl.archives.archive import Archive, RecordEntry, Rejected, read_csv
 from kmerl.archives.classes import class_names
-from kmerl.archives.published import acronyms_of, csn_member, csn_published, first_acronym
+from kmerl.archives.layouts import CSN_RECORDS, CSN_TABLE
+from kmerl.archives.merl_labels import acronyms_of, csn_member, csn_published, first_acronym
 from kmerl.archives.snomed import codes_of
 from kmerl.archives.wfdb_format import RecordError
 from kmerl.errors import UserError
 
 TASK = "csn"
-TABLE = "ConditionNames_SNOMED-CT.csv"
-RECORDS = "WFDBRecords"
 
 
 class Csn(Archive):
@@ -36,10 +35,10 @@ class Csn(Archive):
             UserError: there is no table of codes, it lacks a class that is asked for, or there are no records.
         """
         classes, acronyms = self.code_classes(), first_acronym(self._table().iter_rows())
-        headers = sorted((self.folder / RECORDS).rglob("*.hea"))
+        headers = sorted((self.folder / CSN_RECORDS).rglob("*.hea"))
         if not headers:
             raise UserError(
-                f"{self.folder / RECORDS}: no header files below it; copy the folder there as the archive has it"
+                f"{self.folder / CSN_RECORDS}: no header files below it; copy the folder there as the archive has it"
             )
         for header in headers:
             yield _entry(header, classes, acronyms)
@@ -50,7 +49,7 @@ class Csn(Archive):
         Raises:
             UserError: the table is missing or unreadable, or lacks a class that is asked for.
         """
-        path, asked = self.folder / TABLE, class_names(TASK)
+        path, asked = self.folder / CSN_TABLE, class_names(TASK)
         result: dict[str, list[str]] = {}
         for acronym, code in self._table().iter_rows():
             found = result.setdefault(code.strip(), [])
@@ -64,7 +63,7 @@ class Csn(Archive):
         return result
 
     def _table(self) -> pl.DataFrame:
-        return read_csv(self.folder / TABLE, ["AcronymName", "Snomed_CT"], loosely=True).drop_nulls()
+        return read_csv(self.folder / CSN_TABLE, ["AcronymName", "Snomed_CT"], loosely=True).drop_nulls()
 
 
 def _entry(header: Path, classes: dict[str, list[str]], acronyms: dict[str, str]) -> RecordEntry | Rejected:

@@ -2,7 +2,7 @@
 
 ``record_list.csv`` names the files and ``machine_measurements.csv`` the statements; they are joined on
 ``study_id``, because their rows need not stand in the same order. 771,693 of the 800,035 reports of the full release
-pass MERL's cleaning (:mod:`kmerl.reports`).
+pass MERL's cleaning (:mod:`kmerl.knowledge.cleaning`).
 """
 
 from collections.abc import Iterator

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from kmerl.archives import cpsc2018, csn
+from kmerl.archives import layouts
 from kmerl.archives.archive import Archive, existing_folder
 from kmerl.archives.cpsc2018 import Cpsc2018
 from kmerl.archives.csn import Csn
@@ -48,20 +48,20 @@ def recognise(folder: Path, names: Collection[str] | None = None) -> str | None:
         return "mimic_iv_ecg"
     if "ptbxl_database.csv" in found:
         return "ptb_xl"
-    if {csn.TABLE, csn.RECORDS} <= found:
+    if {layouts.CSN_TABLE, layouts.CSN_RECORDS} <= found:
         return "csn"
     return "cpsc2018" if _is_cpsc2018(folder, found) else None
 
 
 def _is_cpsc2018(folder: Path, names: Collection[str]) -> bool:
     """CPSC2018 by its table, whose name others use as well, or its mirror by a header with the labels of one."""
-    if cpsc2018.REFERENCE in names:
+    if layouts.CPSC2018_REFERENCE in names:
         try:
-            with open_regular(folder / cpsc2018.REFERENCE) as file:
+            with open_regular(folder / layouts.CPSC2018_REFERENCE) as file:
                 return file.readline(200).lstrip(b"\xef\xbb\xbf").startswith(b"Recording,")
         except OSError:
             return False
-    header = min((name for name in names if cpsc2018.HEADER.fullmatch(name)), default=None)
+    header = min((name for name in names if layouts.CPSC2018_HEADER.fullmatch(name)), default=None)
     if header is None and "g1" in names:  # as PhysioNet packs it
         header = "g1/A0001.hea"
     try:

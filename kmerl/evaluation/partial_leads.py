@@ -3,11 +3,9 @@
 import polars as pl
 
 from kmerl.evaluation.params import PartialLeadsParams
-from kmerl.evaluation.schemas import LEAD_SETS
+from kmerl.evaluation.schemas import LEAD_SETS, NESTED, SINGLE
 from kmerl.evaluation.zeroshot import Records
 from kmerl.randomness import generator
-
-NESTED, SINGLE = "nested", "single"
 
 
 def lead_sets(params: PartialLeadsParams) -> pl.DataFrame:

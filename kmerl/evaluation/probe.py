@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kmerl.errors import UserError
+from kmerl.evaluation.auc import auc
 from kmerl.evaluation.logistic import fit_logistic
-from kmerl.evaluation.metrics import auc
 from kmerl.evaluation.probe_params import LinearProbeParams
 from kmerl.randomness import generator
 

@@ -70,3 +70,6 @@ MACRO, MACRO_MIN, PER_CLASS = "macro_auc", "macro_auc_min", "auc"
 """The metrics: over a task's classes, over those of them with enough positives, and of one class."""
 MACRO_SEEN, MACRO_RENAMED = "macro_auc_seen", "macro_auc_renamed"
 """Over the classes whose plain name is a training query, and over the others."""
+
+
+NESTED, SINGLE = "nested", "single"

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kmerl.evaluation.metrics import Floats, Weights, auc, bootstrap_auc, interval, macro, patient_weights
+from kmerl.evaluation.auc import Floats, auc, macro
+from kmerl.evaluation.bootstrap import Weights, bootstrap_auc, interval, patient_weights
 from kmerl.evaluation.params import EvaluationParams
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, MACRO_RENAMED, MACRO_SEEN, PER_CLASS, RESAMPLES, SCORES
 from kmerl.evaluation.zeroshot import Answers, Condition

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from kmerl.errors import UserError
-from kmerl.evaluation.asking import Questions, Training, ask_store
 from kmerl.evaluation.params import Scope
 from kmerl.evaluation.schemas import PREDICTIONS, SEEN
+from kmerl.evaluation.ways import Questions, Training, ask_store
 from kmerl.leads import LEADS
 from kmerl.waveforms import NormalizeParams, WaveformStore
 

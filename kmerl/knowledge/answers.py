@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from kmerl.artifacts import remedy
 from kmerl.errors import UserError
-from kmerl.knowledge.engines import Response
+from kmerl.knowledge.engines.messages import Response
 
 _LINE = re.compile(rb'\{"custom_id": "([0-9a-f]{32})", "max_tokens": (\d+), "error": null, .*\}\n', re.DOTALL)
 _PLACE_BITS = 44  # of a place: offsets up to 16 TiB

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,7 +17,9 @@ from tqdm import tqdm
 from kmerl.artifacts import write_json
 from kmerl.knowledge.answers import AnswerStore, canonical
 from kmerl.knowledge.constraints import check as check_constraint
-from kmerl.knowledge.engines import Engine, EngineParams, Request, Response, open_engine
+from kmerl.knowledge.engines import Engine, open_engine
+from kmerl.knowledge.engines.messages import Request, Response
+from kmerl.knowledge.engines.params import EngineParams
 from kmerl.knowledge.parsing import UnusableError
 from kmerl.knowledge.prompts import Task, prompt
 from kmerl.knowledge.requests import Answer, AskParams, RequestMaker, RequestWriter, read_answer
@@ -289,8 +291,3 @@ class Dialogue:
                     cost[name] += int(usage.get(name) or 0)
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
         write_json(self._folder / COST, {"model": self._engine.model, **cost})
-
-
-def as_record(tally: Tally) -> dict[str, float]:
-    """A tally as it is written down beside a stage's log."""
-    return asdict(tally)

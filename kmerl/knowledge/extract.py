@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import polars as pl
-import pyarrow as pa
 from pydantic import Field
 
 from kmerl.artifacts import table_writer
@@ -13,20 +12,8 @@ from kmerl.knowledge.asking import Asking, Dialogue
 from kmerl.knowledge.constraints import NAMES
 from kmerl.knowledge.parsing import parse_list
 from kmerl.knowledge.places import Place, locate, statements
-from kmerl.knowledge.tables import UNUSABLE
+from kmerl.knowledge.schemas import MENTIONS, UNUSABLE
 from kmerl.section import Section
-
-MENTIONS = pa.schema(
-    [
-        pa.field("report_id", pa.string(), nullable=False),
-        pa.field("entity", pa.string(), nullable=False),
-        pa.field("start", pa.int32()),
-        pa.field("end", pa.int32()),
-        pa.field("request", pa.string(), nullable=False),
-    ]
-)
-"""An entity as the answer names it, its place ``[start, end)`` in the report's text (null if it is not written so;
-:func:`~kmerl.knowledge.places.locate` chooses among several), and the id of the question."""
 
 
 class ExtractParams(Section):

@@ -6,12 +6,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from kmerl.artifacts import write_table
+from kmerl.artifacts import frame, write_table
 from kmerl.errors import UserError
 from kmerl.knowledge.asking import Asking, Dialogue
 from kmerl.knowledge.parsing import parse_object
 from kmerl.knowledge.prompts import Task
-from kmerl.knowledge.tables import UNUSABLE, frame
+from kmerl.knowledge.schemas import UNUSABLE
 
 
 class Objects:

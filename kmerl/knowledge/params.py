@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from kmerl.knowledge.engines import EngineParams
+from kmerl.knowledge.engines.params import EngineParams
 from kmerl.knowledge.extract import ExtractParams
 from kmerl.knowledge.labels import LabelsParams
 from kmerl.knowledge.merge import MergeParams

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from kmerl.knowledge.engines import EngineParams, Request, Response
+from kmerl.knowledge.engines.messages import Request, Response
+from kmerl.knowledge.engines.params import EngineParams
 from kmerl.knowledge.prompts import Prompt, examples
 from kmerl.section import Section
 
@@ -94,18 +95,6 @@ class RequestWriter:
         # a quotation mark within a text is written as \", so that this is the key
         place = line.index(_MESSAGES) + len(_MESSAGES)
         return f"{line[:place]}{self._written}{line[place:]}\n".encode("utf-8", "replace")
-
-
-def make_response(request: Request, content: str, finish_reason: str = "stop") -> Response:
-    """One line of an OpenAI batch result; token counts are words, for engines that have no tokenizer."""
-    asked = sum(len(message["content"].split()) for message in request["body"]["messages"])
-    answered = len(content.split())
-    body = {
-        "model": request["body"]["model"],
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": finish_reason}],
-        "usage": {"prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered},
-    }
-    return {"custom_id": request["custom_id"], "response": {"status_code": 200, "body": body}, "error": None}
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,11 @@ import polars as pl
 from kmerl.artifacts import read_json, read_table
 from kmerl.errors import UserError
 from kmerl.knowledge.asking import REQUESTS, RESPONSES
-from kmerl.knowledge.extract import MENTIONS
-from kmerl.knowledge.labels import TRACE, ancestors, load_labels
+from kmerl.knowledge.labels import ancestors
 from kmerl.knowledge.requests import Answer, read_answer
-from kmerl.knowledge.tables import UNUSABLE, parts_of
-from kmerl.knowledge.verify import VERIFIED
-from kmerl.reports import REPORTS, STUDIES
+from kmerl.knowledge.schemas import MENTIONS, REPORTS, STUDIES, TRACE, UNUSABLE, VERIFIED
+from kmerl.knowledge.vocabulary import load_labels
+from kmerl.parts import parts_of
 
 
 @dataclass(frozen=True)

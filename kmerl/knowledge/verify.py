@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import polars as pl
-import pyarrow as pa
 from pydantic import Field, model_validator
 
 from kmerl.artifacts import table_writer
@@ -18,24 +17,8 @@ from kmerl.knowledge.asking import Asking, Dialogue
 from kmerl.knowledge.constraints import YES_NO
 from kmerl.knowledge.parsing import parse_yes_no
 from kmerl.knowledge.places import is_denied, statements
-from kmerl.knowledge.tables import UNUSABLE
+from kmerl.knowledge.schemas import UNUSABLE, VERIFIED
 from kmerl.section import Section
-
-VERIFIED = pa.schema(
-    [
-        pa.field("report_id", pa.string(), nullable=False),
-        pa.field("entity", pa.string(), nullable=False),
-        pa.field("answer", pa.string(), nullable=False),
-        pa.field("occurs", pa.bool_()),
-        pa.field("negated", pa.bool_()),
-        pa.field("flagged", pa.bool_(), nullable=False),
-        pa.field("kept", pa.bool_(), nullable=False),
-        pa.field("request", pa.string(), nullable=False),
-    ]
-)
-"""``answer``: yes, no, unusable, or not asked (verification left out). ``occurs``: the entity is written in the report;
-``negated``: the report denies it there, or says it of the past (null if it is not written); both null if the guard is
-off. ``flagged``: the guard found that it does not occur, or is negated."""
 
 
 class VerifyParams(Section):

@@ -1,0 +1,1 @@
+"""The model (paper sections 2.2, 2.3, 2.5): tokens, encoder, query network, losses."""

@@ -1,43 +1,11 @@
 """The losses of K-MERL, ECG-report contrast (Eq. 4) and ECG-entity queries (section 2.5), and MERL's uni-modal one."""
 
-from typing import Any
-
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
+from kmerl.distributed import gather, world
 from kmerl.model.params import LossParams
-
-
-def world() -> tuple[int, int]:
-    """This process's rank and the number of processes; (0, 1) when not distributed."""
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-
-
-class _Gather(torch.autograd.Function):
-    """All ranks' rows; the gradient of a rank's rows is the sum over all ranks."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        parts = [torch.empty_like(x) for _ in range(world()[1])]
-        dist.all_gather(parts, x.contiguous())
-        return torch.cat(parts)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        rank, size = world()
-        total = gradients[0].clone().contiguous()
-        dist.all_reduce(total)
-        return total.chunk(size)[rank]
-
-
-def gather(x: Tensor) -> Tensor:
-    """(B, ...) of every rank -> (ranks x B, ...) on every rank, with gradients flowing back to their owners."""
-    if world()[1] == 1:
-        return x
-    gathered: Tensor = _Gather.apply(x)
-    return gathered
 
 
 def contrastive_loss(ecg: Tensor, text: Tensor, reports: Tensor, params: LossParams) -> Tensor:

@@ -4,8 +4,40 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from kmerl.model.tokens import TokenParams
+from kmerl.leads import LEADS
 from kmerl.section import Section
+
+
+class TokenParams(Section):
+    """How a waveform is cut into tokens."""
+
+    length: int = Field(ge=1, description="samples per token, p (paper: 100, so M = 50 at S = 5000)")
+    per: Literal["lead", "segment"] = Field(
+        description="a token per lead and segment (paper), or one per segment over all 12 leads, missing leads zero "
+        "(ablation, Tab. 7a)"
+    )
+    padding: Literal["tokens", "dropped"] = Field(
+        description="whether zero padding behind a short record becomes tokens or is left out"
+    )
+
+
+class MaskParams(Section):
+    """Dynamic lead masking and lead-independent segment masking."""
+
+    masked_leads: list[int] = Field(
+        min_length=1, description="how many of the 12 leads may be masked, drawn evenly (paper: 9, 10, 11)"
+    )
+    draw: Literal["per_sample", "per_batch"] = Field(description="draw the number per ECG or per batch")
+    segment_share: float = Field(ge=0, lt=1, description="share of a lead's tokens masked, rounded down (paper: 0.25)")
+    segments: Literal["per_lead", "per_record"] = Field(
+        description="mask equally many tokens in every lead (paper), or anywhere in the record (ablation, Tab. 2c)"
+    )
+
+    @model_validator(mode="after")
+    def _leave_a_lead(self) -> "MaskParams":
+        if any(not 0 <= n < len(LEADS) for n in self.masked_leads):
+            raise ValueError(f"masked_leads must lie in 0..{len(LEADS) - 1}: one lead at least stays visible")
+        return self
 
 
 class Shape(Section):

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from kmerl.escapes import one_line
+from kmerl.knowledge.hierarchy import Hierarchy
 from kmerl.plots.style import COLOURS, GREY, INK, heading, new_figure
-from kmerl.report.knowledge import Hierarchy
 
 _LINE, _COLUMN, _TOP, _MARGIN = 4.2, 98.0, 20.0, 4.0  # mm
 _TEXT, _BAR = 64.0, 20.0  # mm, of a column: names, and the longest bar

@@ -7,13 +7,11 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kmerl.evaluation.schemas import AVERAGE
-from kmerl.plots.scores import data_of
+from kmerl.evaluation.schemas import AVERAGE, NESTED, SINGLE
 from kmerl.plots.style import GREY, INK, chance, colours_of, heading, key, look, new_figure, spread
-from kmerl.tables.cells import defined
-from kmerl.tables.partial import NESTED, SCOPES, SINGLE
-from kmerl.tables.published import Published
-from kmerl.tables.scores import PartialScores
+from kmerl.results.names import SCOPES
+from kmerl.results.published import Published
+from kmerl.results.scores import PartialScores, data_of, defined
 
 _WIDTH, _HEIGHT = 270.0, 122.0  # mm
 _LINES: tuple[Any, ...] = ("-", (0, (4, 2)))  # of the first and the second scope

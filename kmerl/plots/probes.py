@@ -7,13 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kmerl.evaluation.schemas import AVERAGE
-from kmerl.plots.scores import data_of
 from kmerl.plots.style import GREY, INK, chance, colours_of, heading, key, look, new_figure, spread
-from kmerl.tables.cells import defined, title
-from kmerl.tables.probes import baselines_first, pretrained, share_name, shares_of
-from kmerl.tables.published import SIX, Published
-from kmerl.tables.scores import RunScores
-from kmerl.tables.zeroshot import tasks_of
+from kmerl.results.names import share_name, title
+from kmerl.results.published import SIX, Published
+from kmerl.results.scores import RunScores, baselines_first, data_of, defined, pretrained, shares_of, tasks_of
 
 _WIDTH, _LARGE, _SMALL, _HEAD, _FOOT = 270.0, 82.0, 44.0, 30.0, 14.0  # mm
 _BARE = ((INK, "X"), (GREY, "P"))

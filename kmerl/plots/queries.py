@@ -7,11 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kmerl.evaluation.schemas import AVERAGE
-from kmerl.plots.scores import data_of
 from kmerl.plots.style import GREY, chance, colours_of, heading, key, look, new_figure
-from kmerl.tables.cells import WAYS, defined
-from kmerl.tables.queries import GROUPS, OTHER, RENAMED, SEEN
-from kmerl.tables.scores import ZeroshotScores
+from kmerl.results.names import GROUPS, OTHER, RENAMED, SEEN, WAYS
+from kmerl.results.scores import ZeroshotScores, data_of, defined
 
 _SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
     SEEN: ("seen classes, by the names known from training", {"marker": "o"}),

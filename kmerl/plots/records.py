@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import polars as pl
 
 from kmerl.archives.classes import class_names
-from kmerl.knowledge.labels import Vocabulary
+from kmerl.knowledge.vocabulary import Vocabulary
 from kmerl.leads import from_bit_mask
 from kmerl.plots.beginning import beginning
 from kmerl.plots.examples import Answer, Example, choose

@@ -8,10 +8,9 @@ from matplotlib.figure import Figure
 
 from kmerl.evaluation.schemas import AVERAGE
 from kmerl.plots.style import GREY, INK, PALE, chance, colours_of, heading, key, look, new_figure, spread
-from kmerl.tables.cells import defined, title
-from kmerl.tables.published import Published
-from kmerl.tables.scores import RunScores, ZeroshotScores
-from kmerl.tables.zeroshot import tasks_of
+from kmerl.results.names import title
+from kmerl.results.published import Published
+from kmerl.results.scores import RunScores, ZeroshotScores, data_of, defined, tasks_of
 
 _WIDTH, _PANEL, _HEAD, _FOOT = 270.0, 58.0, 23.0, 12.0  # mm
 _MOST_NUMBERED = 4  # runs; the numbers of more would overlap
@@ -64,11 +63,6 @@ def zeroshot_figure(
         )
         _heading(figure, runs, confidence, colours)
         return figure
-
-
-def data_of(runs: Sequence[RunScores]) -> str:
-    """What the numbers of all runs come from, for titles."""
-    return "; ".join(f"{data} data" for data in dict.fromkeys(run.data for run in runs))
 
 
 def _heading(

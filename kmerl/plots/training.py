@@ -27,7 +27,7 @@ def training_figure(
     """Three panels: both losses and the validation AUC over steps, one colour per run.
 
     Args:
-        histories: run -> rows of ``kmerl.training.history.HISTORY``; steps may be logged at any interval. Runs without
+        histories: run -> rows of ``kmerl.history.HISTORY``; steps may be logged at any interval. Runs without
             a step are left out.
         title: the figure's title.
         colours: run -> colour and marker; drawn from the runs' order if not given.

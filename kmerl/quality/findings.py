@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kmerl.leads import LEADS
-from kmerl.report.texts import explain
+from kmerl.page.texts import explain
 from kmerl.waveforms import WaveformStore
 
 STATISTICS = ("minimum", "maximum", "deviation")
@@ -39,7 +39,7 @@ class Findings:
         twelve: records with all twelve leads in use.
         leads: (12,) records in which each lead is in use.
         amplitudes: (3, 7, 12) mV: ``QUANTILES`` of ``STATISTICS`` over the records with the lead; NaN if there is none.
-        tables, waveforms: columns of ``kmerl.archives.tables.REJECTED``, by what rejected the record.
+        tables, waveforms: columns of ``kmerl.archives.schemas.REJECTED``, by what rejected the record.
         absent: records that the published split names and the archive does not have.
     """
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kmerl import flaws
 from kmerl.leads import LEADS
+from kmerl.preprocessing import flaws
 
 WHOLE = frozenset({"checksum", "cropped", "padded", "resampled", "small_amplitude", "unknown_code"})
 """Flags that are about a record as a whole."""

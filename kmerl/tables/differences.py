@@ -13,10 +13,13 @@ import polars as pl
 
 from kmerl.errors import UserError
 from kmerl.escapes import md
-from kmerl.evaluation.metrics import interval
+from kmerl.evaluation.bootstrap import interval
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_RENAMED, MACRO_SEEN
-from kmerl.tables.cells import page, signed, table, title, without_nan
-from kmerl.tables.scores import QUERY, ZeroshotScores, notice, provenance
+from kmerl.results.names import title
+from kmerl.results.scores import QUERY, ZeroshotScores
+from kmerl.tables.cells import signed, without_nan
+from kmerl.tables.markdown import page, table
+from kmerl.tables.origin import notice, provenance
 
 COLUMNS = [
     "kind", "run", "leads", "way", "names", "other_run", "other_leads", "other_way", "other_names", "dataset",

@@ -6,9 +6,8 @@ from typing import Any
 import polars as pl
 
 from kmerl.evaluation.schemas import AVERAGE
-from kmerl.tables.cells import defined
-from kmerl.tables.probes import share_name
-from kmerl.tables.scores import PartialScores, RunScores, ZeroshotScores
+from kmerl.results.names import share_name
+from kmerl.results.scores import PartialScores, RunScores, ZeroshotScores, defined
 
 PROBES, PARTIAL = "linear_probe", "partial_leads"
 

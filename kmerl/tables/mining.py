@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 
 from kmerl.escapes import md, one_line
-from kmerl.report.knowledge import Entity, Hierarchy
-from kmerl.tables.cells import NOTHING, page, table
+from kmerl.knowledge.hierarchy import Entity, Hierarchy
+from kmerl.tables.markdown import NOTHING, page, table
 
 PUBLISHED = {
     "confirmed entities": 341,

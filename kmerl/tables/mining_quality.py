@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from kmerl.escapes import md
-from kmerl.knowledge.labels import Vocabulary
-from kmerl.knowledge.quality import (
+from kmerl.knowledge.judging import (
     Agreement,
     Score,
     Truth,
@@ -16,7 +15,8 @@ from kmerl.knowledge.quality import (
     score,
     verification,
 )
-from kmerl.tables.cells import page, table
+from kmerl.knowledge.vocabulary import Vocabulary
+from kmerl.tables.markdown import page, table
 from kmerl.tables.mining import notice
 
 

@@ -8,19 +8,19 @@ import numpy as np
 import polars as pl
 
 from kmerl.escapes import md_code
-from kmerl.evaluation.metrics import interval
-from kmerl.evaluation.schemas import AVERAGE
-from kmerl.tables import published
-from kmerl.tables.cells import empty, estimate, lead_count, page, signed, table, title, without_nan
-from kmerl.tables.scores import RECORDED, PartialScores, notice, provenance
-from kmerl.tables.zeroshot import tasks_of, with_data
+from kmerl.evaluation.bootstrap import interval
+from kmerl.evaluation.schemas import AVERAGE, NESTED, SINGLE
+from kmerl.results import published
+from kmerl.results.names import SCOPES, lead_count, title
+from kmerl.results.scores import RECORDED, PartialScores, tasks_of, with_data
+from kmerl.tables.cells import empty, estimate, signed, without_nan
+from kmerl.tables.markdown import page, table
+from kmerl.tables.origin import notice, provenance
 
 COLUMNS = [
     "run", "scope", "kind", "leads", "count", "dataset", "value", "low", "high", "n", "classes", "published", "data",
 ]  # fmt: skip
-NESTED, SINGLE = "nested", "single"
 MEAN = "mean of the nested sets"
-SCOPES = {"record": "all leads of the record", "visible_leads": "the shown leads only"}
 
 
 def tidy(runs: Sequence[PartialScores], confidence: float) -> pl.DataFrame:

@@ -6,11 +6,13 @@ import polars as pl
 
 from kmerl.escapes import md, md_code
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN
-from kmerl.tables import published
-from kmerl.tables.cells import NOTHING, empty, estimate, page, table, title, without_nan
-from kmerl.tables.published import SIX, Published
-from kmerl.tables.scores import RECORDED, RunScores, notice, provenance
-from kmerl.tables.zeroshot import tasks_of, with_data
+from kmerl.results import published
+from kmerl.results.names import share_name, title
+from kmerl.results.published import SIX, Published
+from kmerl.results.scores import RECORDED, RunScores, baselines_first, pretrained, shares_of, tasks_of, with_data
+from kmerl.tables.cells import empty, estimate, without_nan
+from kmerl.tables.markdown import NOTHING, page, table
+from kmerl.tables.origin import notice, provenance
 
 COLUMNS = [
     "features", "pretrained", "dataset", "leads", "share", "metric", "value", "low", "high", "n", "train_records",
@@ -21,16 +23,6 @@ PROBES = {
     "merl_code": "linear layer as MERL's released code trains it, the epoch chosen on test",
     "logistic": "penalised logistic regression",
 }
-
-
-def pretrained(run: RunScores) -> bool:
-    """Whether anything was learnt before the probe."""
-    return run.trained_on is not None
-
-
-def baselines_first(runs: Sequence[RunScores]) -> list[RunScores]:
-    """The same, features without pretraining first: a reader must see what they reach."""
-    return sorted(runs, key=pretrained)
 
 
 def tidy(runs: Sequence[RunScores]) -> pl.DataFrame:
@@ -53,16 +45,6 @@ def tidy(runs: Sequence[RunScores]) -> pl.DataFrame:
     missing.append(pl.lit(None, pl.UInt32).alias("untrained"))
     frame = pl.DataFrame(theirs).with_columns(*empty("value", "low", "high"), *missing)
     return without_nan(pl.concat([*ours, frame.select(COLUMNS)]))
-
-
-def share_name(share: float) -> str:
-    """A share of the training split for people, e.g. ``1%``."""
-    return f"{100 * share:g}%"
-
-
-def shares_of(runs: Sequence[RunScores]) -> list[float]:
-    """The shares of all features, least first."""
-    return sorted({share for run in runs for share in run.scores["share"]})
 
 
 def markdown(runs: Sequence[RunScores], lead_counts: dict[str, int], confidence: float) -> str:

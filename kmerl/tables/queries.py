@@ -6,23 +6,17 @@ from typing import Any
 import polars as pl
 
 from kmerl.escapes import md, md_code
-from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_RENAMED, MACRO_SEEN
+from kmerl.evaluation.schemas import AVERAGE
+from kmerl.results.names import ALL, GROUPS, OTHER, RENAMED, SEEN, WAYS, title
+from kmerl.results.scores import ZeroshotScores, with_data
 from kmerl.tables import differences
-from kmerl.tables.cells import NOTHING, WAYS, difference, estimate, page, table, title, without_nan
-from kmerl.tables.scores import ZeroshotScores, notice, provenance
-from kmerl.tables.zeroshot import with_data
+from kmerl.tables.cells import difference, estimate, without_nan
+from kmerl.tables.markdown import NOTHING, page, table
+from kmerl.tables.origin import notice, provenance
 
 COLUMNS = [
     "run", "way", "own_way", "leads", "dataset", "group", "names", "value", "low", "high", "n", "classes", "data",
 ]  # fmt: skip
-SEEN, OTHER, RENAMED, ALL = "seen", "seen, other names", "renamed", "all"
-GROUPS = {
-    SEEN: (MACRO_SEEN, "name"),
-    OTHER: (MACRO_SEEN, "other_name"),
-    RENAMED: (MACRO_RENAMED, "name"),
-    ALL: (MACRO, "name"),
-}
-"""Group of classes -> the metric over it, and the names it is asked by."""
 _MOST_LISTED = 12
 
 

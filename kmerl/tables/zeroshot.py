@@ -8,9 +8,12 @@ import polars as pl
 from kmerl.archives.classes import class_names
 from kmerl.escapes import md, md_code
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS
-from kmerl.tables import published
-from kmerl.tables.cells import empty, estimate, page, span, table, title, without_nan
-from kmerl.tables.scores import RECORDED, RunScores, ZeroshotScores, notice, provenance
+from kmerl.results import published
+from kmerl.results.names import title
+from kmerl.results.scores import RECORDED, RunScores, ZeroshotScores, tasks_of, with_data
+from kmerl.tables.cells import empty, estimate, span, without_nan
+from kmerl.tables.markdown import page, table
+from kmerl.tables.origin import notice, provenance
 
 COLUMNS = [
     "run", "dataset", "leads", "way", "metric", "value", "low", "high", "n", "classes", "published", "data",
@@ -19,13 +22,6 @@ CLASS_COLUMNS = [
     "run", "dataset", "code", "names", "name", "seen", "nearest", "similarity", "leads", "way", "value", "low", "high",
     "n", "positives", "data",
 ]  # fmt: skip
-
-
-def with_data(frame: pl.DataFrame, run: RunScores) -> pl.DataFrame:
-    """Rows with a column that says what data each one is from."""
-    data = {dataset: run.data_of(dataset) for dataset in frame["dataset"].unique(maintain_order=True)}
-    column = pl.col("dataset").replace_strict(data, return_dtype=pl.String) if data else pl.lit("")
-    return frame.with_columns(column.alias("data"))
 
 
 def tidy(runs: Sequence[ZeroshotScores]) -> pl.DataFrame:
@@ -182,11 +178,6 @@ def _classes(runs: Sequence[ZeroshotScores], task: str, leads: str) -> str:
         mark = "✓" if len(knowing) == len(runs) else ", ".join(map(md, knowing))
         body.append([md(code), md(name), mark, span(of_class, "positives"), *map(estimate, of_class)])
     return table(["Code", "Asked as", "✓", "Positives", *[md_code(run.name) for run in runs]], body, right=[3])
-
-
-def tasks_of(runs: Sequence[RunScores]) -> list[str]:
-    """The tasks of all runs, in the order evaluated."""
-    return list(dict.fromkeys(task for run in runs for task in run.tasks))
 
 
 def _lead_sets(runs: Sequence[RunScores]) -> list[str]:

@@ -1,0 +1,1 @@
+"""Pretraining: examples, batches, the loop, its processes (paper App. B)."""

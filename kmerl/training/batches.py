@@ -1,6 +1,5 @@
 """Training batches: which records, which leads and segments of them, in what order; all a function of the seed."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +9,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from kmerl.leads import LEADS, from_bit_mask, positions
-from kmerl.model.encoder import Group
-from kmerl.model.tokens import MaskParams, TokenParams, Tokens, draw_leads, draw_segments, tokenize, trim
+from kmerl.model.encoder import Group, group_tokens
+from kmerl.model.params import MaskParams, TokenParams
+from kmerl.model.tokens import Tokens, draw_leads, draw_segments, tokenize, trim
 from kmerl.randomness import generator
 from kmerl.training.texts import Names
 from kmerl.waveforms import NormalizeParams, WaveformStore
@@ -50,21 +50,6 @@ class Batch:
     reports: Tensor
     labels: Tensor
     names: Tensor | None
-
-
-def group_tokens(records: Sequence[Tokens]) -> tuple[list[Group], list[int]]:
-    """Records that show equally many tokens, stacked; and the order of the records that this makes."""
-    by_count: dict[int, list[int]] = {}
-    for i, tokens in enumerate(records):
-        by_count.setdefault(len(tokens.times), []).append(i)
-    groups = [
-        tuple(
-            torch.from_numpy(np.stack([getattr(records[i], name) for i in members]))
-            for name in ("segments", "leads", "times")
-        )
-        for _, members in sorted(by_count.items())
-    ]
-    return groups, [i for _, members in sorted(by_count.items()) for i in members]  # type: ignore[return-value]
 
 
 class Batches(Dataset[Batch]):

@@ -1,13 +1,11 @@
 """What a run learns from: records that have a waveform, a report and a label vector, joined by record_id."""
 
-import hashlib
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
-from kmerl.knowledge.labels import Vocabulary, dense
+from kmerl.knowledge.vocabulary import Vocabulary, dense
 from kmerl.randomness import generator
 from kmerl.training.batches import Examples
 
@@ -52,12 +50,3 @@ def sample(examples: Examples, most: int, seed: int) -> Examples:
     """At most so many of the examples, in their order, the same ones for every run of a seed."""
     keep = np.sort(generator(seed, "validation").permutation(len(examples))[:most])
     return Examples(examples.rows[keep], examples.reports[keep], examples.labels[keep])
-
-
-def digest(values: Iterable[object], files: Iterable[Path]) -> str:
-    """A short name for everything a result depends on, so that no run continues from another one's checkpoint."""
-    whole = hashlib.sha256("\x1f".join(map(str, values)).encode())
-    for path in files:
-        with path.open("rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
-    return whole.hexdigest()[:16]

@@ -21,17 +21,18 @@ from tqdm import tqdm
 
 from kmerl.artifacts import whole
 from kmerl.children import follow_parent
+from kmerl.distributed import device_of_this_process, world
 from kmerl.errors import UserError
-from kmerl.evaluation.metrics import auc, macro
+from kmerl.evaluation.auc import auc, macro
+from kmerl.history import HISTORY
 from kmerl.inference import ask_records
 from kmerl.leads import LEADS
 from kmerl.model.kmerl import KMERL
-from kmerl.model.losses import contrastive_loss, query_loss, unimodal_loss, world
+from kmerl.model.losses import contrastive_loss, query_loss, unimodal_loss
 from kmerl.randomness import seed_of
 from kmerl.training.batches import Batch, Batches, Examples
-from kmerl.training.history import HISTORY
 from kmerl.training.params import LoopParams, OptimizerParams, PretrainParams
-from kmerl.training.processes import HUNG_SECONDS, device_of_this_process
+from kmerl.training.processes import HUNG_SECONDS
 from kmerl.training.rank import COMPUTES, ENDS, READS, VALIDATES, WRITES, at
 from kmerl.training.texts import Texts
 from kmerl.waveforms import WaveformStore

@@ -4,8 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from kmerl.model.params import LossParams, ModelParams
-from kmerl.model.tokens import MaskParams
+from kmerl.model.params import LossParams, MaskParams, ModelParams
 from kmerl.section import Section
 from kmerl.waveforms import NormalizeParams
 

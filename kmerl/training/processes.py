@@ -26,6 +26,7 @@ import torch.distributed as dist
 
 from kmerl import children
 from kmerl.children import Looking, bound, terminable, without_interrupts
+from kmerl.distributed import device_of_this_process, one_of_several
 from kmerl.errors import UserError
 from kmerl.training.rank import At, Done, Failed, lost_another, send_job
 
@@ -39,22 +40,9 @@ GROUP_SECONDS = HUNG_SECONDS + 600
 _GRACE_SECONDS = 5.0  # between a process that lost another one and the news of what became of that one
 _TICK_SECONDS = 1.0
 _RUN_AGAIN = "all were ended; run again, it goes on after the last checkpoint"
-_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # some batch systems set RANK alone
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from kmerl.training.rank import main; main({descriptor})"
 
 Result = TypeVar("Result")
-
-
-def device_of_this_process() -> torch.device:
-    """This process's GPU, or the CPU."""
-    return (
-        torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
-    )
-
-
-def one_of_several() -> bool:
-    """Whether this process was started as one of several, here or by torchrun."""
-    return all(name in os.environ for name in _VARIABLES)
 
 
 def distributed(run: Callable[[], Result]) -> Result:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from kmerl.checkpoint import RunConfig, TrainedOn
+from kmerl.distributed import world
 from kmerl.errors import UserError
-from kmerl.knowledge.labels import Vocabulary
+from kmerl.knowledge.vocabulary import Vocabulary
 from kmerl.model.kmerl import KMERL
-from kmerl.model.losses import world
 from kmerl.randomness import seed_of
 from kmerl.text.embeddings import Embeddings
 from kmerl.text.encoder import TextEncoder

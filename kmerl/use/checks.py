@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kmerl.flaws import is_clipped
+from kmerl.preprocessing.flaws import is_clipped
 
 _PLAUSIBLE = (0.1, 10.0)  # mV, an ECG's usual peak
 _LARGE, _SMALL = 20.0, 0.02  # mV, beyond them the unit is in doubt

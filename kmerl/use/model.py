@@ -13,8 +13,8 @@ from kmerl.archives import classes as downstream
 from kmerl.archives.wfdb_format import MISSING, Recording
 from kmerl.checkpoint import RunConfig, load_run
 from kmerl.errors import UserError
-from kmerl.evaluation.asking import WAYS, Questions, Training, ask_store, default_way
 from kmerl.evaluation.params import MixtureParams, Way
+from kmerl.evaluation.ways import WAYS, Questions, Training, ask_store, default_way
 from kmerl.leads import LEADS
 from kmerl.model.kmerl import KMERL
 from kmerl.text.foreign import admitted

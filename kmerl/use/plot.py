@@ -1,20 +1,23 @@
 """A prediction drawn: the first window on ECG paper, the highest probabilities below it."""
 
 import textwrap
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
 from kmerl.escapes import one_line
 from kmerl.plots.ecg import draw, lay_out
 from kmerl.plots.style import COLOURS, GREY, MM_PER_INCH, look, new_figure
-from kmerl.use.prediction import Prediction
+
+if TYPE_CHECKING:
+    from kmerl.use.prediction import Prediction
 
 _LINE, _NARROWEST = 5.0, 165.0  # mm
 _NAMES, _SPAN = 92.0, 55.0  # mm to the left of the bars, and of probability 1
 _NAME_LENGTH = 48
 
 
-def figure(prediction: Prediction, top: int = 10) -> Figure:
+def figure(prediction: "Prediction", top: int = 10) -> Figure:
     """The figure; its paper is in true proportions."""
     with look():
         sheet = lay_out(prediction.first, prediction.leads, prediction.fs)

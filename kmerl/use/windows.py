@@ -8,7 +8,7 @@ from kmerl.archives.wfdb_format import RecordError, Recording
 from kmerl.checkpoint import RunConfig
 from kmerl.errors import UserError
 from kmerl.leads import from_bit_mask
-from kmerl.repair import WaveformParams, prepare
+from kmerl.preprocessing.repair import WaveformParams, prepare
 from kmerl.shards import Waveform
 from kmerl.use.signal import SHORTEST
 

@@ -12,6 +12,7 @@ import polars as pl
 
 from kmerl.archives.manifest import MARKER, origin
 from kmerl.archives.registry import recognise
+from kmerl.archives.schemas import SPLITS
 from kmerl.artifacts import read_json, read_jsonl, read_metadata, read_table
 from kmerl.errors import UserError
 from kmerl.escapes import one_line
@@ -20,7 +21,7 @@ from kmerl.regular import assert_regular
 from kmerl.views import scores
 from kmerl.views.files import FILES, indented, read_csv_file, record, safetensors
 from kmerl.views.text import cell, counts, frame, grid, size
-from kmerl.waveforms import SPLITS, WaveformStore
+from kmerl.waveforms import WaveformStore
 
 
 def archive(path: Path) -> str:

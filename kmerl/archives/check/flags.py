@@ -1,4 +1,4 @@
-"""What the flags of :func:`kmerl.repair.prepare` and of an archive's tables say about a record."""
+"""What the flags of ``preprocessing.repair.prepare`` and of an archive's tables say about a record."""
 
 from typing import Literal
 

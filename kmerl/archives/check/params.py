@@ -7,8 +7,8 @@ import yaml
 from pydantic import ValidationError
 
 from kmerl.errors import UserError
+from kmerl.preprocessing.repair import WaveformParams
 from kmerl.regular import content_of
-from kmerl.repair import WaveformParams
 
 _LARGEST = 1 << 22  # bytes of a file of parameters
 

@@ -20,7 +20,7 @@ from kmerl.archives.wfdb_format import RecordError
 from kmerl.archives.wfdb_reader import Reader
 from kmerl.leads import LEADS
 from kmerl.pool import pool
-from kmerl.repair import WaveformParams, prepare
+from kmerl.preprocessing.repair import WaveformParams, prepare
 
 _BATCH = 64  # records that a process gets at a time
 _ALONE = 16  # batches that are read before the start of processes is worth while

@@ -9,7 +9,7 @@ from kmerl.archives.check.rows import Group
 from kmerl.archives.check.summary import OTHER, Summary, Tally
 from kmerl.escapes import printable
 from kmerl.leads import LEADS, from_bit_mask
-from kmerl.report.texts import explain
+from kmerl.page.texts import explain
 from kmerl.views.text import grid, width
 
 _SHOWN = 3  # sampling rates and lead sets in a line

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from tqdm import tqdm
 
-from kmerl.archives.cpsc2018 import LABEL_COLUMNS, LABELS, REFERENCE, SNOMED
+from kmerl.archives.layouts import CPSC2018_COLUMNS, CPSC2018_LABELS, CPSC2018_REFERENCE, CPSC2018_SNOMED
 from kmerl.archives.manifest import MARKER
 from kmerl.archives.simulate import conditions, hearts
 from kmerl.archives.simulate.dipole import NoiseParams
@@ -32,7 +32,7 @@ from kmerl.randomness import generator
 from kmerl.section import Section
 
 _STEPS = 1000.0  # per mV, as many of the real files have it
-_NUMBER_OF = {name: number for number, name in LABELS.items()}
+_NUMBER_OF = {name: number for number, name in CPSC2018_LABELS.items()}
 _HEADER = b"MATLAB 5.0 MAT-file, simulated by kmerl.archives.simulate".ljust(124) + b"\x00\x01IM"
 _COMPRESSED = 15  # miCOMPRESSED
 
@@ -66,16 +66,16 @@ def write(folder: Path, seed: int, params: SimulateCpsc2018Params) -> tuple[list
     planned = islice(_labelled(seed, params), params.records)
     truth: list[dict[str, Any]] = []
     broken: dict[str, int] = {}
-    with (folder / REFERENCE).open("w", encoding="utf-8", newline="") as file:
+    with (folder / CPSC2018_REFERENCE).open("w", encoding="utf-8", newline="") as file:
         reference = csv.writer(file, lineterminator="\n")
-        reference.writerow(["Recording", *LABEL_COLUMNS])
+        reference.writerow(["Recording", *CPSC2018_COLUMNS])
         progress = tqdm(planned, "cpsc2018", params.records, unit="record", disable=None)
         for number, (visit, labels) in enumerate(progress, 1):
             name = f"A{number:04d}"
             fault = _write_record(folder / f"{name}.mat", seed, params, visit, number)
             if fault:
                 broken[fault] = broken.get(fault, 0) + 1
-            reference.writerow([name, *labels, *[""] * (len(LABEL_COLUMNS) - len(labels))])
+            reference.writerow([name, *labels, *[""] * (len(CPSC2018_COLUMNS) - len(labels))])
             person = str(visit.patient.number)
             truth.append({"record_id": name, "patient_id": person, "conditions": visit.conditions})
     return truth, broken
@@ -86,8 +86,8 @@ def _labelled(seed: int, params: SimulateCpsc2018Params) -> Iterator[tuple[Visit
     every = 1000 * params.records  # more than can be skipped
     for visit in visits(seed, "cpsc2018", "all", every, params.population, 0):
         codes = conditions.snomed_codes(visit.conditions, "cpsc2018", visit.draw)
-        labels = sorted({_NUMBER_OF[SNOMED[code]] for code in codes})
-        if 1 <= len(labels) <= len(LABEL_COLUMNS):
+        labels = sorted({_NUMBER_OF[CPSC2018_SNOMED[code]] for code in codes})
+        if 1 <= len(labels) <= len(CPSC2018_COLUMNS):
             yield visit, labels
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 from tqdm import tqdm
 
-from kmerl.archives.csn import RECORDS, TABLE
+from kmerl.archives.layouts import CSN_RECORDS, CSN_TABLE
 from kmerl.archives.manifest import MARKER
 from kmerl.archives.simulate import conditions, hearts
 from kmerl.archives.simulate.dipole import NoiseParams
@@ -47,7 +47,7 @@ def write(folder: Path, seed: int, params: SimulateCsnParams) -> tuple[list[dict
     folder.mkdir(parents=True)
     (folder / MARKER).write_text(MARKER_TEXT.format(archive="CSN (ecg-arrhythmia 1.0.0)"), "utf-8")
     table = resources.files(__package__).joinpath("condition_names.csv").read_text("utf-8")
-    (folder / TABLE).write_text(table, "utf-8")
+    (folder / CSN_TABLE).write_text(table, "utf-8")
     planned = visits(seed, "csn", "all", params.records, params.population, 0)
     truth: list[dict[str, Any]] = []
     broken: dict[str, int] = {}
@@ -68,7 +68,7 @@ def _folder(number: int) -> str:
     """A hundred records to a folder, ten of these to one above."""
     hundred = (number - 1) // 100
     above = 1 + hundred // 10
-    return f"{RECORDS}/{above:02d}/{above:02d}{hundred % 10}"
+    return f"{CSN_RECORDS}/{above:02d}/{above:02d}{hundred % 10}"
 
 
 def _write_record(folder: Path, seed: int, params: SimulateCsnParams, visit: Visit, number: int) -> str | None:

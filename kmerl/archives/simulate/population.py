@@ -4,28 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from pydantic import Field
 
 from kmerl.archives.simulate import conditions, hearts
 from kmerl.randomness import generator
 from kmerl.section import Section
-
-TRUTH: pa.Schema = pa.schema(
-    [
-        pa.field("record_id", pa.string(), nullable=False),
-        pa.field("patient_id", pa.string(), nullable=False),
-        pa.field("conditions", pa.list_(pa.string()), nullable=False),
-        pa.field("asserted", pa.list_(pa.string())),
-        pa.field("not_excluded", pa.list_(pa.string())),
-        pa.field("denied", pa.list_(pa.string())),
-    ]
-)
-"""What was simulated, by record: keys of the condition table. For scoring only.
-
-``conditions`` are those of the heart. The other columns are what the report says, which misses findings and names
-others that are not there: as present or possible, as not to be ruled out, as absent; null where there is no report.
-"""
 
 MARKER_TEXT = (
     "This archive is simulated: waveforms, reports, codes and persons were computed by kmerl.archives.simulate\n"

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
 
 from kmerl.archives.simulate import conditions
-from kmerl.archives.simulate.hearts import Recording
 from kmerl.section import Section
+
+if TYPE_CHECKING:
+    from kmerl.archives.simulate.hearts import Recording
 
 Generator = np.random.Generator
 
@@ -68,7 +71,7 @@ class MachineReport:
 
 
 def machine_report(
-    recording: Recording, prior: list[str] | None, noisy: bool, params: ReportParams, draw: Generator
+    recording: "Recording", prior: list[str] | None, noisy: bool, params: ReportParams, draw: Generator
 ) -> MachineReport:
     """A MIMIC-IV-ECG report.
 
@@ -122,7 +125,7 @@ def _missed(key: str, strength: float, params: ReportParams, draw: Generator) ->
     return bool(draw.random() < params.missed * (1.6 - 1.5 * strength))
 
 
-def _rhythm_statement(recording: Recording, found: list[str], draw: Generator) -> tuple[str, list[str]]:
+def _rhythm_statement(recording: "Recording", found: list[str], draw: Generator) -> tuple[str, list[str]]:
     """The first statement, and the findings that it does not contain."""
     table = conditions.table()
     key = next(k for k in found if table[k].group == "rhythm")
@@ -218,7 +221,7 @@ def _comparison(
     return ["No significant change since prior ECG"], None, None
 
 
-def _summary(recording: Recording, findings: list[str], more: bool, draw: Generator) -> str:
+def _summary(recording: "Recording", findings: list[str], more: bool, draw: Generator) -> str:
     """The closing verdict."""
     if not findings and not more and set(recording.conditions) <= conditions.BENIGN_RHYTHMS | {"normal"}:
         plain = "sinus_rhythm" in recording.conditions or draw.random() < 0.5
@@ -236,7 +239,7 @@ def columns(statements: list[str], draw: Generator) -> list[str]:
     return cells + [""] * (18 - len(cells))
 
 
-def cardiologist_report(recording: Recording, draw: Generator) -> str:
+def cardiologist_report(recording: "Recording", draw: Generator) -> str:
     """A PTB-XL report: one line, lower case, German or English."""
     kind = "german" if draw.random() < 0.6 else "english"
     keys = [k for k in recording.conditions if k != "normal"]

@@ -9,28 +9,10 @@ A request's body may hold a constraint under vLLM's name ``structured_outputs``:
 """
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
-from kmerl.knowledge.engines.params import EngineParams, LexiconParams, OpenAiParams, VllmParams
-
-__all__ = [
-    "Engine",
-    "EngineParams",
-    "LexiconParams",
-    "OpenAiParams",
-    "Request",
-    "Response",
-    "VllmParams",
-    "open_engine",
-]
-
-Request = dict[str, Any]
-"""A line of an OpenAI batch file: custom_id, method, url, body {model, messages, temperature, seed, max_tokens, and
-perhaps structured_outputs}."""
-Response = dict[str, Any]
-"""A line of its result: custom_id, response {status_code, body {model, choices, usage}}, error. ``usage`` holds
-prompt_tokens and completion_tokens and, where the engine tells it, cached_tokens: of the prompt, found in the engine's
-prefix cache. A fault is a result with ``error`` {code, message}, whose ``response`` may be None."""
+from kmerl.knowledge.engines.messages import Request, Response
+from kmerl.knowledge.engines.params import EngineParams
 
 
 class Engine(Protocol):

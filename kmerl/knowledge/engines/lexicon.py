@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from pathlib import Path
 
-from kmerl.knowledge.engines import EngineParams, Request, Response
+from kmerl.knowledge.engines.messages import Request, Response, make_response
+from kmerl.knowledge.engines.params import EngineParams
 from kmerl.knowledge.lexicon import as_phrase, load
 from kmerl.knowledge.lexicon.reading import Assertion, Finding, read
 from kmerl.knowledge.parsing import UnusableError, parse_list
 from kmerl.knowledge.prompts import recognise
-from kmerl.knowledge.requests import make_response
 
 _KNOWLEDGE = Path(__file__).parent.parent
 _RULES = ("lexicon/*.csv", "lexicon/*.py", "words.py", "engines/lexicon.py")

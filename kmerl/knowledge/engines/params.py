@@ -1,6 +1,4 @@
-"""Which engine answers, and how it is asked. Each engine's own section stands here, so that reading parameters needs
-none of the engines.
-"""
+"""Which engine answers, and how it is asked; reading these parameters needs none of the engines."""
 
 from typing import Literal
 

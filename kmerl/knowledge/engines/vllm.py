@@ -1,4 +1,4 @@
-"""vLLM's offline engine, in an environment of its own, behind pipes (:mod:`kmerl.knowledge.engines.vllm_worker`)."""
+"""vLLM's offline engine, in an environment of its own, behind pipes (``vllm_worker``)."""
 
 import hashlib
 import json

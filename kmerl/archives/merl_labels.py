@@ -33,13 +33,13 @@ from pathlib import Path
 import polars as pl
 
 from kmerl.archives.classes import class_names
+from kmerl.archives.schemas import SPLIT_NAMES, TOTAL
 from kmerl.errors import UserError
 from kmerl.regular import assert_regular
 
-SPLITS: dict[str, str] = {"train": "train", "valid": "val", "test": "test"}
+FILE_OF_SPLIT: dict[str, str] = {"train": "train", "valid": "val", "test": "test"}
 """How the files' names call each split."""
-TOTAL = "total"
-"""The row over all classes, and the rows over all splits, of :func:`differences`."""
+
 
 _LARGEST = 1 << 26  # bytes; the largest of the published ones has 3 MB
 _REMEDY = "take the file from MERL's repository at commit 38799b7"
@@ -212,7 +212,7 @@ def _counted(pairs: pl.DataFrame, published: pl.DataFrame, task: str) -> pl.Data
     rows = []
     for code in (*class_names(task), TOTAL):
         of_code = pairs if code == TOTAL else pairs.filter(code=code)
-        for split in (*SPLITS, TOTAL):
+        for split in (*SPLIT_NAMES, TOTAL):
             some = of_code if split == TOTAL else of_code.filter(split=split)
             there, right = some["published"], some["corrected"]
             rows.append(
@@ -305,7 +305,7 @@ def _read(folder: Path, task: str) -> pl.DataFrame:
     class_names(task)  # refuses what is no task
     layout = _LAYOUTS[task]
     tables = []
-    for split, name in SPLITS.items():
+    for split, name in FILE_OF_SPLIT.items():
         path = _found(folder, layout, name)
         table = _columns(path, layout, task)
         labels = table.select(

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from kmerl.tables.cells import lead_count
+from kmerl.results.names import lead_count
 
 SIX = "average of six tasks"
 _ZEROSHOT, _PROBES = "zeroshot_auc.csv", "linear_probe_auc.csv"
@@ -65,5 +65,5 @@ def _mean(group: Sequence[Published]) -> Published:
 
 
 def _rows(name: str) -> list[dict[str, str]]:
-    with files("kmerl.tables").joinpath("published", name).open(encoding="utf-8") as file:
+    with files("kmerl.results").joinpath("published", name).open(encoding="utf-8") as file:
         return list(csv.DictReader(file))

@@ -5,29 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import polars as pl
-import pyarrow as pa
 from pydantic import Field
 
 from kmerl.errors import UserError
 from kmerl.section import Section
-
-REPORTS = pa.schema(
-    [
-        pa.field("report_id", pa.string(), nullable=False),
-        pa.field("text", pa.string(), nullable=False),
-        pa.field("records", pa.int64(), nullable=False),
-    ]
-)
-STUDIES = pa.schema(
-    [pa.field("record_id", pa.string(), nullable=False), pa.field("report_id", pa.string(), nullable=False)]
-)
-REJECTED = pa.schema(
-    [
-        pa.field("record_id", pa.string(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("text", pa.string(), nullable=False),
-    ]
-)
 
 
 class ReportsParams(Section):
@@ -58,7 +39,7 @@ def clean(statements: pl.DataFrame, params: ReportsParams, splits: pl.DataFrame 
     """Join, clean, de-duplicate.
 
     Args:
-        statements: columns of :data:`kmerl.archives.tables.STATEMENTS`; empty and missing statements are skipped.
+        statements: columns of :data:`kmerl.archives.schemas.STATEMENTS`; empty and missing statements are skipped.
         params: the rules.
         splits: record_id and split of records that are in one; None to read all.
 

@@ -23,9 +23,9 @@ import polars as pl
 
 from kmerl.archives.simulate import conditions
 from kmerl.archives.simulate.reports import phrases
-from kmerl.knowledge.labels import Vocabulary
 from kmerl.knowledge.lexicon import as_phrase, load
 from kmerl.knowledge.lexicon.reading import read
+from kmerl.knowledge.vocabulary import Vocabulary
 from kmerl.knowledge.words import normal_name, words
 
 _NEUTRAL_NAMES = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kmerl.errors import UserError
-from kmerl.report.results import read_csv
+from kmerl.page.results import read_csv
 
 METHODS = {"kmerl": "K-MERL", "merl": "MERL"}
 

@@ -13,9 +13,9 @@ from markupsafe import Markup
 
 from kmerl.errors import UserError
 from kmerl.escapes import csv_text, printable
-from kmerl.report.grid import Grid
-from kmerl.report.pictures import png_source, svg_source
-from kmerl.report.texts import Caption, caption
+from kmerl.page.grid import Grid
+from kmerl.page.pictures import png_source, svg_source
+from kmerl.page.texts import Caption, caption
 
 LONGEST = 100
 """Rows of a table that stands open; longer ones are folded."""

@@ -21,16 +21,16 @@ from pydantic import Field
 from tqdm import tqdm
 
 from kmerl.archives.recordings import read_file
-from kmerl.archives.tables import REJECTED
+from kmerl.archives.schemas import REJECTED
 from kmerl.archives.wfdb_format import RecordError
 from kmerl.archives.wfdb_reader import Reader
 from kmerl.artifacts import batch_writer, read_table, table_writer, whole
-from kmerl.catalogue import counts
 from kmerl.errors import UserError
 from kmerl.parts import Parts
 from kmerl.pool import CONTEXT, pool
-from kmerl.repair import WaveformParams, prepare
+from kmerl.preprocessing.repair import WaveformParams, prepare
 from kmerl.shards import INDEX, RECORDS, shard_name, shard_size, store_metadata, store_writer
+from kmerl.wording import counts
 
 _STORE, _REJECTED = "store", "rejected.parquet"  # in the folder of a block
 _TOLD = 32  # records between two reports of progress
@@ -88,7 +88,7 @@ def preprocess(source: Source, entries: pl.DataFrame, waveforms: Path, rejected:
 
     Args:
         source: of the archive.
-        entries: schema :data:`kmerl.archives.tables.ENTRIES`, the records to read.
+        entries: schema :data:`kmerl.archives.schemas.ENTRIES`, the records to read.
         waveforms: folder to write.
         rejected: table to write.
         processes: that read side by side.

@@ -1,13 +1,11 @@
-"""From reports to queries (paper section 2.4): how many of what, and which names became which query."""
+"""Which names became which query, and which queries belong to which superclass (paper section 2.4)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
-from kmerl.knowledge.labels import Vocabulary
-from kmerl.report.grid import Grid, count
+from kmerl.knowledge.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -74,26 +72,3 @@ def hierarchy(vocabulary: Vocabulary, trace: pl.DataFrame, studies: pl.DataFrame
     grouped = {member for members in vocabulary.superclasses.values() for member in members}
     alone = sorted(own - grouped - {*vocabulary.superclasses})
     return Hierarchy(sorted(groups, key=lambda group: (-group.records, group.name)), ordered(alone))
-
-
-def steps(reports: int, verified: pl.DataFrame, merged: Mapping[str, str], summary: Mapping[str, Any]) -> Grid:
-    """What each step of the chain was given and made.
-
-    Args:
-        reports: number of distinct texts.
-        verified: columns answer, kept; one row per report and extracted entity.
-        merged: original name -> merged name.
-        summary: of the labels stage.
-    """
-    rows = [
-        ("Reports", "distinct texts, of all records that have a usable one", reports),
-        ("Extract", "entities found, one for each report that names it", verified.height),
-        ("Verify", "of these confirmed on a second question", int(verified["kept"].sum())),
-        ("Merge", "distinct names among the confirmed ones", len(merged)),
-        ("", "entities after merging names of one meaning", len({*merged.values()})),
-        ("Superclass", "queries added for superclasses that are no entities themselves", summary["superclasses"]),
-        ("Labels", "queries in all: the width of a label vector", summary["queries"]),
-        ("", "records with a label vector", summary["labelled"]),
-        ("", "of these with a vector of zeros: the report asserts no entity", summary["without_entities"]),
-    ]
-    return Grid(["Step", "What", "Count"], [(step, what, count(n)) for step, what, n in rows], frozenset([2]))

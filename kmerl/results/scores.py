@@ -1,5 +1,6 @@
 """What evaluation wrote of one run: scores, their resampled counterparts, and where they come from."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 from kmerl.archives.classes import archive_of
 from kmerl.artifacts import read_metadata, read_table
 from kmerl.errors import UserError
-from kmerl.escapes import md, md_code
 from kmerl.evaluation.probe_schemas import PROBE_RESAMPLES, PROBE_SCORES
 from kmerl.evaluation.schemas import AVERAGE, LEAD_SETS, MACRO, RESAMPLES, SCORES, SEEN
 
@@ -177,22 +177,38 @@ def _read(folder: Path, scores: Any, resamples: Any) -> tuple[pl.DataFrame, pl.D
     return read_table(path, scores), read_table(folder / "resamples.parquet", resamples), read_metadata(path)
 
 
-def notice(runs: Sequence[RunScores]) -> str:
-    """One or two sentences that say what the numbers come from, and what they can therefore mean."""
-    if any(SIMULATED in run.origin for run in runs):
-        return "Simulated data: these numbers say that the pipeline works, not how good a method is."
-    if any(SIMULATED in run.data for run in runs):
-        return "Recorded ECGs, asked of a model that was pretrained on simulated data: not the method's performance."
-    return "Recorded ECGs, pretrained on recorded ECGs."
+def defined(value: float | None) -> bool:
+    """Whether there is a number."""
+    return value is not None and not math.isnan(value)
 
 
-def provenance(runs: Sequence[RunScores]) -> str:
-    """Which archives the runs were pretrained and evaluated on, in one sentence per kind of training."""
-    groups: dict[str, list[str]] = {}
-    for run in runs:
-        on = run.trained_on
-        text = f"pretrained on {md(on['archive'])} ({md(on['origin'])})" if on else "not pretrained"
-        groups.setdefault(text, []).append(md_code(run.name))
-    archives = dict.fromkeys(f"{md(name)} ({md(origin)})" for run in runs for name, origin in run.archives.items())
-    trained = "; ".join(f"{', '.join(names)}: {text}" for text, names in groups.items())
-    return f"Evaluated on {', '.join(archives)}. {trained[:1].upper()}{trained[1:]}."
+def with_data(frame: pl.DataFrame, run: RunScores) -> pl.DataFrame:
+    """Rows with a column that says what data each one is from."""
+    data = {dataset: run.data_of(dataset) for dataset in frame["dataset"].unique(maintain_order=True)}
+    column = pl.col("dataset").replace_strict(data, return_dtype=pl.String) if data else pl.lit("")
+    return frame.with_columns(column.alias("data"))
+
+
+def tasks_of(runs: Sequence[RunScores]) -> list[str]:
+    """The tasks of all runs, in the order evaluated."""
+    return list(dict.fromkeys(task for run in runs for task in run.tasks))
+
+
+def pretrained(run: RunScores) -> bool:
+    """Whether anything was learnt before the probe."""
+    return run.trained_on is not None
+
+
+def baselines_first(runs: Sequence[RunScores]) -> list[RunScores]:
+    """The same, features without pretraining first: a reader must see what they reach."""
+    return sorted(runs, key=pretrained)
+
+
+def shares_of(runs: Sequence[RunScores]) -> list[float]:
+    """The shares of all features, least first."""
+    return sorted({share for run in runs for share in run.scores["share"]})
+
+
+def data_of(runs: Sequence[RunScores]) -> str:
+    """What the numbers of all runs come from, for titles."""
+    return "; ".join(f"{data} data" for data in dict.fromkeys(run.data for run in runs))

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kmerl import flaws
 from kmerl.archives.wfdb_format import MISSING, UNSTATED, RecordError, Recording, quantise
 from kmerl.errors import UserError
 from kmerl.leads import LEADS, canonical, derive_limb_leads
+from kmerl.preprocessing import flaws
 from kmerl.section import Section
 from kmerl.shards import Waveform
 
@@ -106,11 +106,11 @@ def prepare(recording: Recording, params: WaveformParams, out: NDArray[np.int16]
     - leads left out: ``nan_lead`` (too many missing samples), ``flat_lead`` (constant), ``missing_lead`` (not
       recorded), ``unknown_lead`` (none of the twelve), ``repeated_lead`` (there twice: one is kept if both hold the
       same, else none);
-    - doubtful, kept as they are: ``clipped_lead`` (:func:`kmerl.flaws.is_clipped`, more than 1 mV from the mean),
-      ``flat_part`` (no change for 1 s or more), ``large_amplitude`` (more than 20 mV from the mean), ``large_offset``
-      (a mean of more than 20 mV), ``small_amplitude`` (less than 0.05 mV from peak to peak in every lead),
-      ``limb_leads`` (they contradict Einthoven's or Goldberger's relation, as swapped names do), ``checksum`` (samples
-      are not those that the header vouches for).
+    - doubtful, kept as they are: ``clipped_lead`` (:func:`~kmerl.preprocessing.flaws.is_clipped`, more than 1 mV from
+      the mean), ``flat_part`` (no change for 1 s or more), ``large_amplitude`` (more than 20 mV from the mean),
+      ``large_offset`` (a mean of more than 20 mV), ``small_amplitude`` (less than 0.05 mV from peak to peak in every
+      lead), ``limb_leads`` (they contradict Einthoven's or Goldberger's relation, as swapped names do), ``checksum``
+      (samples are not those that the header vouches for).
 
     Args:
         recording: as read.

@@ -32,7 +32,7 @@ class Caption:
 
 @cache
 def _texts() -> dict[str, Any]:
-    texts: dict[str, Any] = json.loads(files("kmerl.report").joinpath("texts.json").read_text("utf-8"))
+    texts: dict[str, Any] = json.loads(files("kmerl.page").joinpath("texts.json").read_text("utf-8"))
     return texts
 
 

@@ -1,4 +1,4 @@
-"""The table of a run's losses; apart from training, so that readers of it need no model."""
+"""The table of a run's losses (``history.parquet``); apart from the trainer, so that readers of it need neither."""
 
 import pyarrow as pa
 

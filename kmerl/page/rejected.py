@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from kmerl.report.grid import Grid, count, shortened
-from kmerl.report.texts import explain
+from kmerl.page.grid import Grid, count, shortened
+from kmerl.page.texts import explain
 
 _EXAMPLES = 3
 

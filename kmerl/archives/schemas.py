@@ -37,3 +37,32 @@ REJECTED = pa.schema(
         pa.field("detail", pa.string(), nullable=False),  # one line
     ]
 )
+
+
+SPLITS = pa.schema(
+    [
+        pa.field("record_id", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),  # train | valid | test
+    ]
+)
+
+SPLIT_NAMES = ("train", "valid", "test")
+TOTAL = "total"
+"""The row over all classes, and the rows over all splits, of :data:`LABEL_DIFFERENCES`."""
+
+
+TRUTH: pa.Schema = pa.schema(
+    [
+        pa.field("record_id", pa.string(), nullable=False),
+        pa.field("patient_id", pa.string(), nullable=False),
+        pa.field("conditions", pa.list_(pa.string()), nullable=False),
+        pa.field("asserted", pa.list_(pa.string())),
+        pa.field("not_excluded", pa.list_(pa.string())),
+        pa.field("denied", pa.list_(pa.string())),
+    ]
+)
+"""What was simulated, by record: keys of the condition table. For scoring only.
+
+``conditions`` are those of the heart. The other columns are what the report says, which misses findings and names
+others that are not there: as present or possible, as not to be ruled out, as absent; null where there is no report.
+"""

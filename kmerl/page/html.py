@@ -5,7 +5,7 @@ from importlib.resources import files
 from jinja2 import DictLoader, Environment, StrictUndefined
 
 from kmerl.escapes import printable
-from kmerl.report.grid import count, signed
+from kmerl.page.grid import count, signed
 
 _SHARED = ("base.html", "grid.html", "style.css", "script.js")
 
@@ -17,7 +17,7 @@ def render_page(template: str, **context: object) -> str:
         template: name of one that extends ``base.html``; it needs ``notice``, what the data are if they are simulated.
         **context: what the template names.
     """
-    folder = files("kmerl.report").joinpath("templates")
+    folder = files("kmerl.page").joinpath("templates")
     sources = {name: folder.joinpath(name).read_text("utf-8") for name in (*_SHARED, template)}
     environment = Environment(
         loader=DictLoader(sources), autoescape=True, finalize=_shown, undefined=StrictUndefined, trim_blocks=True,

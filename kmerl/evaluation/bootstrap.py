@@ -1,13 +1,13 @@
-"""AUC of many classes at once, and bootstrap intervals that resample patients."""
+"""Bootstrap intervals that resample patients, and the AUC of many classes in every resample at once."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kmerl.evaluation.auc import Floats
 from kmerl.randomness import generator
 
-Floats = NDArray[np.float64]
 Weights = NDArray[np.uint16]
 _AT_ONCE = 1_000_000  # weights at work on at a time: they stay in the processor's cache
 
@@ -19,51 +19,6 @@ class Estimate:
     value: float
     low: float
     high: float
-
-
-def auc(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> Floats:
-    """Area under the ROC curve of every class; ties count half.
-
-    Args:
-        scores: (n, C).
-        labels: (n, C) True where positive.
-
-    Returns:
-        (C,), NaN for a class without positives or without negatives.
-    """
-    positives = labels.sum(0).astype(np.float64)
-    negatives = len(labels) - positives
-    rank_sum = np.where(labels, _ranks(scores), 0.0).sum(0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        area: Floats = (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
-    return area
-
-
-def _ranks(scores: NDArray[np.floating]) -> Floats:
-    """Ranks from 1 in each column of (n, C), ties sharing their mean; a column with a NaN has none.
-
-    As ``scipy.stats.rankdata``, which takes longer to import than most stages take to run.
-    """
-    ranks = np.empty(scores.shape, np.float64)
-    for column, rank in zip(scores.T, ranks.T, strict=True):
-        ordered = np.sort(column)
-        rank[:] = (np.searchsorted(ordered, column, "left") + np.searchsorted(ordered, column, "right") + 1) / 2
-    ranks[:, np.isnan(scores).any(0)] = np.nan
-    return ranks
-
-
-def weighted_auc(scores: NDArray[np.floating], labels: NDArray[np.bool_], weights: Weights | Floats) -> Floats:
-    """AUC of one class under many weightings of its records; ties count half.
-
-    Args:
-        scores: (n,).
-        labels: (n,).
-        weights: (R, n), how often each record counts in each of R resamples; whole numbers.
-
-    Returns:
-        (R,), NaN where a resample has only one kind.
-    """
-    return _areas(scores, labels, _by_record(weights))
 
 
 def _by_record(weights: Weights | Floats) -> NDArray[np.float32]:
@@ -125,15 +80,6 @@ def interval(value: float, resampled: Floats, confidence: float) -> Estimate:
     tail = (1 - confidence) / 2
     low, high = np.quantile(usable, [tail, 1 - tail])
     return Estimate(value, float(low), float(high))
-
-
-def macro(per_class: Floats, keep: NDArray[np.bool_]) -> Floats:
-    """Mean over the kept classes along the last axis, classes without an AUC left out; NaN if none remains."""
-    kept = per_class[..., keep]
-    present = ~np.isnan(kept)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean: Floats = np.where(present, kept, 0.0).sum(-1) / present.sum(-1)
-    return mean
 
 
 def patient_weights(patients: NDArray[np.str_], repeats: int, seed: int, *names: object) -> Weights:

@@ -7,14 +7,14 @@ import numpy as np
 import polars as pl
 
 from kmerl.archives.classes import class_names
-from kmerl.archives.published import SPLITS, TOTAL
+from kmerl.archives.schemas import SPLIT_NAMES, TOTAL
 from kmerl.leads import LEADS
+from kmerl.page import rejected
+from kmerl.page.grid import Grid, count
+from kmerl.page.html import render_page
+from kmerl.page.texts import explain
 from kmerl.quality.findings import QUANTILES, STATISTICS, Findings
 from kmerl.quality.marks import WHOLE
-from kmerl.report import rejected
-from kmerl.report.grid import Grid, count
-from kmerl.report.html import render_page
-from kmerl.report.texts import explain
 
 SIMULATED = "simulated"
 
@@ -177,7 +177,7 @@ def amplitude_grid(findings: Sequence[Findings]) -> Grid:
 
 
 def differing(tables: Mapping[str, pl.DataFrame]) -> list[Differing]:
-    """The tables of differences (``kmerl.archives.tables.LABEL_DIFFERENCES``) by archive, task by task."""
+    """The tables of differences (``kmerl.archives.schemas.LABEL_DIFFERENCES``) by archive, task by task."""
     found = []
     for archive, table in tables.items():
         for (task,), rows in table.group_by("task", maintain_order=True):
@@ -197,11 +197,11 @@ def _differing(task: str, archive: str, rows: pl.DataFrame, records: int, total:
         [
             "all classes" if code == TOTAL else code,
             names.get(code, ""),
-            *(count(numbers[code, split][column]) for split in (TOTAL, *SPLITS) for column in columns),
+            *(count(numbers[code, split][column]) for split in (TOTAL, *SPLIT_NAMES) for column in columns),
         ]
         for code in codes
     ]
-    headed = [f"{split}, {name}" for split in (TOTAL, *SPLITS) for name in ("published", "corrected", "differ")]
+    headed = [f"{split}, {name}" for split in (TOTAL, *SPLIT_NAMES) for name in ("published", "corrected", "differ")]
     grid = Grid(["Class", "Name", *headed], cells, frozenset(range(2, 2 + len(headed))))
     why = explain("differences", task) or explain("differences", "other")
     return Differing(task, archive, records, total, len(codes) - (TOTAL in codes), why, grid)

@@ -145,23 +145,6 @@ class Questions:
         return {way: logits[way].sigmoid() for way in self.ways}
 
 
-def answer(
-    model: KMERL,
-    tokens: Tensor,
-    queries: NDArray[np.float32] | Tensor,
-    way: Way,
-    training: Training | None,
-    temperature: float,
-    mixture: MixtureParams | None,
-) -> Tensor:
-    """Token features (b, n, D) and one list of queries (Q, text width) -> probabilities (b, Q).
-
-    Raises:
-        UserError: as :class:`Questions`.
-    """
-    return Questions(model, [queries], [way], temperature, training, mixture)(tokens)[way]
-
-
 def ask_store(
     questions: Questions,
     store: WaveformStore,

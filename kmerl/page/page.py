@@ -3,20 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kmerl.report.facts import Archive
-from kmerl.report.grid import Grid
-from kmerl.report.headline import Headline
-from kmerl.report.html import render_page
-from kmerl.report.knowledge import Hierarchy
-from kmerl.report.results import LONGEST, Figure, Table
-from kmerl.report.texts import sections
+from kmerl.knowledge.hierarchy import Hierarchy
+from kmerl.page.facts import Archive
+from kmerl.page.grid import Grid
+from kmerl.page.headline import Headline
+from kmerl.page.html import render_page
+from kmerl.page.results import LONGEST, Figure, Table
+from kmerl.page.texts import sections
 
 SIMULATED = "simulated"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Tables about what was run, each made by ``kmerl.report.facts`` or ``kmerl.report.knowledge``."""
+    """Tables about what was run, each made by ``kmerl.page.facts``."""
 
     archives: Grid
     flags: Grid

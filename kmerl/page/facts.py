@@ -11,15 +11,14 @@ from typing import Any
 import polars as pl
 from safetensors import SafetensorError, safe_open
 
+from kmerl.archives.schemas import SPLIT_NAMES
 from kmerl.artifacts import read_json, read_table
 from kmerl.errors import UserError
 from kmerl.leads import LEADS
 from kmerl.model.params import EncoderParams
-from kmerl.report.grid import Grid, count, flat, plain, value
-from kmerl.report.headline import METHODS
-from kmerl.report.texts import explain
-
-SPLITS = ("train", "valid", "test")
+from kmerl.page.grid import Grid, count, flat, plain, value
+from kmerl.page.headline import METHODS
+from kmerl.page.texts import explain
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def read_run(folder: Path, name: str) -> Run:
 
 def archive_grid(archives: Sequence[Archive]) -> Grid:
     """Records per split, patients, leads."""
-    header = ["Archive", "Data", "Used for", *SPLITS, "Rejected", "Patients", "With all 12 leads", "Recorded at"]
+    header = ["Archive", "Data", "Used for", *SPLIT_NAMES, "Rejected", "Patients", "With all 12 leads", "Recorded at"]
     rows = []
     for one in archives:
         splits = Counter(one.records["split"].to_list())
@@ -88,7 +87,7 @@ def archive_grid(archives: Sequence[Archive]) -> Grid:
                 one.name,
                 one.origin.upper() if one.origin == "simulated" else one.origin,
                 one.use,
-                *(count(splits[split]) for split in SPLITS),
+                *(count(splits[split]) for split in SPLIT_NAMES),
                 count(one.rejected),
                 count(patients) if patients else "not named",
                 count(whole),
@@ -169,3 +168,26 @@ def parameter_grid(sections: Mapping[str, Any]) -> Grid:
         [name, value(one)] for section, inner in sections.items() for name, one in flat(inner, f"{section}.").items()
     ]
     return Grid(["Parameter", "Value"], rows)
+
+
+def steps(reports: int, verified: pl.DataFrame, merged: Mapping[str, str], summary: Mapping[str, Any]) -> Grid:
+    """What each step of the chain was given and made.
+
+    Args:
+        reports: number of distinct texts.
+        verified: columns answer, kept; one row per report and extracted entity.
+        merged: original name -> merged name.
+        summary: of the labels stage.
+    """
+    rows = [
+        ("Reports", "distinct texts, of all records that have a usable one", reports),
+        ("Extract", "entities found, one for each report that names it", verified.height),
+        ("Verify", "of these confirmed on a second question", int(verified["kept"].sum())),
+        ("Merge", "distinct names among the confirmed ones", len(merged)),
+        ("", "entities after merging names of one meaning", len({*merged.values()})),
+        ("Superclass", "queries added for superclasses that are no entities themselves", summary["superclasses"]),
+        ("Labels", "queries in all: the width of a label vector", summary["queries"]),
+        ("", "records with a label vector", summary["labelled"]),
+        ("", "of these with a vector of zeros: the report asserts no entity", summary["without_entities"]),
+    ]
+    return Grid(["Step", "What", "Count"], [(step, what, count(n)) for step, what, n in rows], frozenset([2]))

@@ -1,0 +1,52 @@
+"""This process among those of a distributed run: its rank, its device, and what it exchanges with the others."""
+
+import os
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # some batch systems set RANK alone
+
+
+def world() -> tuple[int, int]:
+    """This process's rank and the number of processes; (0, 1) when not distributed."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+class _Gather(torch.autograd.Function):
+    """All ranks' rows; the gradient of a rank's rows is the sum over all ranks."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        parts = [torch.empty_like(x) for _ in range(world()[1])]
+        dist.all_gather(parts, x.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        rank, size = world()
+        total = gradients[0].clone().contiguous()
+        dist.all_reduce(total)
+        return total.chunk(size)[rank]
+
+
+def gather(x: Tensor) -> Tensor:
+    """(B, ...) of every rank -> (ranks x B, ...) on every rank, with gradients flowing back to their owners."""
+    if world()[1] == 1:
+        return x
+    gathered: Tensor = _Gather.apply(x)
+    return gathered
+
+
+def device_of_this_process() -> torch.device:
+    """This process's GPU, or the CPU."""
+    return (
+        torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
+    )
+
+
+def one_of_several() -> bool:
+    """Whether this process was started as one of several, here or by torchrun."""
+    return all(name in os.environ for name in _VARIABLES)

@@ -1,0 +1,210 @@
+"""What a stage imports is what it uses: an edit makes those stages stale that need it, and no others."""
+
+import json
+import shutil
+import subprocess
+import sys
+from fnmatch import fnmatchcase
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+from engines.project import ROOT
+
+from workflow import modules
+from workflow.fingerprint import PACKAGES, imports, source_file
+
+LEAVES = "artifacts errors escapes leads naming parts randomness regular section wording"
+"""Modules of the library that any stage may import, as they import nothing but one another."""
+ASKS = (
+    "children http_headers knowledge.answers knowledge.asking knowledge.constraints knowledge.engines.* "
+    "knowledge.lexicon.* knowledge.parsing knowledge.requests knowledge.schemas knowledge.words"
+)
+STORE = "archives.schemas shards waveforms"
+MODEL = f"{STORE} checkpoint history inference model.* text.params weights"
+ASKED = f"{MODEL} archives.classes evaluation.auc evaluation.bootstrap evaluation.params evaluation.schemas"
+ASKED += " evaluation.scoring evaluation.ways evaluation.zeroshot text.*"
+PAGE = "page.grid page.html page.pictures page.rejected page.texts"
+SCORES = "archives.classes evaluation.probe_schemas evaluation.schemas results.*"
+MAY = {
+    "catalogue": "archives.* catalogue",
+    "embed_ecg": f"{MODEL} evaluation.features evaluation.pooling",
+    "embed_text": "archives.classes knowledge.schemas knowledge.vocabulary text.*",
+    "extract": f"{ASKS} knowledge.extract knowledge.places",
+    "fetch": "archives.fetch.* http_headers",
+    "figures": f"{SCORES} {STORE} history knowledge.schemas knowledge.vocabulary plots.*",
+    "labels": "knowledge.labels knowledge.schemas knowledge.vocabulary",
+    "linear_probe": f"{STORE} archives.classes evaluation.*",
+    "merge": f"{ASKS} knowledge.merge knowledge.objects",
+    "mining": "knowledge.hierarchy knowledge.schemas knowledge.vocabulary plots.hierarchy plots.style tables.markdown "
+    "tables.mining",
+    "mining_quality": "archives.schemas archives.simulate.conditions archives.simulate.reports knowledge.hierarchy "
+    "knowledge.judging knowledge.lexicon.* knowledge.schemas knowledge.vocabulary knowledge.words tables.markdown "
+    "tables.mining tables.mining_quality",
+    "partial_leads": f"{ASKED} evaluation.partial_leads",
+    "preprocess": "archives.archive archives.cpsc_format archives.files archives.matlab archives.recordings "
+    "archives.schemas archives.wfdb_* children pool preprocessing.* processors shards",
+    "pretrain": f"{MODEL} children distributed evaluation.auc knowledge.schemas knowledge.vocabulary text.* training.*",
+    "quality": f"{STORE} {PAGE} archives.classes page.quality plots.amplitudes plots.beginning plots.ecg plots.style "
+    "preprocessing.flaws quality.*",
+    "random_convolutions": f"{STORE} evaluation.convolutions evaluation.features evaluation.params "
+    "evaluation.probe_params",
+    "register": "archives.archive archives.fetch.names archives.manifest",
+    "report": f"{STORE} {PAGE} knowledge.hierarchy knowledge.schemas knowledge.vocabulary model.params page.*",
+    "reports": "archives.schemas knowledge.cleaning knowledge.schemas",
+    "simulate": "archives.layouts archives.manifest archives.schemas archives.simulate.* archives.wfdb_format",
+    "superclass": f"{ASKS} knowledge.merge knowledge.objects knowledge.superclass",
+    "tables": f"{SCORES} evaluation.auc evaluation.bootstrap tables.*",
+    "verify": f"{ASKS} knowledge.places knowledge.verify",
+    "zeroshot": ASKED,
+}
+"""Stage -> the modules of the library it may import beside :data:`LEAVES`."""
+NEVER = {
+    "preprocess": "model.* training.* text.* knowledge.* evaluation.* catalogue archives.merl_labels archives.classes",
+    "catalogue": "preprocessing.* waveforms shards archives.recordings archives.fetch.* archives.simulate.*",
+    "pretrain": "evaluation.bootstrap tables.* results.* plots.* knowledge.engines.*",
+    "linear_probe": "model.* evaluation.scoring evaluation.ways evaluation.zeroshot evaluation.partial_leads",
+    "labels": "http_headers knowledge.engines.* knowledge.asking",
+    "report": "http_headers knowledge.engines.* knowledge.asking tables.* model.tokens",
+    "figures": "tables.* evaluation.bootstrap",
+    "simulate": "archives.classes archives.registry",
+}
+"""Stage -> what a pattern of :data:`MAY` must never let in."""
+
+
+def chains(start: str) -> dict[str, list[str]]:
+    """Module -> how ``start`` comes to import it, for all of the project that it imports."""
+    found, todo = dict[str, list[str]](), [[start]]
+    while todo:
+        chain = todo.pop(0)
+        file = source_file(chain[-1])
+        if file is None or chain[-1] in found:
+            continue
+        found[chain[-1]] = chain
+        todo += [[*chain, name] for name in imports(chain[-1], file)]
+    return {
+        name: chain
+        for name, chain in found.items()
+        if (file := source_file(name)) is not None and file.name != "__init__.py"
+    }
+
+
+def among(name: str, patterns: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns.split())
+
+
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def test_every_stage_has_its_walls():
+    assert set(MAY) == {path.stem for path in Path("stages").glob("[a-z]*.py")}
+
+
+@pytest.mark.parametrize("stage", MAY)
+def test_a_stage_imports_nothing_but_what_its_walls_let_in(stage):
+    leaked = [
+        " -> ".join(chain)
+        for name, chain in chains(f"stages.{stage}").items()
+        if name.startswith("kmerl.")
+        and (not among(name[6:], f"{LEAVES} {MAY[stage]}") or among(name[6:], NEVER.get(stage, "")))
+    ]
+    assert leaked == []
+
+
+def test_leaves_import_leaves_only():
+    for leaf in LEAVES.split():
+        assert all(among(name[6:], LEAVES) for name in chains(f"kmerl.{leaf}")), leaf
+
+
+def test_using_a_model_needs_no_trainer_and_no_archive_reader():
+    leaked = [
+        " -> ".join(chain)
+        for name, chain in chains("kmerl.predict").items()
+        if among(name[6:], "training.* archives.registry archives.schemas knowledge.* results.* tables.* page.*")
+    ]
+    assert leaked == []
+
+
+def test_stages_import_no_other_stage():
+    for stage in MAY:
+        others = [name for name in chains(f"stages.{stage}") if among(name, "stages.[a-z]*")]
+        assert others == [f"stages.{stage}"]
+
+
+def test_no_modules_import_one_another_in_a_circle():
+    files = [path for root in PACKAGES for path in Path(root).rglob("*.py")]
+    graph = {}
+    for file in files:
+        module = ".".join(file.with_suffix("").parts).removesuffix(".__init__")
+        needed = {name for name in imports(module, file) if source_file(name) not in (None, file)}
+        graph[module] = {name for name in needed if not module.startswith(f"{name}.")}  # a package comes with its parts
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_checking_the_parameters_imports_neither_torch_nor_matplotlib():
+    program = "import sys, kmerl.params; print({*sys.modules} & {'torch', 'matplotlib', 'transformers'})"
+    assert (
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "set()\n"
+    )
+
+
+# ------------------------------------------------------------------------------------------------------ the same, told
+
+EDITS = {
+    "a layer of the transformer": ("kmerl/model/layers.py", "def pack(", "embed_ecg partial_leads pretrain zeroshot"),
+    "the bootstrap": ("kmerl/evaluation/bootstrap.py", "def interval(", "linear_probe partial_leads tables zeroshot"),
+    "AUC": ("kmerl/evaluation/auc.py", "def auc(", "linear_probe partial_leads pretrain tables zeroshot"),
+    "a table's heading": ("kmerl/tables/zeroshot.py", "# Zero-shot classification: macro AUC", "tables"),
+    "a figure": ("kmerl/plots/probes.py", "def probes_figure(", "figures"),
+    "the class table": (
+        "kmerl/archives/classes.csv", "NORM",
+        "catalogue figures linear_probe partial_leads quality tables zeroshot",  # of embed_text it is an input
+    ),
+    "the rule of labels": ("kmerl/archives/ptb_xl.py", "def ", "catalogue"),
+    "resampling": ("kmerl/preprocessing/repair.py", "def _resample(", "preprocess"),
+    "a prompt's client": ("kmerl/knowledge/engines/client.py", "def ", "extract merge superclass verify"),
+    "the trainer": ("kmerl/training/loop.py", "def fit(", "pretrain"),
+    "the page": ("kmerl/page/page.py", "def render(", "report"),
+    "the simulator": ("kmerl/archives/simulate/hearts.py", "def ", "simulate"),
+}  # fmt: skip
+"""What is edited -> the file, a text in it, and the stages that use it."""
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory):
+    """The project's own files, without what it makes."""
+    folder = tmp_path_factory.mktemp("walls") / "project"
+    for name in ("kmerl", "stages", "workflow"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+def fingerprints(folder):
+    subprocess.run([sys.executable, "-m", "workflow.fingerprint"], cwd=folder, check=True)
+    return json.loads((folder / "data/code.json").read_text())
+
+
+@pytest.mark.parametrize("edited", EDITS)
+def test_an_edit_changes_the_code_of_the_stages_that_use_it_and_of_no_other(copied, edited):
+    name, old, stages = EDITS[edited]
+    file = copied / name
+    text, before = file.read_text("utf-8"), fingerprints(copied)
+    new = old.replace("def ", "def edited_", 1) if "def " in old else f"{old} edited"
+    assert old in text
+    try:
+        file.write_text(text.replace(old, new, 1), "utf-8")
+        after = fingerprints(copied)
+    finally:
+        file.write_text(text, "utf-8")
+    assert {stage for stage in before if before[stage] != after[stage]} == set(stages.split())
+
+
+def test_the_map_of_modules_is_that_of_the_code():
+    assert Path("docs/modules.md").read_text("utf-8").splitlines() == list(modules.lines())
