@@ -29,6 +29,9 @@ SHARED += [
     "kmerl/regular.py",
 ]
 
+INSTALLED = ("vllm", "llama")
+"""Environments below ``workflow/envs``: gigabytes, of no use to a copy."""
+
 READ = [f"preprocess@{archive}-{part}" for archive in "ab" for part in ("1of2", "2of2")]
 """The toy stages that read archives."""
 ALL = sorted(
@@ -144,7 +147,7 @@ def toy(folder: Path, pipeline: Path = TOY) -> Project:
     for name in SHARED:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", *INSTALLED))
         else:
             shutil.copy(ROOT / name, folder / name)
     with (folder / ".gitignore").open("a") as file:
@@ -155,7 +158,7 @@ def toy(folder: Path, pipeline: Path = TOY) -> Project:
 def real(folder: Path, profile: str) -> Project:
     """This project without its data, switched to a profile."""
     left_out = (".git", ".venv", ".snakemake", "data", "logs", "tmp", "cache", "__pycache__", "dvc.lock", ".*_cache")
-    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*left_out))
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*left_out, *INSTALLED))
     project = _with_git(folder)
     project.run("python", "-m", "workflow.profile", profile)
     return project
