@@ -10,9 +10,8 @@ from pathlib import Path
 _HEADER = 16  # bytes
 
 
-def drop_cut(root: Path) -> int:
-    """Returns how many modules were cut short."""
-    dropped = 0
+def drop_cut(root: Path) -> None:
+    """Look at all compiled modules of the project."""
     for package in ("workflow", "kmerl", "stages"):
         for compiled in (root / package).rglob("*.pyc"):
             try:
@@ -20,10 +19,8 @@ def drop_cut(root: Path) -> int:
             except (EOFError, ValueError, TypeError):
                 with suppress(OSError):
                     compiled.unlink()
-                    dropped += 1
             except OSError:  # another process replaces it
                 continue
-    return dropped
 
 
 if "root" in globals():

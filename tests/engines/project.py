@@ -141,9 +141,9 @@ class Project:
         return Project(folder)
 
 
-def toy(folder: Path, pipeline: Path = TOY) -> Project:
+def toy(folder: Path) -> Project:
     """A toy pipeline, run by the real bridge, rules and settings."""
-    shutil.copytree(pipeline, folder, ignore=shutil.ignore_patterns("__pycache__", "project.py"))
+    shutil.copytree(TOY, folder, ignore=shutil.ignore_patterns("__pycache__", "project.py"))
     for name in SHARED:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
