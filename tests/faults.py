@@ -183,7 +183,10 @@ def kill_at_the_last_of(outs: list[str]) -> None:
 
 
 def own_mounts() -> bool:
-    """Give this process mounts of its own, if the system permits."""
+    """Give this process mounts of its own, if the system permits.
+
+    Not for a process with threads: from then on its main thread has a working folder of its own, which they do not see.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     user, group = os.getuid(), os.getgid()
     if libc.unshare(UNSHARE_MOUNTS | (UNSHARE_USERS if user else 0)):

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -257,10 +259,17 @@ def test_the_list_of_locks_and_the_record_are_whole_at_every_instant_of_a_run(pr
 def test_a_disk_that_is_full_before_anything_runs_is_told_without_a_traceback_and_harms_nothing(
     project, tmp_path, engine, free
 ):
-    disk = own_disk(tmp_path / "disk", 64 << 20)
-    if disk is None:
+    with ProcessPoolExecutor(1, get_context("spawn")) as apart:  # with mounts of its own it has a folder of its own too
+        held = apart.submit(full_before_anything_runs, project.folder, tmp_path / "disk", engine, free).result()
+    if not held:
         pytest.skip("the system lets this user mount no file system of its own")
-    shutil.copytree(project.folder, disk / "toy", symlinks=True)
+
+
+def full_before_anything_runs(folder, place, engine, free):
+    disk = own_disk(place, 64 << 20)
+    if disk is None:
+        return False
+    shutil.copytree(folder, disk / "toy", symlinks=True)
     full = Project(disk / "toy")
     status, ballast = os.statvfs(disk), disk / "ballast"
     with ballast.open("wb") as file:
@@ -273,6 +282,7 @@ def test_a_disk_that_is_full_before_anything_runs_is_told_without_a_traceback_an
     run(full, engine)
     assert full.computed() == []
     assert full.agreed()
+    return True
 
 
 @pytest.mark.parametrize("place", ["__del__", "at_fork"])

@@ -23,11 +23,15 @@ from pathlib import Path
 from typing import Any
 
 try:
+    from workflow.commands import Stops
+
+    if __name__ == "__main__":
+        Stops("code").allow()  # before what takes long to import
+
     import yaml
 
     from kmerl.artifacts import write_json
     from kmerl.errors import UserError
-    from workflow.commands import Stops
 except ImportError:
     sys.exit(f"code: error: {sys.executable} is not the project's Python; `source .venv/bin/activate` names it")
 
@@ -124,7 +128,6 @@ def fingerprint(stage: str, dag: dict[str, Any]) -> str:
 
 def main() -> int:
     """Returns the exit status: 0, or 1 after one line."""
-    Stops("code").allow()
     dag = yaml.safe_load(Path("dvc.yaml").read_text("utf-8"))["stages"]
     stages = sorted(file.stem for file in Path("stages").glob("[a-z]*.py"))
     try:

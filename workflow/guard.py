@@ -13,6 +13,7 @@ place, so that a kill at that moment leaves half a file which stops it for ever.
 
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,6 +68,7 @@ def guard(tell: Callable[[str], None] = print) -> None:
         (Output, "changed_cache", _healing(Output.changed_cache, tell)),
         (StageCache, "_load_cache", _checked(StageCache._load_cache)),
         (stage_run, "prepare_kwargs", _bound(stage_run.prepare_kwargs)),
+        (stage_run, "get_executable", lambda shell=stage_run.get_executable: shutil.which("bash") or shell()),
         (_common, "_dump_data", _dump),
         (_yaml, "_dump_data", _dump),
         (rwlock, "_edit_rwlock", lambda folder, fs, hardlink: edit(folder, _WholeFiles(fs), hardlink)),
@@ -139,7 +141,10 @@ def _bound(prepare: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, An
 
 
 def hold_interrupts() -> None:
-    """Before a process runs its program: Ctrl-C waits, as Python would answer it with a traceback while it starts."""
+    """Before a process runs its program: Ctrl-C waits, as Python would answer it with a traceback while it starts.
+
+    Between them stands a shell: bash, which Snakemake needs too, leaves it so; dash, many a system's sh, does not.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 

@@ -55,6 +55,7 @@ class Project:
         paths = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         state = str(self.folder.parent / f"{self.folder.name}-state")
         clean.pop("PYTHONDONTWRITEBYTECODE", None)  # it would cost each of many processes a second
+        clean.pop("SHELL", None)  # as in a container; DVC then takes sh
         environment = {**clean, "PATH": paths, "DVC_SITE_CACHE_DIR": state}
         identity = {f"GIT_{who}_{what}": "test@test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         return environment | identity
