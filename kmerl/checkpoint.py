@@ -4,7 +4,7 @@ Loading one runs no foreign code: weights are safetensors, the rest is JSON and 
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 import torch
@@ -14,11 +14,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from kmerl import methods
 from kmerl.artifacts import read_json, whole, write_json, write_table
 from kmerl.errors import UserError
 from kmerl.history import HISTORY
 from kmerl.leads import LEADS
-from kmerl.model.kmerl import KMERL
+from kmerl.methods.method import Method
+from kmerl.model.network import Network
 from kmerl.model.params import ModelParams
 from kmerl.section import Section
 from kmerl.text.params import TextParams
@@ -44,16 +46,18 @@ class TrainedOn(Section):
 class RunConfig(Section):
     """What is needed to use a run's weights.
 
-    ``method`` tells whether it has a query network (kmerl) or not (merl); ``temperature`` is that of its contrast;
-    ``vocabulary`` are the queries it learnt, by their own names.
+    ``method`` and ``options`` say what it has beside its encoder and how it can be asked; ``title`` and ``curves`` are
+    for those who show it (see :class:`kmerl.methods.method.Method`); ``vocabulary`` are the queries of its training, by
+    their own names.
     """
 
-    method: Literal["kmerl", "merl"]
+    method: str
+    title: str
+    curves: dict[str, str]
+    options: dict[str, Any]
     model: ModelParams
-    temperature: float = Field(gt=0)
     normalize: NormalizeParams
     text: TextParams
-    text_layers: int = Field(ge=0)
     text_width: int = Field(ge=1)
     fs: float = Field(ge=50, le=5000)  # as of a waveform store
     samples: int = Field(ge=1)
@@ -69,9 +73,26 @@ class RunConfig(Section):
             raise ValueError(f"{self.samples} samples at {self.fs:g} Hz; a store holds at most {_LONGEST} s")
         return self
 
+    @model_validator(mode="after")
+    def _of_a_method(self) -> "RunConfig":
+        self.made()
+        return self
+
+    def made(self) -> Method[Any]:
+        """Its method."""
+        return methods.made(self.method, self.options)
+
+
+def described(method: Method[Any]) -> dict[str, Any]:
+    """What a run's configuration says of its method."""
+    name = type(method).__module__.rpartition(".")[2]
+    return {
+        "method": name, "title": method.title, "curves": dict(method.curves), "options": method.options.model_dump(),
+    }  # fmt: skip
+
 
 def save_run(
-    folder: Path, model: KMERL, config: RunConfig, history: pl.DataFrame, text: dict[str, Tensor] | None = None
+    folder: Path, model: Network, config: RunConfig, history: pl.DataFrame, text: dict[str, Tensor] | None = None
 ) -> None:
     """Write a run, whole or not at all; ``text`` holds the text encoder's weights if they were trained."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
@@ -83,7 +104,7 @@ def save_run(
         write_table(temporary / "history.parquet", history, HISTORY)
 
 
-def load_run(folder: Path) -> tuple[KMERL, RunConfig, dict[str, Tensor]]:
+def load_run(folder: Path) -> tuple[Network, RunConfig, dict[str, Tensor]]:
     """The model in eval mode, its configuration, and the text encoder's weights if the run trained any.
 
     Raises:
@@ -100,7 +121,7 @@ def load_run(folder: Path) -> tuple[KMERL, RunConfig, dict[str, Tensor]]:
         _assert_fits(config, shapes_of(weights), f"{weights}: does not fit {path}")
         tensors = load_file(weights)
         text = {name.removeprefix(TEXT_PREFIX): tensors.pop(name) for name in list(tensors) if _is_text(name)}
-        model = KMERL(config.model, config.text_width, config.samples)
+        model = Network(config.model, config.made(), config.text_width, config.samples)
         model.load_state_dict(tensors)
     except FileNotFoundError:
         raise UserError(f"{weights}: no such file; run the pretrain stage") from None
@@ -123,9 +144,8 @@ def _assert_fits(config: RunConfig, shapes: Shapes, what: str) -> None:
     """
     own = {name: shape for name, shape in shapes.items() if not _is_text(name)}
     sizes = config.model
-    depth = (sizes.query.depth if sizes.query else 0) + (
-        sizes.encoder.resolve().depth if sizes.encoder.kind == "vit" else 0
-    )
+    method = config.made()
+    depth = method.layers + (sizes.encoder.resolve().depth if sizes.encoder.kind == "vit" else 0)
     advice = "take both from one run"
     if depth > len(own):
         raise UserError(f"{what} ({depth} layers, but {len(own)} tensors); {advice}")
@@ -133,7 +153,7 @@ def _assert_fits(config: RunConfig, shapes: Shapes, what: str) -> None:
         raise UserError(f"{what} (more than {_MOST_TOKENS:,} tokens in a record); {advice}")
     try:
         with torch.device("meta"), _Unfilled():  # shapes without memory
-            model = KMERL(sizes, config.text_width, config.samples)
+            model = Network(sizes, method, config.text_width, config.samples)
     except (RuntimeError, OverflowError, TypeError) as error:
         raise UserError(f"{what} ({' '.join(str(error).split())[:200]}); {advice}") from None
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}

@@ -1,7 +1,10 @@
 """A trained model on stored records: any subset of leads, only visible leads processed (paper App. D.3)."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -9,11 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kmerl.errors import UserError
-from kmerl.leads import LEADS, from_bit_mask, positions
+from kmerl.leads import positions
 from kmerl.model.encoder import group_tokens
-from kmerl.model.kmerl import KMERL
+from kmerl.model.network import Network
 from kmerl.model.tokens import Tokens, tokenize, trim
 from kmerl.waveforms import NormalizeParams, WaveformStore
+
+if TYPE_CHECKING:
+    from kmerl.evaluation.params import Way
 
 
 @dataclass(frozen=True)
@@ -30,20 +36,20 @@ class Features:
 
 
 def visible_tokens(
-    store: WaveformStore, row: int, leads: Sequence[str], model: KMERL, normalize: NormalizeParams
+    store: WaveformStore, row: int, leads: Sequence[str], model: Network, normalize: NormalizeParams
 ) -> Tokens | None:
     """All tokens of the asked leads that a record has, or None if it has none of them."""
-    present = from_bit_mask(int(store.present[row]))
-    shown = [lead for lead in leads if lead in present]
-    if not shown:
+    shown = np.array([lead for lead in positions(leads) if store.present[row] >> lead & 1], np.int64)
+    if not len(shown):
         return None
-    signal = trim(store.read_normalized(row, shown, normalize), int(store.records["length"][row]), model.params.tokens)
-    return tokenize(signal, np.array(positions(shown, LEADS)), model.params.tokens)
+    signal = store.read_normalized_at(row, shown, normalize)
+    signal = trim(signal, int(store.records["length"][row]), model.params.tokens)
+    return tokenize(signal, shown, model.params.tokens)
 
 
 @torch.inference_mode()
 def encode_records(
-    model: KMERL,
+    model: Network,
     store: WaveformStore,
     rows: Sequence[int],
     leads: Sequence[str],
@@ -69,18 +75,18 @@ def encode_records(
 
 @torch.inference_mode()
 def ask_records(
-    model: KMERL,
+    model: Network,
     store: WaveformStore,
     rows: Sequence[int],
     leads: Sequence[str],
     normalize: NormalizeParams,
     queries: Sequence[NDArray[np.float32]],
     batch: int,
-    temperature: float = 1.0,
+    way: Way,
 ) -> list[NDArray[np.float32]]:
     """Probabilities of each list of queries; each record is encoded once for all lists.
 
-    The query network answers, or in a model without one the sigmoid of the contrastive head's cosine over temperature.
+    The query network answers, or the sigmoid of the contrastive head's cosine over temperature.
 
     Args:
         model: in eval mode.
@@ -90,7 +96,7 @@ def ask_records(
         normalize: the rule of the model's run.
         queries: lists of query vectors, each (Q, text width); queries of one list see one another.
         batch: records encoded at a time.
-        temperature: of the contrast the model learnt by; only a model without a query network needs it.
+        way: ``query`` or ``contrastive``.
 
     Returns:
         For each list (n, Q); NaN where a record has none of the leads.
@@ -103,8 +109,8 @@ def ask_records(
     answers = [np.full((len(rows), len(q)), np.nan, dtype=np.float32) for q in queries]
     for features in encode_records(model, store, rows, leads, normalize, batch):
         for answer, vector in zip(answers, vectors, strict=True):
-            if model.query is None:
-                logits = model.compare(features.tokens, vector) / temperature
+            if way == "contrastive":
+                logits = model.compare(features.tokens, vector) / model.method.temperature
             else:
                 logits = model.ask(features.tokens, vector)
             probabilities = logits.sigmoid().cpu().numpy()

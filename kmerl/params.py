@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, create_model, field_validator, model_validator
 
 from kmerl.archives.archive import ArchiveParams
 from kmerl.archives.classes import tasks
@@ -29,14 +29,20 @@ from kmerl.evaluation.probe_params import (
 )
 from kmerl.knowledge.cleaning import ReportsParams
 from kmerl.knowledge.params import KnowledgeParams
+from kmerl.methods import NAMES
+from kmerl.methods import load as load_method
 from kmerl.naming import check_distinct, checked, clipped, shortened
 from kmerl.plots.params import FiguresParams
 from kmerl.preprocessing.blocks import PreprocessParams
 from kmerl.quality.params import QualityParams
 from kmerl.section import Section
 from kmerl.text.params import TextParams
-from kmerl.training.params import PretrainParams, override
+from kmerl.training.params import PretrainParams
+from kmerl.training.recipe import Run, recipe
 from kmerl.yaml_file import read_mapping
+
+_METHODS: Any = {name: (load_method(name).section, ...) for name in NAMES}
+MethodsParams: Any = create_model("MethodsParams", __base__=Section, **_METHODS)
 
 
 class Params(Section):
@@ -56,7 +62,8 @@ class Params(Section):
     knowledge: KnowledgeParams
     text: TextParams
     pretrain: PretrainParams
-    runs: dict[str, dict[str, Any]] = Field(min_length=1, description="run -> what differs from `pretrain`")
+    methods: MethodsParams = Field(description="what each method adds to pretraining")
+    runs: dict[str, Run] = Field(min_length=1, description="run -> its method, and what differs from the base")
     evaluation: EvaluationParams
     zeroshot: ZeroshotParams
     partial_leads: PartialLeadsParams
@@ -80,16 +87,7 @@ class Params(Section):
     def _consistent(self) -> "Params":
         if self.pretraining_archive not in self.archives:
             raise ValueError(f"pretraining_archive {self.pretraining_archive!r} is not among archives")
-        for name, changes in self.runs.items():
-            try:
-                run = override(self.pretrain, changes)
-            except ValidationError as error:
-                raise ValueError(f"runs.{name}.{_first(error)}") from None
-            if run.model.tokens.length > self.preprocess.samples:
-                raise ValueError(
-                    f"run {name}: model.tokens.length {run.model.tokens.length} exceeds the "
-                    f"{self.preprocess.samples} samples of a record"
-                )
+        self._make_runs()
         for name in {*self.archives, *self.simulated} - {*ARCHIVES}:
             raise ValueError(f"archive {name!r} has no reader; the archives are {', '.join(ARCHIVES)}")
         for name in self.simulated:
@@ -99,6 +97,27 @@ class Params(Section):
             self._check_fetched(name, folder)
         self._refer()
         return self
+
+    def _make_runs(self) -> None:
+        """Every run can be made of what is said of it, and asked as it is to be."""
+        asked = {name: section for section in ("zeroshot", "partial_leads") for name in getattr(self, section).runs}
+        for name, run in self.runs.items():
+            if run.method not in NAMES:
+                raise ValueError(f"runs.{name}.method: {run.method!r} is none; name one of {', '.join(NAMES)}")
+            try:
+                made = recipe(run, self.pretrain, getattr(self.methods, run.method))
+            except ValidationError as error:
+                raise ValueError(f"runs.{name}: {_first(error)}") from None
+            except ValueError as error:
+                raise ValueError(f"runs.{name}: {error}") from None
+            length, reason = made.params.model.tokens.length, made.method.unaskable()
+            if length > self.preprocess.samples:
+                raise ValueError(
+                    f"runs.{name}: model.tokens.length {length} exceeds the {self.preprocess.samples} samples of "
+                    "a record"
+                )
+            if name in asked and reason:
+                raise ValueError(f"{asked[name]}.runs: {name!r}: {reason}; leave it out")
 
     def _check_fetched(self, name: str, folder: str) -> None:
         """What is fetched exists somewhere, goes where it is read, and is there before it is read."""

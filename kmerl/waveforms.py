@@ -21,6 +21,7 @@ from kmerl.regular import assert_regular
 from kmerl.section import Section
 from kmerl.shards import INDEX, RECORDS, Waveform, index_table, shard_name, store_metadata
 
+_EACH = np.arange(len(LEADS))
 _OPEN_SHARDS = 256  # each holds a file descriptor; systems allow about 1,000
 
 
@@ -148,21 +149,28 @@ class WaveformStore:
         Raises:
             UserError: as :meth:`read`.
         """
-        asked = positions(leads)
-        signal = self._read(row, asked)
+        return self.read_normalized_at(row, np.array(positions(leads), np.int64), normalize)
+
+    def leads_of(self, row: int) -> NDArray[np.int64]:
+        """(l,) positions in ``LEADS`` of the leads in use, sorted: within a step of training leads are these."""
+        return np.flatnonzero(self.present[row] >> _EACH & 1)
+
+    def read_normalized_at(self, row: int, leads: NDArray[np.int64], normalize: NormalizeParams) -> NDArray[np.float32]:
+        """As :meth:`read_normalized`, leads by their positions in ``LEADS``, each at most once."""
+        signal = self._read(row, leads)
         if normalize.rule == "millivolt":
             return np.clip(signal, -normalize.clip_mv, normalize.clip_mv, out=signal)
-        counted = range(len(LEADS)) if normalize.scope == "record" else asked
-        in_use = [lead for lead in counted if self.present[row] >> lead & 1]
-        if not in_use:
+        used = (self.present[row] >> leads & 1).astype(bool)
+        in_use = self.leads_of(row) if normalize.scope == "record" else leads[used]
+        if not len(in_use):
             return np.zeros_like(signal)
         centre, width = self._moments(row, in_use) if normalize.rule == "zscore" else self._extremes(row, in_use)
         signal -= np.float32(centre)
         signal /= np.float32(width)
-        signal[[not self.present[row] >> lead & 1 for lead in asked]] = 0
+        signal[~used] = 0
         return signal
 
-    def _read(self, row: int, leads: list[int]) -> NDArray[np.float32]:
+    def _read(self, row: int, leads: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
         signal = self._open(int(self._shard[row]))[self._row[row], leads].astype(np.float32)
         signal *= self._scale[row, leads][:, None]
         signal += self._offset[row, leads][:, None]
@@ -181,11 +189,11 @@ class WaveformStore:
             self._shards[shard] = mapped
         return self._shards[shard]
 
-    def _extremes(self, row: int, leads: list[int]) -> tuple[float, float]:
+    def _extremes(self, row: int, leads: NDArray[np.int64]) -> tuple[float, float]:
         low = float(self._minimum[row, leads].min())
         return low, float(self._maximum[row, leads].max()) - low
 
-    def _moments(self, row: int, leads: list[int]) -> tuple[float, float]:
+    def _moments(self, row: int, leads: NDArray[np.int64]) -> tuple[float, float]:
         """Mean and deviation over several leads of equal length, from those of each."""
         mean, deviation = self._mean[row, leads].astype(np.float64), self._deviation[row, leads].astype(np.float64)
         return float(mean.mean()), float(np.sqrt((deviation**2).mean() + mean.var()))

@@ -48,9 +48,9 @@ def read_yaml(path: Path) -> Any:
 def declared(stage: str, item: str | None, dag: dict[str, Any]) -> list[str]:
     """The dotted parameter names that ``dvc.yaml`` lists for a stage (its code fingerprint left out)."""
     names = {"item": item or "", "key": item or ""}
-    if "matrix" in dag["stages"][stage]:
-        _, items = context(stage, dag)
-        names |= {f"item.{name}": value for name, value in (items or {}).get(item or "", {}).items()}
+    _, items = context(stage, dag)
+    value = (items or {}).get(item or "")
+    names |= {f"item.{name}": inner for name, inner in value.items()} if isinstance(value, dict) else {}
     definition = dag["stages"][stage]
     entries = [one for one in definition.get("do", definition).get("params", []) if isinstance(one, str)]
     return [re.sub(r"\$\{([\w.]+)\}", lambda found: names[found[1]], one) for one in entries]

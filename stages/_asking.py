@@ -17,7 +17,7 @@ from kmerl.errors import UserError
 from kmerl.evaluation.params import EvaluationParams, Names
 from kmerl.evaluation.ways import Training
 from kmerl.evaluation.zeroshot import Answers, Records, Vectors, find_records
-from kmerl.model.kmerl import KMERL
+from kmerl.model.network import Network
 from kmerl.text.embeddings import Embeddings
 from kmerl.text.encoder import TextEncoder
 from stages._stores import open_store, read_targets
@@ -30,7 +30,7 @@ class Subject:
     """A run that is asked."""
 
     name: str
-    model: KMERL
+    model: Network
     config: RunConfig
     text_weights: dict[str, Tensor]
 

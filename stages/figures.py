@@ -55,9 +55,10 @@ def training(params: Any, colours: dict[str, tuple[str, str]]) -> Figure:
     """The losses of all runs, and what they were pretrained on."""
     folders = {name: Path("data/runs") / name for name in params.runs}
     histories = {name: read_table(folder / "history.parquet", HISTORY) for name, folder in folders.items()}
-    trained = [read_json(folder / "config.json")["trained_on"] for folder in folders.values()]
-    on = dict.fromkeys(f"{one['archive']} ({one['origin']} data)" for one in trained)
-    return training_figure(histories, f"Pretraining on {', '.join(on)}", colours)
+    configs = [read_json(folder / "config.json") for folder in folders.values()]
+    on = dict.fromkeys(f"{one['trained_on']['archive']} ({one['trained_on']['origin']} data)" for one in configs)
+    curves = {name: title for one in configs for name, title in one["curves"].items()}
+    return training_figure(histories, curves, f"Pretraining on {', '.join(on)}", colours)
 
 
 def scores(

@@ -26,7 +26,7 @@ def main(params: Any, item: str) -> str:
     for records in archives:
         vectors = subject.class_vectors(list(records.codes), "name")
         lists = [np.stack([*classes.values()]) for classes in vectors.values()]
-        questions = Questions(subject.model, lists, ways, config.temperature)
+        questions = Questions(subject.model, lists, ways)
         asked = [("name", task) for task in vectors]
         answers.append(predict(questions, asked, records, shown, config.normalize, partial.scopes, evaluation.batch))
     found = score(answers, item, evaluation, params.seed, by_class=False)

@@ -8,8 +8,8 @@ from kmerl.checkpoint import save_run
 from kmerl.distributed import one_of_several, world
 from kmerl.knowledge.vocabulary import load_labels, load_names
 from kmerl.text.embeddings import Embeddings
-from kmerl.training.params import PretrainParams, override
 from kmerl.training.processes import distributed, launch
+from kmerl.training.recipe import Recipe, recipe
 from kmerl.training.run import Material, pretrain
 from kmerl.waveforms import index_files
 from stages._stores import open_store
@@ -47,11 +47,12 @@ def read(archive: str) -> Material:
     )
 
 
-def train(params: Any, item: str, run: PretrainParams) -> str:
+def train(params: Any, item: str, run: Recipe) -> str:
     """Train in this process and write the run's folder; of several processes the first writes, and has a summary."""
     material = read(params.pretraining_archive)
-    code = read_json("data/code.json")["pretrain"]
-    name = digest([run.model_dump_json(), params.text, params.seed, code], inputs(params.pretraining_archive))
+    code = read_json("data/code.json")
+    made_by = [run.params.model_dump_json(), run.method.options.model_dump_json(), params.text, params.seed]
+    name = digest([*made_by, code["pretrain"], code["methods"][run.name]], inputs(params.pretraining_archive))
     scratch = Path(".scratch/pretrain") / f"{item}-{name}"
 
     def report(line: str) -> None:
@@ -67,7 +68,8 @@ def train(params: Any, item: str, run: PretrainParams) -> str:
 
 def main(params: Any, item: str) -> str:
     """Write ``data/runs/<item>/``; with several processes, start them and wait, unless torchrun did that."""
-    run = override(params.pretrain, getattr(params.runs, item))
-    if run.loop.processes > 1 and not one_of_several():
-        return launch(run.loop.processes, train, params, item, run)
+    described = getattr(params.runs, item)
+    run = recipe(described, params.pretrain, getattr(params.methods, described.method))
+    if run.params.loop.processes > 1 and not one_of_several():
+        return launch(run.params.loop.processes, train, params, item, run)
     return distributed(lambda: train(params, item, run))

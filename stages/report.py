@@ -72,8 +72,13 @@ def identity(params: Any, vocabulary_hash: str, runs: list[Run]) -> Grid:
 
 def batch(params: Any, run: str) -> int:
     """Records per step of a run, over all its processes."""
-    loop = params.pretrain.loop.model_dump() | ((params.runs[run] or {}).get("loop") or {})
+    loop = params.pretrain.loop.model_dump() | params.runs[run].pretrain.get("loop", {})
     return int(loop["batch"] * loop["processes"])
+
+
+def changes(params: Any) -> dict[str, dict[str, Any]]:
+    """Run -> what it lays over the parameters, by sections."""
+    return {name: {"pretrain": run.pretrain, "methods": {run.method: run.options}} for name, run in params.runs.items()}
 
 
 def main(params: Any) -> str:
@@ -85,7 +90,7 @@ def main(params: Any) -> str:
         read_parts(KNOWLEDGE / "verify", "verified.parquet", VERIFIED), read_json(KNOWLEDGE / "merge/merged.json")
     )  # fmt: skip
     metrics = flat(read_json("results/metrics.json"))
-    methods = {one.name: str(one.config.get("method")) for one in runs if one.config.get("steps")}
+    methods = {one.name: str(one.config.get("title")) for one in runs if one.config.get("steps")}
     page = Page(
         archives=stores,
         headlines=headlines(TABLES, methods, list(params.zeroshot.leads)),
@@ -93,7 +98,7 @@ def main(params: Any) -> str:
             archives=facts.archive_grid(stores),
             flags=facts.flag_grid(stores),
             runs=facts.run_grid(runs, {name: batch(params, name) for name in params.runs}),
-            differences=facts.differences(params.pretrain, params.runs),
+            differences=facts.differences({"pretrain": params.pretrain, "methods": params.methods}, changes(params)),
             parameters=facts.parameter_grid(vars(params)),
             steps=facts.steps(studies["report_id"].n_unique(), verified, merged, summary),
             left_out=left_out(params, [one.name for one in stores]),

@@ -21,7 +21,9 @@ def main(params: Any, item: str) -> str:
     subject = Subject.load(item, evaluation.threads)
     ways = usable_ways(subject.model, zeroshot.ways)
     if not ways:
-        raise UserError(f"zeroshot.ways: {item} has no query network; add contrastive, or leave it out of runs")
+        method = subject.model.method
+        why = method.unaskable() or f"its method knows {', '.join(method.ways)}; add one of these"
+        raise UserError(f"zeroshot.ways: none is for {item}: {why}, or leave it out of zeroshot.runs")
     archives, training = subject.records(evaluation), subject.training()
     tasks = [task for records in archives for task in records.codes]
     vectors = {names: subject.class_vectors(tasks, names) for names in dict.fromkeys(["name", *zeroshot.names])}
@@ -32,7 +34,7 @@ def main(params: Any, item: str) -> str:
     for records in archives:
         asked = [(names, task) for names in zeroshot.names for task in records.codes]
         lists = [np.stack([*vectors[names][task].values()]) for names, task in asked]
-        questions = Questions(subject.model, lists, ways, subject.config.temperature, training, zeroshot.mixture)
+        questions = Questions(subject.model, lists, ways, training, zeroshot.mixture)
         normalize = subject.config.normalize
         scopes = [normalize.scope]
         answers.append(predict(questions, asked, records, zeroshot.leads, normalize, scopes, evaluation.batch))

@@ -10,7 +10,7 @@ import small
 from kmerl.archives import classes
 from kmerl.archives.schemas import SPLITS, TARGETS
 from kmerl.artifacts import write_table
-from kmerl.checkpoint import RunConfig, TrainedOn, save_run
+from kmerl.checkpoint import RunConfig, TrainedOn, described, save_run
 from kmerl.evaluation.params import EvaluationParams, PartialLeadsParams, ZeroshotParams
 from kmerl.evaluation.zeroshot import Answers, Condition, Records
 from kmerl.history import HISTORY
@@ -91,8 +91,7 @@ def project(folder, method="kmerl", rule="millivolt", name="one", splits=("test"
         vectors = [generator(0, text).normal(size=small.TEXT_WIDTH) for text in texts]
         Embeddings(list(texts), np.array(vectors, np.float32), TEXT).save(data / "embeddings" / stored)
     config = RunConfig(
-        method="kmerl" if run.model.query else "merl", model=run.model, temperature=run.loss.temperature,
-        normalize=run.normalize.model_copy(update={"rule": rule}), text=TEXT, text_layers=0,
+        **described(run.method), model=run.model, normalize=run.normalize.model_copy(update={"rule": rule}), text=TEXT,
         text_width=small.TEXT_WIDTH, fs=100, samples=small.SAMPLES, vocabulary=QUERIES, vocabulary_hash="0", seed=0,
         trained_on=TrainedOn(archive="toy", origin="simulated", records=1, reports=1), steps=0,
     )  # fmt: skip

@@ -46,6 +46,7 @@ def train(folder, fault, **options):
     """Train the small model as the stage does, from the store in ``folder``; one rank has a fault at step 6."""
     import small
 
+    from kmerl.checkpoint import described
     from kmerl.distributed import world
     from kmerl.training import loop
     from kmerl.training.run import RunConfig, Trained, TrainedOn, summary
@@ -65,16 +66,16 @@ def train(folder, fault, **options):
         model = small.model(run)
         parts = small.examples(range(16)), small.examples(range(16, 24))
         with _of_readers():
-            history, steps = loop.fit(model, small.texts(), store, *parts, run, 1, scratch, report=report)
+            history, steps = loop.fit(model, small.texts(), store, *parts, run.params, 1, scratch, report=report)
         config = RunConfig.model_construct(
-            method="kmerl", model=run.model, steps=steps, vocabulary=["a", "b", "c"],
+            **described(run.method), model=run.model, steps=steps, vocabulary=["a", "b", "c"],
             trained_on=TrainedOn(archive="toy", origin="simulated", records=16, reports=7),
         )  # fmt: skip
         return Trained(model, config, history, None, summary(model, config, history))
 
     pretrain.pretrain = fitted
     pretrain.read = lambda archive: None
-    pretrain.read_json = lambda path: {"pretrain": "code"}
+    pretrain.read_json = lambda path: {"pretrain": "code", "methods": {"kmerl": "code"}}
     pretrain.digest = lambda *_: "same"
     pretrain.inputs = lambda archive: []
     return pretrain.train(SimpleNamespace(pretraining_archive="toy", text=None, seed=1), "small", run)

@@ -4,12 +4,14 @@ import numpy as np
 import polars as pl
 import torch
 
+from kmerl import methods
 from kmerl.leads import LEADS, bit_mask
-from kmerl.model.kmerl import KMERL
+from kmerl.model.network import Network
 from kmerl.randomness import generator
 from kmerl.shards import Waveform, store_writer
 from kmerl.training.batches import Examples
-from kmerl.training.params import PretrainParams, override
+from kmerl.training.params import PretrainParams
+from kmerl.training.recipe import Recipe, Run, recipe
 from kmerl.training.texts import Texts
 from kmerl.waveforms import WaveformStore
 
@@ -67,63 +69,89 @@ def texts():
     )
 
 
-def params(**loop):
-    return PretrainParams.model_validate(
-        {
-            "normalize": {"rule": "millivolt", "clip_mv": 5.0, "scope": "record"},
-            "masking": {
-                "masked_leads": [9, 10, 11], "draw": "per_sample", "segment_share": 0.25, "segments": "per_lead"
-            },
-            "model": {
-                "tokens": {"length": 20, "per": "lead", "padding": "tokens"},
-                "encoder": {
-                    "kind": "vit", "shape": {"width": 8, "depth": 2, "heads": 2}, "resnet_width": 2,
-                    "feed_forward_ratio": 2.0, "dropout": 0.1, "lead_embedding": True, "time_embedding": True,
-                },
-                "query": {
-                    "width": 8, "depth": 2, "heads": 2, "head_dim": 4, "feed_forward": 16, "dropout": 0.1,
-                    "self_attention": True,
-                },
-                "projector": {"hidden": 8, "width": 4, "normalization": "none", "dropout": 0.0},
-            },
-            "loss": {
-                "contrastive": "symmetric", "temperature": 0.07, "duplicates": "negative", "contrastive_weight": 1.0,
-                "query_weight": 1.0, "unimodal_weight": 0.0,
-            },
-            "queries": "canonical",
-            "text_layers": 0,
-            "optimizer": {
-                "learning_rate": 0.003, "weight_decay": 1e-5, "betas": [0.9, 0.999], "warmup_steps": 2,
-                "schedule": "cosine", "clip_norm": 1.0,
-            },
-            "loop": {
-                "batch": 4, "epochs": None, "steps": 8, "precision": "float32", "processes": 1, "threads": 1,
-                "workers": 0, "validate_every": 4, "valid_records": 8, "valid_batch": 4, "checkpoint_every": 3,
-            }
-            | loop,
-        }
-    )  # fmt: skip
+class Made(Recipe):
+    """A recipe whose shared parameters are its attributes."""
+
+    def __getattr__(self, name):
+        return getattr(object.__getattribute__(self, "params"), name)
+
+    @property
+    def options(self):
+        return self.method.options
 
 
-KINDS = ("kmerl", "merl_vit", "merl_resnet18")
+SHARED = {
+    "normalize": {"rule": "millivolt", "clip_mv": 5.0, "scope": "record"},
+    "model": {
+        "tokens": {"length": 20, "per": "lead", "padding": "tokens"},
+        "encoder": {
+            "kind": "vit", "shape": {"width": 8, "depth": 2, "heads": 2}, "resnet_width": 2,
+            "feed_forward_ratio": 2.0, "dropout": 0.1, "lead_embedding": True, "time_embedding": True,
+        },
+    },
+    "optimizer": {
+        "learning_rate": 0.003, "weight_decay": 1e-5, "betas": [0.9, 0.999], "warmup_steps": 2, "schedule": "cosine",
+        "clip_norm": 1.0,
+    },
+    "loop": {
+        "batch": 4, "epochs": None, "steps": 8, "precision": "float32", "processes": 1, "threads": 1, "workers": 0,
+        "validate_every": 4, "valid_records": 8, "valid_batch": 4, "checkpoint_every": 3,
+    },
+}  # fmt: skip
+MASKING = {"masked_leads": [9, 10, 11], "draw": "per_sample", "segment_share": 0.25, "segments": "per_lead"}
+CONTRAST = {"contrastive": "symmetric", "temperature": 0.07, "duplicates": "negative", "contrastive_weight": 1.0}
+OPTIONS = {
+    "kmerl": {
+        "masking": MASKING,
+        "query": {
+            "width": 8, "depth": 2, "heads": 2, "head_dim": 4, "feed_forward": 16, "dropout": 0.1,
+            "self_attention": True,
+        },
+        "projector": {"hidden": 8, "width": 4, "normalization": "none"},
+        "loss": CONTRAST | {"query_weight": 1.0},
+        "queries": "canonical",
+        "text_layers": 0,
+    },
+    "merl": {
+        "projector": {"hidden": 8, "width": 4, "normalization": "batch", "dropout": 0.1},
+        "loss": CONTRAST | {"unimodal_weight": 1.0},
+        "text_layers": 0,
+    },
+    "simclr": {
+        "masking": MASKING | {"masked_leads": [3, 6]}, "gain": [0.8, 1.25], "noise": 0.05, "temperature": 0.1,
+        "projector": {"hidden": 8, "width": 4, "normalization": "batch"},
+    },
+}  # fmt: skip
+OVER_ALL = {"model": {"tokens": {"per": "segment"}, "encoder": {"lead_embedding": False, "dropout": 0.0}}}
+RESNET = {"model": {"encoder": {"kind": "resnet18", "time_embedding": False}}}
+KINDS = ("kmerl", "merl_vit", "merl_resnet18", "simclr")
+ASKED = KINDS[:3]
+"""Those that can be asked by name."""
 
 
 def method(kind, dropout=0.1, **loop):
-    """Parameters of one of ``KINDS``; ``dropout`` is that of MERL's uni-modal loss."""
-    if kind == "kmerl":
-        return params(**loop)
-    encoder = {"kind": "resnet18", "time_embedding": False} if kind == "merl_resnet18" else {}
-    changes = {
-        "masking": {"masked_leads": [0], "segment_share": 0.0},
-        "model": {
-            "tokens": {"per": "segment"}, "encoder": {"lead_embedding": False, "dropout": 0.0} | encoder,
-            "query": None, "projector": {"normalization": "batch", "dropout": dropout},
-        },
-        "loss": {"query_weight": 0.0, "unimodal_weight": 1.0},
-    }  # fmt: skip
-    return override(params(**loop), changes)
+    """One of ``KINDS``; ``dropout`` is that of MERL's uni-modal loss."""
+    name = kind.split("_")[0]
+    options = methods.load(name).section.model_validate(OPTIONS[name])
+    shared = PretrainParams.model_validate(SHARED | {"loop": SHARED["loop"] | loop})
+    run = Made(name, shared, methods.made(name, options.model_dump()))
+    if name == "merl":
+        run = changed(run, OVER_ALL, {"projector": {"dropout": dropout}})
+    return changed(run, RESNET) if kind == "merl_resnet18" else run
+
+
+def params(**loop):
+    """K-MERL."""
+    return method("kmerl", **loop)
+
+
+def changed(run, pretrain=None, options=None):
+    """A run with changes over its shared parameters and its method's options."""
+    described = Run(method=run.name, pretrain=pretrain or {}, options=options or {})
+    made = recipe(described, run.params, run.method.options)
+    return Made(made.name, made.params, made.method)
 
 
 def model(run):
     torch.manual_seed(0)
-    return KMERL(run.model, TEXT_WIDTH, SAMPLES)
+    return Network(run.params.model, run.method, TEXT_WIDTH, SAMPLES)

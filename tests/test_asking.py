@@ -46,7 +46,7 @@ def tokens(model):
 
 
 def asked(model, tokens, queries, way, mixture=MIXTURE):
-    return Questions(model, [queries], [way], TEMPERATURE, TRAINING, mixture)(tokens)[way]
+    return Questions(model, [queries], [way], TRAINING, mixture)(tokens)[way]
 
 
 def test_each_way_is_what_it_says(model, tokens):
@@ -89,7 +89,7 @@ def test_weights_of_a_mixture_add_up_to_one_and_favour_the_nearest(nearest, temp
 @pytest.mark.parametrize("way", WAYS)
 def test_lists_asked_at_once_do_not_see_one_another(model, tokens, way):
     lists = [vectors(3), vectors(2, seed=5), vectors(4, seed=6)]
-    together = Questions(model, lists, WAYS, TEMPERATURE, TRAINING, MIXTURE)(tokens)[way]
+    together = Questions(model, lists, WAYS, TRAINING, MIXTURE)(tokens)[way]
     alone = torch.cat([asked(model, tokens, one, way) for one in lists], dim=1)
     assert torch.allclose(together, alone, atol=1e-5)
 
@@ -107,17 +107,24 @@ def test_a_model_without_a_query_network_knows_only_the_contrastive_way(model, m
     assert usable_ways(merl, ["query", "mixture"]) == []
     assert usable_ways(model, ["mixture", "query"]) == ["mixture", "query"]
     assert (default_way(model), default_way(merl)) == ("query", "contrastive")
-    with pytest.raises(UserError, match="no query network"):
-        Questions(merl, [vectors(2)], ["query"], TEMPERATURE)
+    with pytest.raises(UserError, match=r"way 'query': the model knows the ways contrastive$"):
+        Questions(merl, [vectors(2)], ["query"])
 
 
-@pytest.mark.parametrize("kind", small.KINDS)
+def test_a_model_that_learnt_nothing_about_texts_says_so_instead_of_answering():
+    model = small.model(small.method("simclr"))
+    for refused in (lambda: default_way(model), lambda: Questions(model, [vectors(2)], ["contrastive"])):
+        with pytest.raises(UserError, match="SimCLR learns nothing about texts, so it cannot be asked for classes"):
+            refused()
+
+
+@pytest.mark.parametrize("kind", small.ASKED)
 def test_stored_records_are_answered_in_their_order_for_every_list_and_way(tmp_path, kind):
     run = small.method(kind)
     model, store = small.model(run).eval(), small.store(tmp_path / "store")
     lists = [vectors(3), vectors(2, seed=5)]
     ways = usable_ways(model, WAYS)
-    questions = Questions(model, lists, ways, TEMPERATURE, TRAINING, MIXTURE)
+    questions = Questions(model, lists, ways, TRAINING, MIXTURE)
     rows = [7, 2, 11, 4]
     found = ask_store(questions, store, rows, ["II", "V1"], run.normalize, batch=3)
     single = [ask_store(questions, store, [row], ["V1", "lead ii"], run.normalize, batch=1) for row in rows]
@@ -135,7 +142,7 @@ def test_stored_records_are_answered_in_their_order_for_every_list_and_way(tmp_p
 def test_hidden_leads_do_not_change_an_answer_when_normalisation_sees_the_shown_ones_only(tmp_path, model, rule):
     quiet = small.store(tmp_path / "quiet")
     loud = small.store(tmp_path / "loud", louder_but=("I", "II"))
-    questions = Questions(model, [vectors(3)], ["query", "contrastive"], TEMPERATURE)
+    questions = Questions(model, [vectors(3)], ["query", "contrastive"])
     answers = {}
     for scope in ("visible_leads", "record"):
         normalize = small.params().normalize.model_copy(update={"rule": rule, "scope": scope})
@@ -147,7 +154,7 @@ def test_hidden_leads_do_not_change_an_answer_when_normalisation_sees_the_shown_
 
 def test_records_without_the_shown_leads_get_no_answer(tmp_path, model):
     store = small.store(tmp_path / "store", n=3, leads=[lead for lead in LEADS if lead != "I"])
-    questions = Questions(model, [vectors(2)], WAYS, TEMPERATURE, TRAINING, MIXTURE)
+    questions = Questions(model, [vectors(2)], WAYS, TRAINING, MIXTURE)
     found = ask_store(questions, store, [0, 2], ["I"], small.params().normalize, 2)
     assert all(np.isnan(answer).all() for lists in found.values() for answer in lists)
 

@@ -494,7 +494,7 @@ def code(tmp_path, monkeypatch):
 
     def of(dag=None):
         fingerprint.parse.cache_clear()
-        return fingerprint.fingerprint("one", dag or {})
+        return fingerprint.fingerprint("stages.one", (dag or {}).get("one"))
 
     return of
 

@@ -75,16 +75,17 @@ SIZES = [
     {"model__encoder__shape": "base"},
     *({"model__encoder__feed_forward_ratio": ratio} for ratio in (1e300, -1, 0, float("nan"), float("inf"), "4")),
     {"model__encoder__kind": "resnet18", "model__encoder__resnet_width": HUGE},
-    *({f"model__query__{name}": HUGE} for name in ("width", "depth", "heads", "head_dim", "feed_forward")),
-    *({f"model__query__{name}": 10**400} for name in ("width", "depth", "heads", "head_dim", "feed_forward")),
-    {"model__projector__hidden": HUGE}, {"model__projector__width": HUGE}, {"model__projector__hidden": 10**40},
+    *({f"options__query__{name}": HUGE} for name in ("width", "depth", "heads", "head_dim", "feed_forward")),
+    *({f"options__query__{name}": 10**400} for name in ("width", "depth", "heads", "head_dim", "feed_forward")),
+    {"options__projector__hidden": HUGE}, {"options__projector__width": HUGE}, {"options__projector__hidden": 10**40},
     *({"model__tokens__length": length} for length in (HUGE, 1, 0, -1, 10**40)),
     *({"samples": samples} for samples in (HUGE, 10**40, 0, -400, 1, 1.5, "many")),
     *({"fs": fs} for fs in (0, -1, 1e-300, 1e300, float("inf"), float("nan"), "1e999")),
     *({"text_width": width} for width in (HUGE, 0, -1, 10**40)),
-    *({"temperature": t} for t in (0, -1, float("nan"), float("inf"))),
+    *({"options__loss__temperature": t} for t in (0, -1, float("nan"), float("inf"))),
     {"normalize__clip_mv": float("nan")}, {"vocabulary": []}, {"vocabulary": {}}, {"vocabulary": [1]},
-    {"trained_on": None}, {"more": 1},
+    {"trained_on": None}, {"more": 1}, {"options__more": 1}, {"options": {}}, {"options": None},
+    *({"method": name} for name in ("merl", "simclr", "method", "os", "../kmerl", "kmerl.merl", "__init__", "", None)),
 ]  # fmt: skip
 
 LIMITED = """

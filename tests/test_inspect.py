@@ -89,7 +89,8 @@ def artifacts(tmp_path_factory):
     np.save(texts / "vectors.npy", np.array([[1, 0], [0.9, 0.1], [0, 1]], np.float32))
     write_json(texts / "config.json", {"encoder": "toy"})
     run = data / "runs/kmerl"
-    history = pl.DataFrame({name: [1, 2] for name in HISTORY.names})
+    rows = [(step, name, 0.5) for step in (1, 2) for name in ("loss", "valid_auc")]
+    history = pl.DataFrame(rows, HISTORY.names, orient="row")
     write_table(run / "history.parquet", history, HISTORY)
     write_json(run / "config.json", {"method": "kmerl", "vocabulary": ["af"] * 9})
     save_file(

@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
+import small
 import torch
 from pydantic import ValidationError
 
+from kmerl import methods
 from kmerl.errors import UserError
 from kmerl.model.encoder import EcgEncoder, group_tokens
-from kmerl.model.kmerl import KMERL
+from kmerl.model.heads import unit
+from kmerl.model.network import Network
 from kmerl.model.params import SIZES, EncoderParams, ModelParams, QueryParams, Shape
 from kmerl.model.query import QueryNetwork
 from kmerl.model.resnet import ResNet18, untokenize
@@ -25,15 +28,18 @@ SMALL = {
     "query": {
         "width": 8, "depth": 2, "heads": 2, "head_dim": 3, "feed_forward": 16, "dropout": 0.0, "self_attention": True
     },
-    "projector": {"hidden": 8, "width": 4, "normalization": "none", "dropout": 0.0},
+    "projector": {"hidden": 8, "width": 4, "normalization": "none"},
 }  # fmt: skip
 
 
 def small_model(**changes):
     params = {part: SMALL[part] | changes[part] if changes.get(part) else SMALL[part] for part in SMALL}
-    params |= {part: None for part in changes if changes[part] is None}
+    options = small.OPTIONS["kmerl"] | {part: params.pop(part) for part in ("query", "projector")}
+    if "query" in changes and changes["query"] is None:
+        options |= {"query": None, "loss": small.CONTRAST | {"query_weight": 0.0}}
     torch.manual_seed(0)
-    return KMERL(ModelParams.model_validate(params), text_width=6, samples=100).eval()
+    method = methods.made("kmerl", options)
+    return Network(ModelParams.model_validate(params), method, text_width=6, samples=100).eval()
 
 
 def signal(leads, seed=0):
@@ -82,7 +88,8 @@ def test_a_batch_of_mixed_lead_counts_equals_its_records_one_by_one():
     groups, order = group_tokens([tokenize(s, np.array(le), model.params.tokens) for s, le in records])
     queries = torch.randn(3, 6)
     with torch.inference_mode():
-        ecg, _, logits, _ = model(groups, torch.randn(4, 6), queries)
+        features, pooled = model.pool(groups)
+        ecg, logits = unit(model.project_ecg(pooled)), model.query.of_groups(features, queries)
     for place, i in enumerate(order):
         assert torch.allclose(torch.cat([ecg[place], logits[place]]), answers(model, *records[i], queries), atol=1e-5)
 
@@ -199,9 +206,7 @@ def test_merl_gives_a_missing_lead_the_place_of_a_silent_one(changes):
 def test_every_weight_of_a_resnet18_learns():
     model = small_model(**RESNET).train()
     groups = batch(model, *[(signal(12, seed), np.arange(12)) for seed in range(3)])
-    ecg, _, logits, _ = model(groups, torch.randn(3, 6), torch.empty(0, 6))
-    ecg[:, 0].sum().backward()
-    assert logits is None
+    unit(model.project_ecg(model.pool(groups)[1]))[:, 0].sum().backward()
     assert all(weight.grad.abs().sum() > 0 for weight in model.encoder.parameters())
 
 
@@ -210,7 +215,7 @@ def test_a_model_without_a_query_network_compares_and_says_that_it_cannot_be_ask
     with torch.inference_mode():
         cosine = model.compare(features, torch.randn(3, 6))
     assert cosine.shape == (2, 3) and cosine.abs().max() <= 1 + 1e-6
-    with pytest.raises(UserError, match="no query network"):
+    with pytest.raises(UserError, match="no part for this way of asking"):
         model.ask(features, torch.randn(3, 6))
 
 

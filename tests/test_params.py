@@ -29,6 +29,12 @@ def test_the_committed_parameters_are_complete_and_valid():
     load(ROOT / "params.yaml")
 
 
+RUN = {"method": "kmerl"}
+ALL_LEADS = {
+    "tokens": {"per": "segment"}, "encoder": {"kind": "resnet18", "lead_embedding": False, "time_embedding": False}
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("dotted", "value", "message"),
     [
@@ -36,16 +42,20 @@ def test_the_committed_parameters_are_complete_and_valid():
         ("zeroshots", {}, "zeroshots: unknown parameter"),
         ("pretrain.optimizer.learning_rate", -1, "pretrain.optimizer.learning_rate: .*greater than 0 .*-1"),
         ("pretrain.loop.batch", "many", "pretrain.loop.batch: .*integer.*'many'"),
-        ("pretrain.masking.masked_leads", [12], "pretrain.masking: masked_leads must lie in 0..11"),
+        ("methods.kmerl.masking.masked_leads", [12], "methods.kmerl.masking: masked_leads must lie in 0..11"),
         ("pretrain.model.encoder.shape", {"width": 10, "depth": 2, "heads": 3}, "shape.*not a multiple"),
         ("pretrain.loop.epochs", 3, "pretrain.loop: give either epochs or steps"),
         ("text.pooling", "max", "text.pooling: .*'mean'.*'cls'.*'pooler'"),
         ("zeroshot.leads", {"chest": ["V7"]}, "zeroshot.leads: lead 'V7' is not one of"),
-        ("runs", {"kmerl": {"loss": {"temprature": 1}}}, "runs.kmerl.loss.temprature: unknown parameter"),
+        (
+            "runs",
+            {"kmerl": RUN | {"options": {"loss": {"temprature": 1}}}},
+            "runs.kmerl: loss.temprature: unknown parameter",
+        ),
         ("pretraining_archive", "mimic", "pretraining_archive 'mimic' is not among archives"),
         ("figures.compare", ["II only"], "figures.compare: 'II only' is no lead set of zeroshot.leads"),
         ("preprocess.fs", 1, "preprocess.fs: .*50"),
-        ("pretrain.model.tokens.length", 6000, "run kmerl: model.tokens.length 6000 exceeds the 5000 samples"),
+        ("pretrain.model.tokens.length", 6000, "runs.kmerl: model.tokens.length 6000 exceeds the 5000 samples"),
         ("pretrain.loop.steps", -1, "pretrain.loop.steps: .*greater than or equal to 0"),
         ("partial_leads.runs", ["kmrl"], "partial_leads.runs: 'kmrl' is not among runs; name one of kmerl, "),
         ("linear_probe.features", ["random_convolutions", "kmrl"], "linear_probe.features: 'kmrl' is none of kmerl, "),
@@ -63,18 +73,37 @@ def test_the_committed_parameters_are_complete_and_valid():
         ("pretrain.optimizer.betas", [float("nan"), 0.9], "pretrain.optimizer.betas.0: .*finite"),
         ("linear_probe.shares", [True], "linear_probe.shares.0: .*valid number"),
         ("pretrain.model.encoder.lead_embedding", "yes", "pretrain.model.encoder.lead_embedding: .*boolean"),
-        ("runs", {"kmerl": {"loss": {"temperature": True}}}, "runs.kmerl.loss.temperature: .*valid number"),
-        ("runs", {"kmerl": {}, "": {}}, "runs: '' is no name; take letters and digits"),
-        ("runs", {"kmerl": {}, ".": {}}, "runs: '.' is no name"),
-        ("runs", {"kmerl": {}, "a/b": {}}, "runs: 'a/b' is no name"),
-        ("runs", {"kmerl": {}, "line\n": {}}, r"runs: 'line\\n' is no name"),
-        ("runs", {"kmerl": {}, "a@b": {}}, "runs: 'a@b' is no name"),
-        ("runs", {"kmerl": {}, "é": {}}, r"runs: '\\xe9' is no name"),
-        ("runs", {"kmerl": {}, "_x": {}}, "runs: '_x' is no name"),
-        ("runs", {"kmerl": {}, "x" * 101: {}}, "runs: 'xxx.* is no name, as it is too long"),
-        ("runs", {"kmerl": {}, "KMERL": {}}, "runs: kmerl and KMERL differ by case only"),
-        ("runs", {"kmerl": {}, "random_convolutions": {}}, "runs: random_convolutions is the name of the features"),
-        ("runs", {"kmerl": {}, 1: {}}, "runs: 1 is no text to YAML, so no name; put it in quotes"),
+        (
+            "runs",
+            {"kmerl": RUN | {"options": {"loss": {"temperature": True}}}},
+            "runs.kmerl: loss.temperature: .*valid",
+        ),
+        ("runs", {"kmerl": RUN, "": RUN}, "runs: '' is no name; take letters and digits"),
+        ("runs", {"kmerl": RUN, ".": RUN}, "runs: '.' is no name"),
+        ("runs", {"kmerl": RUN, "a/b": RUN}, "runs: 'a/b' is no name"),
+        ("runs", {"kmerl": RUN, "line\n": RUN}, r"runs: 'line\\n' is no name"),
+        ("runs", {"kmerl": RUN, "a@b": RUN}, "runs: 'a@b' is no name"),
+        ("runs", {"kmerl": RUN, "é": RUN}, r"runs: '\\xe9' is no name"),
+        ("runs", {"kmerl": RUN, "_x": RUN}, "runs: '_x' is no name"),
+        ("runs", {"kmerl": RUN, "x" * 101: RUN}, "runs: 'xxx.* is no name, as it is too long"),
+        ("runs", {"kmerl": RUN, "KMERL": RUN}, "runs: kmerl and KMERL differ by case only"),
+        ("runs", {"kmerl": RUN, "random_convolutions": RUN}, "runs: random_convolutions is the name of the features"),
+        ("runs", {"kmerl": RUN, 1: RUN}, "runs: 1 is no text to YAML, so no name; put it in quotes"),
+        (
+            "runs",
+            {"kmerl": {"method": "x$(touch y)"}},
+            r"runs.kmerl.method: 'x\$\(touch y\)' is none; name one of kmerl, ",
+        ),
+        ("runs", {"kmerl": {}}, "runs.kmerl.method: missing"),
+        (
+            "runs",
+            {"kmerl": {"method": "simclr"}},
+            "partial_leads.runs: 'kmerl': SimCLR learns nothing about texts, so .* leave",
+        ),
+        ("runs", {"kmerl": RUN | {"pretrain": {"stesp": 1}}}, "runs.kmerl: stesp: unknown parameter"),
+        ("runs", {"kmerl": RUN | {"pretrain": {"model": ALL_LEADS}}}, "runs.kmerl: .*set masking.segment_share to 0"),
+        ("methods.merl.projector.dropout", 0.0, "methods.merl: .*set projector.dropout above 0"),
+        ("methods.other", {}, "methods.other: unknown parameter"),
         ("zeroshot.runs", ["kmerl", "x$(touch y)"], "zeroshot.runs: 'x\\$.* is not among runs"),
         ("zeroshot.runs", [True], "zeroshot.runs.0: .*string"),
         ("zeroshot.leads", {"$x$": ["I"]}, "zeroshot.leads: '.x.' is no name; .*blanks"),
@@ -235,6 +264,6 @@ def test_every_parameter_is_described(capsys):
     names = [line.split()[0] for line in lines]
     assert len(set(names)) == len(names)
     shape = "pretrain.model.encoder.shape"
-    one_of_each_kind = ["seed", "pretrain.loss.temperature", "archives", shape]
+    one_of_each_kind = ["seed", "methods.kmerl.loss.temperature", "archives", shape]
     members = ["archives.*.folder", "archives.*.watch", "archives.*.checksum"]
     assert {*one_of_each_kind, *members, f"{shape}.width", f"{shape}.depth", f"{shape}.heads"} <= set(names)

@@ -35,14 +35,21 @@ COLOUR_OF = colours_of(["kmerl", "merl_vit", "merl_resnet18", "random_init", "ra
 COLOURS_DRAWN = {name: to_hex(colour) for name, (colour, _) in COLOUR_OF.items()}
 
 
-def history(steps=40, **changed):
-    columns = {name: np.linspace(1, 0.5, steps) for name in HISTORY.names}
-    validated = [value if i % 10 == 9 else None for i, value in enumerate(columns["loss"])]
-    values = columns | {"step": range(1, steps + 1), "valid_query": validated, "valid_auc": validated} | changed
-    return pl.DataFrame(values, schema_overrides=dict.fromkeys(HISTORY.names[1:], pl.Float64))
+def history(steps=40, names=("contrastive", "query", "valid_query", "valid_auc"), **changed):
+    falling = np.linspace(1, 0.5, steps)
+    rows = [
+        (step, name, value)
+        for name in ("loss", *names)
+        for step, value in enumerate(changed.get(name, falling), 1)
+        if not name.startswith("valid_") or step % 10 == 0
+    ]
+    return pl.DataFrame(
+        rows, schema=dict(zip(HISTORY.names, (pl.Int32, pl.String, pl.Float64), strict=True)), orient="row"
+    )
 
 
-BARE = history(query=None, valid_query=None)
+CURVES = {"contrastive": "ECG-report loss", "query": "ECG-entity loss", "auc": "Entities, AUC", "views": "of no run"}
+BARE = history(names=("contrastive", "valid_auc"))
 HISTORIES = {"kmerl": history(), "merl_vit": BARE, "merl_resnet18": BARE, "random_init": history(0)}
 
 
@@ -55,7 +62,7 @@ DRAWN = {
     "queries": lambda: queries_figure(RUNS, SURE, COLOUR_OF),
     "partial": lambda: partial_figure(PARTIALS, published.zeroshot(), SURE, COLOUR_OF),
     "probes": lambda: probes_figure(FEATURES, published.probes(), scored.LEADS, SURE, COLOUR_OF),
-    "training": lambda: training_figure(HISTORIES, "Pretraining on toy (simulated data)", COLOUR_OF),
+    "training": lambda: training_figure(HISTORIES, CURVES, "Pretraining on toy (simulated data)", COLOUR_OF),
 }
 
 
@@ -189,7 +196,7 @@ def test_training_shows_every_run_that_was_trained_and_says_who_lacks_a_loss(fig
 
 def test_the_first_losses_do_not_press_the_others_together():
     steep = history(1000, contrastive=[60.0] * 3 + [1.0] * 997)
-    axes = training_figure({"kmerl": steep}, "title").axes[0]
+    axes = training_figure({"kmerl": steep}, CURVES, "title").axes[0]
     assert axes.get_ylim()[1] < 10
 
 

@@ -1,7 +1,6 @@
 from dataclasses import asdict
 from types import SimpleNamespace
 
-import numpy as np
 import polars as pl
 import pytest
 import scored
@@ -66,9 +65,10 @@ def project(tmp_path, monkeypatch):
         write_table(data / f"statements/{archive}.parquet", said, STATEMENTS)
     trained_on = {"archive": "mimic_iv_ecg", "origin": "simulated"}
     for name, steps in {"kmerl": 30, "merl_vit": 30, "random_init": 0}.items():
-        columns = {column: np.linspace(1, 0.5, steps) for column in HISTORY.names} | {"step": range(steps)}
-        write_table(data / f"runs/{name}/history.parquet", pl.DataFrame(columns), HISTORY)
-        write_json(data / f"runs/{name}/config.json", {"trained_on": trained_on})
+        rows = [(step, "contrastive", 1 / (1 + step)) for step in range(steps)]
+        write_table(data / f"runs/{name}/history.parquet", pl.DataFrame(rows, HISTORY.names, orient="row"), HISTORY)
+        config = {"trained_on": trained_on, "curves": {"contrastive": "ECG-report loss"}}
+        write_json(data / f"runs/{name}/config.json", config)
     vocabulary = make_vocabulary(["sinus rhythm"], {})
     write_json(data / "labels/vocabulary.json", asdict(vocabulary))
     labels = pl.DataFrame({"record_id": ["r1"], "positives": [[0]]})

@@ -24,6 +24,7 @@ from kmerl.page.grid import Grid
 from kmerl.page.headline import headlines
 from kmerl.page.page import notice
 from kmerl.shards import RECORDS
+from kmerl.training.recipe import Run
 from stages import report
 
 ROOT = Path(__file__).parent.parent
@@ -90,12 +91,18 @@ def run_folder(folder, method, steps):
     folder.mkdir(parents=True)
     save_file({"a": np.zeros((3, 4), np.float32), "b": np.zeros(5, np.float32)}, folder / "model.safetensors")
     trained = {"archive": "mimic_iv_ecg", "origin": "simulated", "records": 3, "reports": 2}
-    config = {"method": method, "steps": steps, "trained_on": trained, "model": {"encoder": ENCODER}}
+    config = {
+        "method": method.lower(),
+        "title": method,
+        "steps": steps,
+        "trained_on": trained,
+        "model": {"encoder": ENCODER},
+    }
     write_json(folder / "config.json", config)
     losses = [2.5, 1.25][:steps]
-    pl.DataFrame({"step": range(len(losses)), "loss": losses}, {"step": pl.Int32, "loss": pl.Float64}).write_parquet(
-        folder / "history.parquet"
-    )
+    rows = [(step, "loss", loss) for step, loss in enumerate(losses, 1)]
+    schema = {"step": pl.Int32, "name": pl.String, "value": pl.Float64}
+    pl.DataFrame(rows, schema, orient="row").write_parquet(folder / "history.parquet")
 
 
 def score_rows(value, run, leads="I"):
@@ -139,7 +146,7 @@ def build(origin="simulated"):
         studies, {}, pl.DataFrame(bits, types, orient="row"), merged, groups,
         LabelsParams(min_records=1, without_entities="keep"), data / "labels", {},
     )  # fmt: skip
-    for name, method, steps in (("ours", "kmerl", 2), ("theirs", "merl", 2), ("fresh", "kmerl", 0)):
+    for name, method, steps in (("ours", "K-MERL", 2), ("theirs", "MERL", 2), ("fresh", "K-MERL", 0)):
         run_folder(data / "runs" / name, method, steps)
     for folder in ("tables", "figures"):
         Path("results", folder).mkdir(parents=True)
@@ -160,11 +167,14 @@ def build(origin="simulated"):
         (figures / f"{stem}.png").write_bytes(PNG)
     write_json("results/metrics.json", {"ours": {"I": {"average": 0.75}}})
     loop = Loose(batch=8, processes=2)
-    pretrain = Loose(loop=loop, model={"query": {"width": 4}, "text": EVIL})
+    pretrain, methods = Loose(loop=loop, model={"text": EVIL}), {"merl": {"query": {"width": 4}}}
     return SimpleNamespace(
-        seed=7, pretraining_archive="mimic_iv_ecg", pretrain=pretrain, zeroshot=Loose(leads={"12 leads": [], "I": []}),
-        evaluation=Loose(archives=["ptb_xl"], confidence=0.95),
-        runs={"ours": {}, "theirs": {"model": {"query": None}}, "fresh": {"loop": {"batch": 8}}},
+        seed=7, pretraining_archive="mimic_iv_ecg", pretrain=pretrain, methods=methods,
+        zeroshot=Loose(leads={"12 leads": [], "I": []}), evaluation=Loose(archives=["ptb_xl"], confidence=0.95),
+        runs={
+            "ours": Run(method="kmerl"), "theirs": Run(method="merl", options={"query": None}),
+            "fresh": Run(method="kmerl", pretrain={"loop": {"batch": 8}}),
+        },
     )  # fmt: skip
 
 
@@ -291,8 +301,8 @@ def test_a_damaged_input_is_named_and_the_old_page_stays(params, file, content):
 # ------------------------------------------------------------------------------------------------------------ its parts
 
 
-def test_the_headline_subtracts_merl_from_kmerl_whichever_came_first(params):
-    (one,) = headlines(Path("results/tables"), {"ours": "kmerl", "theirs": "merl"}, ["12 leads", "I"])
+def test_the_headline_subtracts_from_the_first_method_whichever_run_came_first(params):
+    (one,) = headlines(Path("results/tables"), {"ours": "K-MERL", "theirs": "MERL"}, ["12 leads", "I"])
     assert one.leads == "I"
     assert [(score.method, score.estimate.value) for score in one.scores] == [("K-MERL", 0.75), ("MERL", 0.5)]
     (difference,) = one.differences
@@ -311,7 +321,7 @@ def test_the_verdict_is_what_the_interval_says(params, low, high, verdict):
         "kind,run,other_run,dataset,leads,metric,difference,low,high\n"
         f"runs,ours,theirs,average,I,macro_auc,0.0,{low},{high}\n"
     )
-    (one,) = headlines(Path("results/tables"), {"ours": "kmerl", "theirs": "merl"}, ["I"])
+    (one,) = headlines(Path("results/tables"), {"ours": "K-MERL", "theirs": "MERL"}, ["I"])
     assert one.differences[0].verdict == verdict
 
 

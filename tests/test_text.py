@@ -87,10 +87,9 @@ def test_a_text_encoder_that_learns_changes_with_the_model(tmp_path, queries):
 
     from kmerl.training.batches import Batches
     from kmerl.training.loop import Learner
-    from kmerl.training.params import override
     from kmerl.training.texts import Names, Texts
 
-    run = override(small.params(), {"text_layers": 1, "queries": queries})
+    run = small.changed(small.params(), options={"text_layers": 1, "queries": queries})
     names = Names.of(
         TEXTS, {text: [text, f"{text} again"] for text in TEXTS}, lambda texts: np.empty((len(texts), 384))
     )
@@ -99,12 +98,12 @@ def test_a_text_encoder_that_learns_changes_with_the_model(tmp_path, queries):
     texts = Texts(np.empty((0, 384)), np.empty((0, 384)), [f"report {i}." for i in range(small.REPORTS)], TEXTS, live)
     texts.names = names if queries == "drawn" else None
     torch.manual_seed(0)
-    model = small.KMERL(run.model, 384, small.SAMPLES)
-    batch = Batches(store, examples, run.model.tokens, run.masking, run.normalize, 4, seed=1, names=texts.names)[0]
-    learner = Learner(model, texts, run)
+    model = small.Network(run.model, run.method, 384, small.SAMPLES)
+    batch = Batches(store, examples, run.method, run.model.tokens, run.normalize, 4, seed=1, names=texts.names)[0]
+    learner = Learner(model, texts)
     before = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
     optimizer = torch.optim.SGD([weight for weight in learner.parameters() if weight.requires_grad], 0.1)
-    learner(batch)[0].backward()
+    learner(batch)["loss"].backward()
     optimizer.step()
     moved = [name for name, tensor in learner.state_dict().items() if not torch.equal(tensor, before[name])]
     assert any(name.startswith("model.encoder.") for name in moved)

@@ -9,17 +9,19 @@ import torch.multiprocessing as mp
 from pydantic import ValidationError
 from torch.nn.parallel import DistributedDataParallel
 
+from kmerl import methods
 from kmerl.artifacts import read_json, read_table, write_json
-from kmerl.checkpoint import RunConfig, TrainedOn, check_store, load_run, save_run
+from kmerl.checkpoint import RunConfig, TrainedOn, check_store, described, load_run, save_run
 from kmerl.errors import UserError
-from kmerl.history import HISTORY
+from kmerl.evaluation.ways import default_way
+from kmerl.history import HISTORY, curve, last
 from kmerl.inference import ask_records, visible_tokens
 from kmerl.leads import LEADS
 from kmerl.randomness import generator
 from kmerl.text.params import TextParams
 from kmerl.training.batches import Batches
+from kmerl.training.held import Held, validated
 from kmerl.training.loop import Learner, fit, learning_rate
-from kmerl.training.params import override
 from kmerl.training.processes import distributed
 from kmerl.training.run import summary
 from kmerl.training.texts import Names
@@ -44,14 +46,14 @@ def names():
 def train(store, scratch, run=None, **fit_options):
     run = run or small.params()
     model, texts = small.model(run), small.texts()
-    texts.names = names() if run.queries == "drawn" else None
+    texts.names = names() if run.method.drawn_names else None
     history, steps = fit(
         model,
         texts,
         store,
         small.examples(range(16)),
         small.examples(range(16, 24)),
-        run,
+        run.params,
         1,
         scratch,
         **fit_options,
@@ -59,9 +61,13 @@ def train(store, scratch, run=None, **fit_options):
     return model, history, steps
 
 
+def values(history, name):
+    return curve(history, name)["value"].to_numpy()
+
+
 def batches(store, run, rank=0, size=1, seed=1):
     return Batches(
-        store, small.examples(range(16)), run.model.tokens, run.masking, run.normalize, run.loop.batch, seed, rank, size
+        store, small.examples(range(16)), run.method, run.model.tokens, run.normalize, run.loop.batch, seed, rank, size
     )
 
 
@@ -71,15 +77,15 @@ def weights(model):
 
 def test_a_batch_shows_one_to_three_leads_of_each_record(store):
     batch = batches(store, small.params())[0]
-    shown = [len(set(record.tolist())) for _, leads, _ in batch.groups for record in leads]
+    shown = [len(set(record.tolist())) for _, leads, _ in batch.views[0].groups for record in leads]
     assert len(shown) == 4 and set(shown) <= {1, 2, 3}
-    assert {segments.shape[1] % 8 for segments, _, _ in batch.groups} == {0}  # 8 of 10 tokens of each lead
+    assert {segments.shape[1] % 8 for segments, _, _ in batch.views[0].groups} == {0}  # 8 of 10 tokens of each lead
 
 
 def test_labels_and_reports_stay_with_their_record(store):
     made = batches(store, small.params())
     batch, examples = made[1], small.examples(range(16))
-    loud = torch.cat([segments.std((1, 2)) > 0.25 for segments, _, _ in batch.groups])
+    loud = torch.cat([segments.std((1, 2)) > 0.25 for segments, _, _ in batch.views[0].groups])
     assert torch.equal(loud, batch.labels[:, 0].bool())
     pairs = {(int(r), tuple(row)) for r, row in zip(batch.reports, batch.labels.tolist(), strict=True)}
     assert pairs == {(int(examples.reports[m]), tuple(examples.labels[m].tolist())) for m in made.members(1)}
@@ -105,27 +111,63 @@ def test_any_step_can_be_made_again_without_those_before_it(store):
         expected = walked[step]
     again = batches(store, run)[5]
     assert all(
-        torch.equal(a, b) for g, h in zip(expected.groups, again.groups, strict=True) for a, b in zip(g, h, strict=True)
+        torch.equal(a, b)
+        for g, h in zip(expected.views[0].groups, again.views[0].groups, strict=True)
+        for a, b in zip(g, h, strict=True)
     )
 
 
 def test_training_learns(store, tmp_path):
     run = small.params(steps=150, validate_every=150)
     _, history, steps = train(store, tmp_path, run)
-    query = history["query"].to_numpy()
+    query = values(history, "query")
     assert steps == 150 and query[-20:].mean() < 0.6 * query[:5].mean()
-    assert history["valid_auc"].drop_nulls().len() == 1
+    assert len(values(history, "valid_auc")) == len(values(history, "valid_query")) == 1
 
 
-@pytest.mark.parametrize("kind", small.KINDS[1:])
+@pytest.mark.parametrize("kind", ["merl_vit", "merl_resnet18"])
 def test_merl_learns_and_is_validated_by_comparing_with_names(store, tmp_path, kind):
     _, history, _ = train(store, tmp_path, small.method(kind, steps=100, validate_every=100))
-    loss = history["loss"].to_numpy()
+    loss = values(history, "loss")
     assert loss[-20:].mean() < 0.8 * loss[:5].mean()
-    assert (history["loss"] > history["contrastive"]).all()  # the uni-modal loss is part of it
-    assert history["query"].is_nan().all()
-    last = history.row(-1, named=True)
-    assert np.isnan(last["valid_query"]) and 0 <= last["valid_auc"] <= 1
+    assert np.allclose(loss, values(history, "contrastive") + values(history, "unimodal"))
+    assert not {"query", "valid_query"} & {*history["name"]} and 0 <= last(history, "valid_auc") <= 1
+
+
+def test_simclr_learns_to_match_two_views_and_is_validated_by_that(store, tmp_path):
+    _, history, _ = train(store, tmp_path, small.method("simclr", steps=100, validate_every=100))
+    loss = values(history, "loss")
+    assert loss[-20:].mean() < 0.9 * loss[:5].mean() and np.array_equal(loss, values(history, "views"))
+    assert last(history, "valid_views") < np.log(7)  # of seven other views one is right
+    assert 0 <= last(history, "valid_match") <= 1
+
+
+def test_two_views_of_a_batch_are_of_the_same_records_whatever_they_show(store):
+    masking = {"masked_leads": [1, 4, 7, 10]}
+    run = small.changed(small.method("simclr", batch=16), None, {"gain": [1.0, 1.0], "noise": 0.0, "masking": masking})
+    batch = batches(store, run)[0]
+    one, other = (
+        view.of_records(torch.cat([segments.std((1, 2)) > 0.25 for segments, _, _ in view.groups]))
+        for view in batch.views
+    )
+    assert torch.equal(one, batch.labels[:, 0].bool()) and torch.equal(one, other)
+    assert len(batch.views[1].groups) > 1  # so that their order differs from that of the first view
+
+
+@pytest.mark.parametrize("kind", small.KINDS)
+def test_validation_says_the_same_of_a_model_each_time(store, kind):
+    run = small.method(kind)
+    held = Held(store, small.examples(range(16, 24)), small.texts(), run.normalize, 4, 1)
+    model = small.model(run)
+    assert validated(model, held) == validated(model, held) and model.training
+
+
+@pytest.mark.parametrize("kind", small.KINDS)
+def test_what_is_logged_has_a_title(store, tmp_path, kind):
+    _, history, _ = train(store, tmp_path, small.method(kind, steps=4))
+    known = small.method(kind).method.curves
+    logged = {name.removeprefix("valid_") for name in history["name"]}
+    assert logged == {"loss", "learning_rate", *known}
 
 
 @pytest.mark.parametrize("kind", small.KINDS)
@@ -145,7 +187,8 @@ def test_the_same_seed_gives_the_same_weights_and_history(store, tmp_path):
     assert torch.equal(weights(one[0]), weights(two[0])) and one[1].equals(two[1])
 
 
-RUNS = [*map(small.method, small.KINDS), override(small.params(), {"queries": "drawn"})]
+DRAWN = small.changed(small.params(), options={"queries": "drawn"})
+RUNS = [*map(small.method, small.KINDS), DRAWN]
 
 
 @pytest.mark.parametrize("run", RUNS, ids=[*small.KINDS, "drawn"])
@@ -177,7 +220,7 @@ def test_every_step_asks_each_query_by_one_of_its_names_alike_in_all_processes(s
     run = small.params(batch=2)
     made = [
         Batches(
-            store, small.examples(range(16)), run.model.tokens, run.masking, run.normalize, 2, 1, rank, 2, names()
+            store, small.examples(range(16)), run.method, run.model.tokens, run.normalize, 2, 1, rank, 2, names()
         )
         for rank in range(2)
     ]  # fmt: skip
@@ -202,27 +245,35 @@ def test_a_query_is_read_by_the_name_drawn_and_validated_by_its_own():
 
 
 def test_drawn_names_change_what_is_learnt(store, tmp_path):
-    drawn = override(small.params(), {"queries": "drawn"})
-    one, two = train(store, tmp_path / "a")[0], train(store, tmp_path / "b", drawn)[0]
+    one, two = train(store, tmp_path / "a")[0], train(store, tmp_path / "b", DRAWN)[0]
     assert not torch.equal(weights(one), weights(two))
 
 
 def gradient(store, run, rank=0, size=1):
     """Gradient of every weight after the first batch, averaged over processes as distributed training does."""
-    learner = Learner(small.model(run), small.texts(), run)
+    learner = Learner(small.model(run), small.texts())
     wrapped = DistributedDataParallel(learner) if size > 1 else learner
-    wrapped(batches(store, run, rank, size)[0])[0].backward()
+    wrapped(batches(store, run, rank, size)[0])["loss"].backward()
     return torch.cat([weight.grad.ravel() for weight in learner.parameters()])
 
 
 def without_dropout(duplicates, **loop):
-    plain = {"encoder": {"dropout": 0.0}, "query": {"dropout": 0.0}}
-    return override(small.params(**loop), {"model": plain, "loss": {"duplicates": duplicates}})
+    options = {"query": {"dropout": 0.0}, "loss": {"duplicates": duplicates}}
+    return small.changed(small.params(**loop), {"model": {"encoder": {"dropout": 0.0}}}, options)
 
 
 def merl_without_chance(**loop):
     """MERL with views that drop nothing, and without BatchNorm, which is synchronised over GPUs only."""
-    return override(small.method("merl_vit", 1e-12, **loop), {"model": {"projector": {"normalization": "none"}}})
+    return small.changed(small.method("merl_vit", 1e-12, **loop), options={"projector": {"normalization": "none"}})
+
+
+def simclr_without_chance(**loop):
+    run = small.method("simclr", **loop)
+    shared = {"model": {"encoder": {"dropout": 0.0}}}
+    return small.changed(run, shared, {"projector": {"normalization": "none"}})
+
+
+ALIKE = {"merl": merl_without_chance, "simclr": simclr_without_chance}
 
 
 def _rank(rank, folder, path, port):
@@ -238,9 +289,10 @@ def _rank(rank, folder, path, port):
             if rank == 0:
                 torch.save(found, path / f"{duplicates}.pt")
                 history.write_parquet(path / f"{duplicates}.parquet")
-        found = gradient(store, merl_without_chance(batch=2), rank, 2)
-        if rank == 0:
-            torch.save(found, path / "merl.pt")
+        for name, made in ALIKE.items():
+            found = gradient(store, made(batch=2), rank, 2)
+            if rank == 0:
+                torch.save(found, path / f"{name}.pt")
 
     distributed(work)
 
@@ -254,16 +306,17 @@ def test_two_processes_learn_what_one_learns(store, tmp_path):
             train(store, tmp_path / duplicates, run)[1],
             pl.read_parquet(tmp_path / f"{duplicates}.parquet"),
         )
-        assert np.allclose(alone["loss"], together["loss"], atol=1e-3)
-    together, alone = torch.load(tmp_path / "merl.pt"), gradient(store, merl_without_chance())
-    assert torch.allclose(together, alone, atol=1e-6 * float(alone.abs().max()))
+        assert np.allclose(values(alone, "loss"), values(together, "loss"), atol=1e-3)
+    for name, made in ALIKE.items():
+        together, alone = torch.load(tmp_path / f"{name}.pt"), gradient(store, made())
+        assert torch.allclose(together, alone, atol=1e-6 * float(alone.abs().max())), name
 
 
 @pytest.mark.parametrize("duplicates", DUPLICATES)
 def test_every_form_of_the_loss_reaches_every_weight(store, duplicates):
-    run = override(small.params(), {"loss": {"duplicates": duplicates}})
-    learner = Learner(small.model(run), small.texts(), run)
-    learner(batches(store, run)[0])[0].backward()
+    run = small.changed(small.params(), options={"loss": {"duplicates": duplicates}})
+    learner = Learner(small.model(run), small.texts())
+    learner(batches(store, run)[0])["loss"].backward()
     assert [name for name, weight in learner.named_parameters() if weight.grad is None] == []
 
 
@@ -277,14 +330,13 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
 def config(model, run):
     text = TextParams(encoder="folder", pooling="mean", max_tokens=8, batch=1, threads=1)
     return RunConfig(
-        method="merl" if model.query is None else "kmerl", model=run.model, temperature=run.loss.temperature,
-        normalize=run.normalize, text=text, text_layers=0, text_width=6, fs=100, samples=small.SAMPLES,
-        vocabulary=["a", "b", "c"], vocabulary_hash="x", seed=1, steps=8,
+        **described(run.method), model=run.model, normalize=run.normalize, text=text, text_width=6, fs=100,
+        samples=small.SAMPLES, vocabulary=["a", "b", "c"], vocabulary_hash="x", seed=1, steps=8,
         trained_on=TrainedOn(archive="toy", origin="simulated", records=16, reports=7),
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", small.KINDS)
+@pytest.mark.parametrize("kind", small.ASKED)
 def test_a_saved_run_answers_as_before(store, tmp_path, kind):
     run = small.method(kind)
     model, history, _ = train(store, tmp_path / "scratch", run)
@@ -295,11 +347,12 @@ def test_a_saved_run_answers_as_before(store, tmp_path, kind):
         "history.parquet",
         "model.safetensors",
     ]
-    assert read.method == kind.split("_")[0] and read.temperature == 0.07
+    assert read.method == kind.split("_")[0] and loaded.method.temperature == 0.07
     assert read.vocabulary == ["a", "b", "c"] and read.trained_on.origin == "simulated"
     queries = [small.texts().queries, small.texts().queries[:1]]
     before, after = (
-        ask_records(m.eval(), store, [3, 5, 20], ["II", "V1"], run.normalize, queries, 2) for m in (model, loaded)
+        ask_records(m.eval(), store, [3, 5, 20], ["II", "V1"], run.normalize, queries, 2, default_way(m))
+        for m in (model, loaded)
     )
     assert [a.shape for a in after] == [(3, 3), (3, 1)]
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
@@ -310,8 +363,8 @@ def test_a_run_of_another_version_is_refused_in_one_line(store, tmp_path):
     model = small.model(run)
     save_run(tmp_path / "run", model, config(model, run), train(store, tmp_path / "scratch")[1])
     path = tmp_path / "run/config.json"
-    write_json(path, {name: value for name, value in read_json(path).items() if name != "temperature"})
-    with pytest.raises(UserError, match=r"temperature: .*; this is not a run of this version$") as error:
+    write_json(path, {name: value for name, value in read_json(path).items() if name != "options"})
+    with pytest.raises(UserError, match=r"options: .*; this is not a run of this version$") as error:
         load_run(tmp_path / "run")
     assert "\n" not in str(error.value)
 
@@ -319,9 +372,7 @@ def test_a_run_of_another_version_is_refused_in_one_line(store, tmp_path):
 @pytest.mark.parametrize("damage", ["config.json", "model.safetensors"])
 def test_a_damaged_run_is_refused_in_one_line(store, tmp_path, damage):
     model, run = small.model(small.params()), small.params()
-    save_run(
-        tmp_path / "run", model, config(model, run), pl.DataFrame(schema=dict.fromkeys(HISTORY_COLUMNS, pl.Float64))
-    )
+    save_run(tmp_path / "run", model, config(model, run), pl.DataFrame(schema=HISTORY.names))
     path = tmp_path / "run" / damage
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(UserError, match=damage) as error:
@@ -329,32 +380,30 @@ def test_a_damaged_run_is_refused_in_one_line(store, tmp_path, damage):
     assert "\n" not in str(error.value)
 
 
-HISTORY_COLUMNS = ["step", "learning_rate", "loss", "contrastive", "query", "valid_query", "valid_auc"]
-
-
 def test_records_without_any_asked_lead_get_no_answer(tmp_path):
     store = small.store(tmp_path / "limb", n=4, leads=["I", "II"])
     run = small.params()
     model = small.model(run).eval()
-    (chest,) = ask_records(model, store, [0, 1], ["V1"], run.normalize, [small.texts().queries], 2)
-    (limb,) = ask_records(model, store, [0, 1], LEADS, run.normalize, [small.texts().queries], 2)
+    (chest,) = ask_records(model, store, [0, 1], ["V1"], run.normalize, [small.texts().queries], 2, default_way(model))
+    (limb,) = ask_records(model, store, [0, 1], LEADS, run.normalize, [small.texts().queries], 2, default_way(model))
     assert np.isnan(chest).all() and not np.isnan(limb).any()
 
 
-@pytest.mark.parametrize("kind", small.KINDS)
+@pytest.mark.parametrize("kind", small.ASKED)
 @pytest.mark.parametrize("rule", ["millivolt", "minmax", "zscore"])
 def test_leads_that_are_not_shown_do_not_reach_the_answer(tmp_path, rule, kind):
     """Two records alike in lead II only, seen through lead II."""
     quiet, loud = small.store(tmp_path / "quiet", n=2), small.store(tmp_path / "loud", n=2, louder_but=["II"])
-    run = override(small.method(kind), {"normalize": {"rule": rule, "scope": "visible_leads"}})
+    run = small.changed(small.method(kind), {"normalize": {"rule": rule, "scope": "visible_leads"}})
     model = small.model(run).eval()
     one, other = (
-        ask_records(model, store, [0, 1], ["II"], run.normalize, [small.texts().queries], 2)[0]
+        ask_records(model, store, [0, 1], ["II"], run.normalize, [small.texts().queries], 2, default_way(model))[0]
         for store in (quiet, loud)
     )
     assert np.array_equal(one, other)
     whole = [
-        ask_records(model, store, [0], LEADS, run.normalize, [small.texts().queries], 2)[0] for store in (quiet, loud)
+        ask_records(model, store, [0], LEADS, run.normalize, [small.texts().queries], 2, default_way(model))[0]
+        for store in (quiet, loud)
     ]
     assert not np.array_equal(*whole)
 
@@ -362,17 +411,17 @@ def test_leads_that_are_not_shown_do_not_reach_the_answer(tmp_path, rule, kind):
 @pytest.mark.parametrize("padding", ["tokens", "dropped"])
 def test_padding_is_treated_alike_in_training_and_in_use(tmp_path, padding):
     store = small.store(tmp_path / "short", n=8, length=130)
-    run = override(small.params(), {"model": {"tokens": {"padding": padding}}})
+    run = small.changed(small.params(), {"model": {"tokens": {"padding": padding}}})
     most = 10 if padding == "tokens" else 6  # of 20 samples each
-    trained = Batches(store, small.examples(range(8)), run.model.tokens, run.masking, run.normalize, 4, 1)[0]
-    assert max(int(times.max()) for _, _, times in trained.groups) < most
-    assert {segments.shape[1] % (most - most // 4) for segments, _, _ in trained.groups} == {0}
+    trained = Batches(store, small.examples(range(8)), run.method, run.model.tokens, run.normalize, 4, 1)[0]
+    assert max(int(times.max()) for _, _, times in trained.views[0].groups) < most
+    assert {segments.shape[1] % (most - most // 4) for segments, _, _ in trained.views[0].groups} == {0}
     used = visible_tokens(store, 0, ["I"], small.model(run), run.normalize)
     assert len(used.times) == most
 
 
 def test_a_run_that_diverges_says_so(store, tmp_path):
-    run = override(small.params(), {"optimizer": {"learning_rate": 1e30, "warmup_steps": 0, "clip_norm": None}})
+    run = small.changed(small.params(), {"optimizer": {"learning_rate": 1e30, "warmup_steps": 0, "clip_norm": None}})
     with pytest.raises(UserError, match=r"the loss is .* at step \d; lower pretrain.optimizer.learning_rate"):
         train(store, tmp_path, run)
 
@@ -383,7 +432,7 @@ def test_a_model_with_damaged_weights_is_not_believed(store):
     with torch.no_grad():
         model.query.classify.bias.fill_(float("nan"))
     with pytest.raises(UserError, match="answers with NaN"):
-        ask_records(model, store, [0], LEADS, run.normalize, [small.texts().queries], 2)
+        ask_records(model, store, [0], LEADS, run.normalize, [small.texts().queries], 2, default_way(model))
 
 
 def test_a_run_is_not_shown_waveforms_of_another_kind(store):
@@ -395,28 +444,62 @@ def test_a_run_is_not_shown_waveforms_of_another_kind(store):
 
 
 def test_a_runs_changes_are_checked_as_the_parameters_they_change():
-    changed = override(small.params(), {"model": {"encoder": {"shape": "tiny"}}, "loss": {"temperature": 0.1}})
-    assert changed.model.encoder.resolve().depth == 12 and changed.loss.temperature == 0.1
-    assert changed.loss.contrastive == "symmetric"
-    for wrong in ({"loss": {"temprature": 0.1}}, {"loss": {"temperature": -1}}, {"loop": {"epochs": 3}}):
+    run = small.changed(small.params(), {"model": {"encoder": {"shape": "tiny"}}}, {"loss": {"temperature": 0.1}})
+    assert run.model.encoder.resolve().depth == 12 and run.method.temperature == 0.1
+    assert run.options.loss.contrastive == "symmetric"
+    for wrong in ({"loss": {"temprature": 0.1}}, {"loss": {"temperature": -1}}, {"unknown": 3}):
         with pytest.raises(ValidationError):
-            override(small.params(), wrong)
+            small.changed(small.params(), options=wrong)
+
+
+RESNET = {
+    "tokens": {"per": "segment"}, "encoder": {"kind": "resnet18", "lead_embedding": False, "time_embedding": False}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("kind", "changes", "message"),
+    ("kind", "shared", "options", "message"),
     [
-        ("merl_resnet18", {"masking": {"segment_share": 0.25}}, "set masking.segment_share to 0"),
-        ("merl_vit", {"loss": {"query_weight": 1.0}}, "give model.query"),
-        ("kmerl", {"loss": {"query_weight": 0.0}}, "set model.query to null"),
-        ("kmerl", {"loss": {"unimodal_weight": 1.0}}, "set model.projector.dropout above 0"),
-        ("merl_vit", {"loss": {"unimodal_weight": 0.0}}, "or neither"),
-        ("kmerl", {"loop": {"steps": -1}}, "greater than or equal to 0"),
+        ("kmerl", {"model": RESNET}, {}, "set masking.segment_share to 0"),
+        ("simclr", {"model": RESNET}, {}, "set masking.segment_share to 0"),
+        ("kmerl", {}, {"query": None}, "give query, or"),
+        ("kmerl", {}, {"loss": {"query_weight": 0.0}}, "set query to null"),
+        ("kmerl", {}, {"query": None, "loss": {"query_weight": 0.0, "contrastive_weight": 0.0}}, "nothing would be"),
+        ("merl_vit", {}, {"projector": {"dropout": 0.0}}, "set projector.dropout above 0"),
+        ("merl_vit", {}, {"loss": {"unimodal_weight": 0.0}}, "or neither"),
+        ("simclr", {}, {"gain": [1.2, 0.8]}, "the smaller first"),
+        ("kmerl", {"loop": {"steps": -1}}, {}, "greater than or equal to 0"),
+        ("kmerl", {"loop": {"epochs": 3}}, {}, "give either epochs or steps"),
     ],
 )
-def test_impossible_combinations_are_refused_with_what_to_do(kind, changes, message):
-    with pytest.raises(ValidationError, match=message):
-        override(small.method(kind), changes)
+def test_impossible_combinations_are_refused_with_what_to_do(kind, shared, options, message):
+    with pytest.raises(ValueError, match=message):
+        small.changed(small.method(kind), shared, options)
+
+
+def test_a_name_is_a_method_only_if_it_is_a_file_of_theirs():
+    assert {"kmerl", "merl", "simclr"} <= {*methods.NAMES}
+    for name in ("method", "os", "../kmerl", "kmerl.merl", "", "__init__"):
+        with pytest.raises(ValueError, match="is no method; the methods are kmerl, merl"):
+            methods.load(name)
+
+
+@pytest.mark.parametrize("kind", small.KINDS)
+def test_a_model_knows_the_ways_that_its_training_taught_it(kind):
+    known = {
+        "kmerl": ("query", "contrastive", "average", "mixture"), "merl_vit": ("contrastive",),
+        "merl_resnet18": ("contrastive",), "simclr": (),
+    }  # fmt: skip
+    assert small.method(kind).method.ways == known[kind]
+    reason = small.method(kind).method.unaskable()
+    assert (reason is None) == bool(known[kind])
+
+
+def test_a_head_that_no_loss_reached_is_not_asked():
+    untrained = small.changed(small.params(), options={"loss": {"contrastive_weight": 0.0}})
+    assert untrained.method.ways == ("query", "mixture")
+    alone = small.changed(small.method("merl_vit"), options={"loss": {"contrastive_weight": 0.0}})
+    assert alone.method.ways == ()
 
 
 def test_only_millivolts_do_not_depend_on_the_scope():

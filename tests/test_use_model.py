@@ -12,6 +12,7 @@ import kmerl
 from kmerl.archives.wfdb_reader import read_recording
 from kmerl.checkpoint import save_run
 from kmerl.errors import UserError
+from kmerl.evaluation.ways import default_way
 from kmerl.history import HISTORY
 from kmerl.inference import ask_records
 from kmerl.leads import LEADS
@@ -79,8 +80,8 @@ def stored(tmp_path):
 @pytest.mark.parametrize("leads", [LEADS, ("II", "I"), ("V3",)])
 def test_a_file_is_answered_as_its_stored_record_is_in_evaluation(stored, used, leads):
     path, store = stored
-    normalize, temperature = used.config.normalize, used.config.temperature
-    expected = ask_records(used.network, store, [0], leads, normalize, [embed(ASKED)], 4, temperature)[0][0]
+    way = default_way(used.network)
+    expected = ask_records(used.network, store, [0], leads, used.config.normalize, [embed(ASKED)], 4, way)[0][0]
     found = used.predict(path, leads, classes=ASKED, context="together")
     np.testing.assert_allclose(found.per_window[0], expected, atol=1e-6)
     assert len(found.windows) == 3
@@ -155,7 +156,7 @@ def test_every_way_answers_and_differs(way):
 
 def test_a_run_without_a_query_network_is_asked_by_cosine():
     assert MERL.predict(SIGNAL, LEADS, FS, ASKED).way == "contrastive"
-    with pytest.raises(UserError, match="no query network"):
+    with pytest.raises(UserError, match=r"way 'query': the model knows the ways contrastive$"):
         MERL.predict(SIGNAL, LEADS, FS, ASKED, way="query")
 
 

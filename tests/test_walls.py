@@ -21,7 +21,7 @@ ASKS = (
     "knowledge.lexicon.* knowledge.parsing knowledge.requests knowledge.schemas knowledge.words"
 )
 STORE = "archives.schemas shards waveforms"
-MODEL = f"{STORE} checkpoint history inference model.* text.params weights"
+MODEL = f"{STORE} checkpoint history inference methods.method model.* text.params weights"
 ASKED = f"{MODEL} archives.classes evaluation.auc evaluation.bootstrap evaluation.params evaluation.schemas"
 ASKED += " evaluation.scoring evaluation.ways evaluation.zeroshot text.*"
 PAGE = "page.grid page.html page.pictures page.rejected page.texts"
@@ -50,7 +50,7 @@ MAY = {
     "random_convolutions": f"{STORE} evaluation.convolutions evaluation.features evaluation.params "
     "evaluation.probe_params",
     "register": "archives.archive archives.fetch.names archives.manifest",
-    "report": f"{STORE} {PAGE} knowledge.hierarchy knowledge.schemas knowledge.vocabulary model.params page.*",
+    "report": f"{STORE} {PAGE} history knowledge.hierarchy knowledge.schemas knowledge.vocabulary model.params page.*",
     "reports": "archives.schemas knowledge.cleaning knowledge.schemas",
     "simulate": "archives.layouts archives.manifest archives.schemas archives.simulate.* archives.wfdb_format",
     "superclass": f"{ASKS} knowledge.merge knowledge.objects knowledge.superclass",
@@ -156,9 +156,18 @@ def test_checking_the_parameters_imports_neither_torch_nor_matplotlib():
 # ------------------------------------------------------------------------------------------------------ the same, told
 
 EDITS = {
-    "a layer of the transformer": ("kmerl/model/layers.py", "def pack(", "embed_ecg partial_leads pretrain zeroshot"),
+    "a layer of the transformer": (
+        "kmerl/model/layers.py", "def pack(", "embed_ecg partial_leads pretrain zeroshot methods.kmerl"
+    ),
     "the bootstrap": ("kmerl/evaluation/bootstrap.py", "def interval(", "linear_probe partial_leads tables zeroshot"),
     "AUC": ("kmerl/evaluation/auc.py", "def auc(", "linear_probe partial_leads pretrain tables zeroshot"),
+    "K-MERL's own": ("kmerl/methods/kmerl.py", "def losses(", "methods.kmerl"),
+    "SimCLR's own": ("kmerl/methods/simclr.py", "def _view(", "methods.simclr"),
+    "a loss": ("kmerl/model/losses.py", "def views_loss(", "methods.kmerl methods.merl methods.simclr"),
+    "what methods have in common": (
+        "kmerl/methods/method.py", "def unaskable(",
+        "embed_ecg partial_leads pretrain zeroshot methods.kmerl methods.merl methods.simclr",
+    ),
     "a table's heading": ("kmerl/tables/zeroshot.py", "# Zero-shot classification: macro AUC", "tables"),
     "a figure": ("kmerl/plots/probes.py", "def probes_figure(", "figures"),
     "the class table": (
@@ -188,7 +197,8 @@ def copied(tmp_path_factory):
 
 def fingerprints(folder):
     subprocess.run([sys.executable, "-m", "workflow.fingerprint"], cwd=folder, check=True)
-    return json.loads((folder / "data/code.json").read_text())
+    found = json.loads((folder / "data/code.json").read_text())
+    return found | {f"methods.{name}": code for name, code in found.pop("methods").items()}
 
 
 @pytest.mark.parametrize("edited", EDITS)

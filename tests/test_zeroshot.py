@@ -32,7 +32,7 @@ def answers(store, lead_sets, order=1, rule="millivolt", scopes=("record",)):
     codes = {task: found[::order] for task, found in CODES.items()}
     records = find_records(store, TARGETS, codes, ["train"])
     lists = [np.stack([vectors[task][code] for code in found]) for task, found in codes.items()]
-    questions = Questions(small.model(run).eval(), lists, ["query", "contrastive"], 0.07)
+    questions = Questions(small.model(run).eval(), lists, ["query", "contrastive"])
     normalize = run.normalize.model_copy(update={"rule": rule})
     return predict(questions, [("name", task) for task in codes], records, lead_sets, normalize, scopes, 5)
 
@@ -253,7 +253,10 @@ def test_a_run_without_a_query_network_is_asked_in_the_ways_it_knows(tmp_path, m
     assert "macro AUC by contrastive" in zeroshot.main(asked.params(), "merl")
     scores = read_table(tmp_path / "data/scores/merl/scores.parquet")
     assert set(scores["way"]) == {"contrastive"}
-    with pytest.raises(UserError, match=r"zeroshot.ways: merl has no query network; add contrastive"):
+    with pytest.raises(
+        UserError,
+        match=r"zeroshot.ways: none is for merl: its method knows contrastive; add one of these, or leave it out",
+    ):
         zeroshot.main(asked.params(zeroshot=asked.zeroshot(ways=["query", "mixture"])), "merl")
 
 

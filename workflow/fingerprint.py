@@ -1,5 +1,8 @@
 """Fingerprint the code of every stage: ``python -m workflow.fingerprint`` writes ``data/code.json``, {stage: hash}.
 
+Methods of pretraining are loaded by their names, so each has a hash of its own, {"methods": {name: hash}}: ``dvc.yaml``
+lists that of its method for each run, and all for stages that load any run.
+
 As every stage waits for this file, the parameters are checked here: under DVC nothing runs, and no output is cleared
 for a stage to run, while a name or a value is wrong.
 
@@ -109,16 +112,16 @@ def files_of(module: str) -> set[Path]:
     return found
 
 
-def fingerprint(stage: str, dag: dict[str, Any]) -> str:
-    """The hash of one stage's code.
+def fingerprint(module: str, definition: Any = None) -> str:
+    """The hash of a module's code.
 
     Args:
-        stage: its name, that of its module in ``stages/``.
-        dag: the stages of ``dvc.yaml``.
+        module: its dotted name.
+        definition: of its stage in ``dvc.yaml``; data files that this names are left out.
     """
-    compared = yaml.safe_dump(dag.get(stage, {}))
+    compared = yaml.safe_dump(definition)
     digest = hashlib.sha256()
-    for file in sorted(files_of(f"stages.{stage}")):
+    for file in sorted(files_of(module)):
         if file.suffix == ".py":
             digest.update(f"\0{file.as_posix()}\0{ast.unparse(parse(file))}".encode())
         elif file.as_posix() not in compared:
@@ -129,9 +132,10 @@ def fingerprint(stage: str, dag: dict[str, Any]) -> str:
 def main() -> int:
     """Returns the exit status: 0, or 1 after one line."""
     dag = yaml.safe_load(Path("dvc.yaml").read_text("utf-8"))["stages"]
-    stages = sorted(file.stem for file in Path("stages").glob("[a-z]*.py"))
+    stages, methods = (sorted(file.stem for file in Path(f).glob("[a-z]*.py")) for f in ("stages", "kmerl/methods"))
     try:
-        found = {stage: fingerprint(stage, dag) for stage in stages}
+        found: dict[str, Any] = {stage: fingerprint(f"stages.{stage}", dag.get(stage)) for stage in stages}
+        found["methods"] = {name: fingerprint(f"kmerl.methods.{name}") for name in methods if name != "method"}
         importlib.import_module("kmerl.params").load(PARAMS)  # by name: no part of a stage's code
         write_json(OUT, found)
     except UserError as error:

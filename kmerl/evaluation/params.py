@@ -103,7 +103,7 @@ class ZeroshotParams(Section):
     ways: Annotated[list[Way], AfterValidator(distinct)] = Field(
         min_length=1,
         description="query: the query network (paper); contrastive: cosine with the name (MERL); average: mean of both "
-        "logits; mixture: the nearest training queries, weighted. Without a query network only contrastive is known",
+        "logits; mixture: the nearest training queries, weighted. A run is asked in those that its method knows",
     )
     names: Annotated[list[Names], AfterValidator(distinct)] = Field(
         min_length=1, description="columns of the table of classes whose texts are asked"

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from kmerl.errors import UserError
 from kmerl.inference import encode_records
-from kmerl.model.kmerl import KMERL
+from kmerl.model.network import Network
 from kmerl.waveforms import NormalizeParams, WaveformStore
 
 
 def pooled(
-    model: KMERL,
+    model: Network,
     store: WaveformStore,
     rows: Sequence[int],
     leads: Sequence[str],

@@ -21,7 +21,7 @@ from kmerl.errors import UserError
 from kmerl.evaluation.params import MixtureParams, Way
 from kmerl.inference import encode_records
 from kmerl.leads import canonical
-from kmerl.model.kmerl import KMERL
+from kmerl.model.network import Network
 from kmerl.waveforms import NormalizeParams, WaveformStore
 
 WAYS: tuple[Way, ...] = get_args(Way)
@@ -40,14 +40,20 @@ class Training:
     vectors: NDArray[np.float32]
 
 
-def default_way(model: KMERL) -> Way:
-    """How a model is asked if nothing else is said: by its query network if it has one."""
-    return "contrastive" if model.query is None else "query"
+def default_way(model: Network) -> Way:
+    """How a model is asked if nothing else is said.
+
+    Raises:
+        UserError: it cannot be asked at all.
+    """
+    if not model.method.ways:
+        raise UserError(str(model.method.unaskable()))
+    return model.method.ways[0]
 
 
-def usable_ways(model: KMERL, ways: Sequence[Way]) -> list[Way]:
-    """Those of ``ways`` that a model knows; without a query network only ``contrastive``."""
-    return [way for way in ways if way == "contrastive" or model.query is not None]
+def usable_ways(model: Network, ways: Sequence[Way]) -> list[Way]:
+    """Those of ``ways`` that a model knows."""
+    return [way for way in ways if way in model.method.ways]
 
 
 def cosines(a: Tensor, b: Tensor) -> Tensor:
@@ -84,7 +90,6 @@ class Questions:
         model: in eval mode.
         lists: query vectors, each (Q, text width); the query network lets those of one list see one another.
         ways: how to ask.
-        temperature: of the contrastive loss in training.
         training: needed for ``mixture`` only, as is ``mixture``.
 
     Raises:
@@ -95,19 +100,19 @@ class Questions:
     @torch.inference_mode()
     def __init__(
         self,
-        model: KMERL,
+        model: Network,
         lists: Sequence[NDArray[np.float32] | Tensor],
         ways: Sequence[Way],
-        temperature: float,
         training: Training | None = None,
         mixture: MixtureParams | None = None,
     ):
         unknown = [way for way in ways if way not in usable_ways(model, ways)]
         if unknown:
-            raise UserError(f"the model has no query network, so it cannot be asked by {unknown[0]!r}; use contrastive")
+            reason = model.method.unaskable() or f"the model knows the ways {', '.join(model.method.ways)}"
+            raise UserError(f"way {unknown[0]!r}: {reason}")
         device = next(model.parameters()).device
         parts = [_on(device, one) for one in lists]
-        self.model, self.ways, self.temperature = model, list(ways), temperature
+        self.model, self.ways = model, list(ways)
         self.sizes = [len(part) for part in parts]
         queries = torch.cat(parts)
         self._names = model.embed_text(queries) if {"contrastive", "average"} & {*ways} else None
@@ -132,9 +137,9 @@ class Questions:
         """
         logits: dict[Way, Tensor] = {}
         if self._names is not None:
-            logits["contrastive"] = self.model.embed_ecg(tokens) @ self._names.T / self.temperature
-        if self._asked and self.model.query is not None:
-            asked = self.model.query(tokens, torch.cat(self._asked), [len(one) for one in self._asked]).float()
+            logits["contrastive"] = self.model.embed_ecg(tokens) @ self._names.T / self.model.method.temperature
+        if self._asked:
+            asked = self.model.ask(tokens, torch.cat(self._asked), [len(one) for one in self._asked])
             logits["query"] = asked[:, : self._own]
             if self._weights is not None:
                 logits["mixture"] = asked[:, self._own :] @ self._weights.T

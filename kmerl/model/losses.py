@@ -1,14 +1,14 @@
-"""The losses of K-MERL, ECG-report contrast (Eq. 4) and ECG-entity queries (section 2.5), and MERL's uni-modal one."""
+"""Losses: ECG-report contrast (Eq. 4), ECG-entity queries (section 2.5), and those between two views of an ECG."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from kmerl.distributed import gather, world
-from kmerl.model.params import LossParams
+from kmerl.model.params import ContrastParams
 
 
-def contrastive_loss(ecg: Tensor, text: Tensor, reports: Tensor, params: LossParams) -> Tensor:
+def contrastive_loss(ecg: Tensor, text: Tensor, reports: Tensor, params: ContrastParams) -> Tensor:
     """L_contrast over the batch of all ranks.
 
     Args:
@@ -47,13 +47,35 @@ def unimodal_loss(one: Tensor, other: Tensor, temperature: float) -> Tensor:
     return (there + F.cross_entropy(other @ everyone.T / temperature, target)) / 2
 
 
+def views_loss(one: Tensor, other: Tensor, temperature: float) -> Tensor:
+    """SimCLR's NT-Xent between two views of each ECG, over the batch of all ranks (Chen et al. 2020, Eq. 1).
+
+    Args:
+        one: (B, P) unit vectors of this rank.
+        other: (B, P), row by row of the same ECGs; all other views in the batch are negatives.
+        temperature: tau.
+
+    Returns:
+        The mean over this rank's rows, as :func:`contrastive_loss`.
+    """
+    everyone, everyone_other = gather(one), gather(other)
+    own = _own(one, everyone)
+
+    def direction(rows: Tensor, others: Tensor, mates: Tensor) -> Tensor:
+        to_others, to_mates = rows @ others.T / temperature, rows @ mates.T / temperature
+        logits = torch.cat([to_others, to_mates.masked_fill(own, float("-inf"))], dim=1)
+        return (logits.logsumexp(1) - to_others[own]).mean()
+
+    return (direction(one, everyone_other, everyone) + direction(other, everyone, everyone_other)) / 2
+
+
 def _own(rows: Tensor, everyone: Tensor) -> Tensor:
     """(B, N) True where a row of all ranks' N is this rank's own."""
     first = world()[0] * len(rows)
     return F.one_hot(torch.arange(first, first + len(rows), device=rows.device), len(everyone)).bool()
 
 
-def _direction(similarity: Tensor, own: Tensor, same: Tensor, params: LossParams) -> Tensor:
+def _direction(similarity: Tensor, own: Tensor, same: Tensor, params: ContrastParams) -> Tensor:
     """One direction of the contrast.
 
     Args:

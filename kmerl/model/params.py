@@ -1,4 +1,4 @@
-"""The parameters of the model and of its losses; torch is not needed to check them."""
+"""The parameters of models and losses that methods share; torch is not needed to check them."""
 
 from typing import Literal
 
@@ -103,23 +103,18 @@ class QueryParams(Section):
 
 
 class ProjectorParams(Section):
-    """P_e and P_t, the non-linear projectors of the contrastive head."""
+    """A non-linear projector, as P_e and P_t of the contrastive head."""
 
     hidden: int = Field(ge=1, description="hidden width")
     width: int = Field(ge=1, description="width of the shared space")
     normalization: Literal["none", "batch"] = Field(description="none, or BatchNorm as in MERL's projector")
-    dropout: float = Field(
-        ge=0, lt=1, description="of the two linear maps of an ECG that the uni-modal loss compares (MERL: 0.1)"
-    )
 
 
 class ModelParams(Section):
-    """All sizes of the model."""
+    """What every method's model has."""
 
     tokens: TokenParams
     encoder: EncoderParams
-    query: QueryParams | None = Field(description="null: no query network (MERL)")
-    projector: ProjectorParams
 
     @model_validator(mode="after")
     def _consistent(self) -> "ModelParams":
@@ -135,8 +130,8 @@ class ModelParams(Section):
         return self
 
 
-class LossParams(Section):
-    """Which losses, and how the open choices of Eq. 4 are read."""
+class ContrastParams(Section):
+    """How the open choices of Eq. 4 are read."""
 
     contrastive: Literal["symmetric", "paper_eq4"] = Field(
         description="symmetric InfoNCE (MERL's code), or Eq. 4 as printed: ECG to text, the positive left out of the "
@@ -147,13 +142,3 @@ class LossParams(Section):
         description="records of one batch with the same report: each other's negatives, left out, or positives"
     )
     contrastive_weight: float = Field(ge=0, description="weight of L_contrast (paper: 1; 0: ablation, Tab. 2a)")
-    query_weight: float = Field(ge=0, description="weight of L_CQ (paper: 1; 0: ablation, Tab. 2a)")
-    unimodal_weight: float = Field(
-        ge=0, description="weight of MERL's uni-modal loss, between two dropouts of each ECG (MERL: 1)"
-    )
-
-    @model_validator(mode="after")
-    def _something_to_learn(self) -> "LossParams":
-        if self.contrastive_weight == self.query_weight == self.unimodal_weight == 0:
-            raise ValueError("contrastive_weight, query_weight and unimodal_weight are 0: nothing would be learnt")
-        return self

@@ -50,6 +50,7 @@ class QueryNetwork(nn.Module):
 
     def __init__(self, params: QueryParams, text_width: int, ecg_width: int):
         super().__init__()
+        self.self_attention = params.self_attention
         self.from_text = nn.Linear(text_width, params.width)
         self.from_ecg = nn.Linear(ecg_width, params.width)
         self.norm_ecg = nn.LayerNorm(params.width)

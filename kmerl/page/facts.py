@@ -14,10 +14,10 @@ from safetensors import SafetensorError, safe_open
 from kmerl.archives.schemas import SPLIT_NAMES
 from kmerl.artifacts import read_json, read_table
 from kmerl.errors import UserError
+from kmerl.history import last
 from kmerl.leads import LEADS
 from kmerl.model.params import EncoderParams
 from kmerl.page.grid import Grid, count, flat, plain, value
-from kmerl.page.headline import METHODS
 from kmerl.page.texts import explain
 
 
@@ -58,10 +58,6 @@ def read_run(folder: Path, name: str) -> Run:
         UserError: a file is missing or cut short.
     """
     history = read_table(folder / "history.parquet")
-    last = {}
-    for column in ("loss", "valid_auc"):
-        values = history[column].drop_nulls().to_list() if column in history.columns else []
-        last[column] = float(values[-1]) if values else None
     weights = folder / "model.safetensors"
     try:
         with safe_open(weights, "numpy") as file:
@@ -70,7 +66,9 @@ def read_run(folder: Path, name: str) -> Run:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
     except (SafetensorError, OSError) as error:
         raise UserError(f"{weights}: not readable ({error}); run pretrain@{name} again") from None
-    return Run(name, read_json(folder / "config.json"), number, digest, last["loss"], last["valid_auc"])
+    return Run(
+        name, read_json(folder / "config.json"), number, digest, last(history, "loss"), last(history, "valid_auc")
+    )
 
 
 def archive_grid(archives: Sequence[Archive]) -> Grid:
@@ -120,7 +118,7 @@ def run_grid(runs: Sequence[Run], batch: Mapping[str, Any]) -> Grid:
         rows.append(
             [
                 run.name,
-                METHODS.get(str(config.get("method")), str(config.get("method"))),
+                str(config.get("title")),
                 f"{encoder.get('kind', '')}{size}".removeprefix(", "),
                 count(run.weights),
                 count(config.get("steps") or 0),
@@ -133,9 +131,14 @@ def run_grid(runs: Sequence[Run], batch: Mapping[str, Any]) -> Grid:
     return Grid(header, rows, frozenset([3, 4, 5, 7, 8]))
 
 
-def differences(pretrain: Any, runs: Mapping[str, Mapping[str, Any]]) -> Grid:
-    """One row per parameter that a run changes: its value in ``pretrain`` and what each run makes of it."""
-    tree = plain(pretrain)
+def differences(base: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> Grid:
+    """One row per parameter that a run changes: its value in the base and what each run makes of it.
+
+    Args:
+        base: sections of the parameters by name.
+        runs: run -> what it lays over them, by the same names.
+    """
+    tree = {name: plain(section) for name, section in base.items()}
     base = flat(tree)
     changes = {
         run: {name: one for name, one in flat(changed).items() if name and one != _find(tree, name)}

@@ -1,4 +1,4 @@
-"""K-MERL against MERL in one glance: averages over all tasks, and their paired differences."""
+"""Methods against each other in one glance: averages over all tasks, and paired differences."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,6 @@ from pathlib import Path
 
 from kmerl.errors import UserError
 from kmerl.page.results import read_csv
-
-METHODS = {"kmerl": "K-MERL", "merl": "MERL"}
 
 _FROM, _TO = 0.4, 1.0  # of the axis on which intervals are drawn; chance is 0.5
 _AVERAGE, _MACRO = "average", "macro_auc"
@@ -34,16 +32,17 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Score:
-    """A run's average over all tasks."""
+    """A run's average over all tasks; ``ours``: it is of the method that the others are compared with."""
 
     run: str
     method: str
+    ours: bool
     estimate: Estimate
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A K-MERL run minus a MERL run, the same patients resampled; ``verdict`` says it in words."""
+    """A run of the first method minus a run of another, the same patients resampled; ``verdict`` says it in words."""
 
     one: str
     other: str
@@ -65,7 +64,7 @@ def headlines(tables: Path, methods: Mapping[str, str], lead_sets: Sequence[str]
 
     Args:
         tables: folder with zeroshot_auc.csv and comparisons_auc.csv.
-        methods: run -> its method, ``kmerl`` or ``merl``.
+        methods: run -> how its method is called; that of the first run is compared with the others.
         lead_sets: in the order shown.
 
     Raises:
@@ -73,10 +72,11 @@ def headlines(tables: Path, methods: Mapping[str, str], lead_sets: Sequence[str]
     """
     scores = [row for row in _rows(tables / "zeroshot_auc.csv") if row["run"] in methods and _averaged(row)]
     pairs = [row for row in _rows(tables / "comparisons_auc.csv") if row["kind"] == "runs" and _averaged(row)]
+    base = next(iter(methods.values()), None)
     found = []
     for leads in lead_sets:
         of_runs = [
-            Score(row["run"], METHODS.get(methods[row["run"]], methods[row["run"]]), estimate)
+            Score(row["run"], methods[row["run"]], methods[row["run"]] == base, estimate)
             for row in scores
             if row["leads"] == leads and (estimate := _estimate(row, "value"))
         ]
@@ -87,18 +87,19 @@ def headlines(tables: Path, methods: Mapping[str, str], lead_sets: Sequence[str]
 
 
 def _difference(row: Mapping[str, str], methods: Mapping[str, str]) -> Difference | None:
-    """K-MERL minus MERL whichever came first; None if the pair is another."""
+    """A run of the first method minus one of another whichever came first; None if the pair is of other methods."""
     one, other = row["run"], row["other_run"]
-    estimate = _estimate(row, "difference")
-    if estimate and (methods.get(one), methods.get(other)) == ("merl", "kmerl"):
+    estimate, base = _estimate(row, "difference"), next(iter(methods.values()), None)
+    if estimate and methods.get(other) == base:
         one, other = other, one
         estimate = Estimate(-estimate.value, -estimate.high, -estimate.low)
-    if not estimate or (methods.get(one), methods.get(other)) != ("kmerl", "merl"):
+    against = methods.get(other)
+    if not estimate or methods.get(one) != base or against in (base, None):
         return None
     if estimate.low > 0:
-        verdict = "K-MERL is higher"
+        verdict = f"{base} is higher"
     elif estimate.high < 0:
-        verdict = "MERL is higher"
+        verdict = f"{against} is higher"
     else:
         verdict = "no clear difference"
     return Difference(one, other, estimate, verdict)

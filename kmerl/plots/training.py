@@ -8,27 +8,26 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from kmerl.history import curve
 from kmerl.plots.style import GREY, chance, colours_of, heading, key, look, new_figure
 
-_PANELS = {
-    "ECG-report loss": ("contrastive", None),
-    "ECG-entity loss": ("query", "valid_query"),
-    "Entities, validation": (None, "valid_auc"),
-}
-"""Title -> columns of the history: in training, in validation."""
 _WINDOW = 0.04  # of a run's steps, averaged for the bold line
 _WIDTH, _HEIGHT = 270.0, 100.0  # mm
 _NOTE = 24  # characters of a line beside a panel's title
 
 
 def training_figure(
-    histories: Mapping[str, pl.DataFrame], title: str, colours: Mapping[str, tuple[str, str]] | None = None
+    histories: Mapping[str, pl.DataFrame],
+    curves: Mapping[str, str],
+    title: str,
+    colours: Mapping[str, tuple[str, str]] | None = None,
 ) -> Figure:
-    """Three panels: both losses and the validation AUC over steps, one colour per run.
+    """A panel for each loss and each value of validation over steps, one colour per run.
 
     Args:
         histories: run -> rows of ``kmerl.history.HISTORY``; steps may be logged at any interval. Runs without
             a step are left out.
+        curves: names of values of their methods -> titles; what no run has gets no panel.
         title: the figure's title.
         colours: run -> colour and marker; drawn from the runs' order if not given.
     """
@@ -36,18 +35,21 @@ def training_figure(
         colours = colours or colours_of(histories)
         trained = {run: history for run, history in histories.items() if history.height}
         figure = new_figure(_WIDTH, _HEIGHT)
-        for axes, (name, columns) in zip(figure.subplots(1, 3), _PANELS.items(), strict=True):
-            missing = [run for run, history in trained.items() if not _draw(axes, history, columns, *colours[run])]
+        logged = {name for history in trained.values() for name in history["name"].unique()}
+        panels = {name: one for name, one in curves.items() if logged & {name, f"valid_{name}"}}
+        grid = figure.subplots(1, len(panels), squeeze=False)[0] if panels else []
+        for axes, (name, heads) in zip(grid, panels.items(), strict=True):
+            missing = [run for run, history in trained.items() if not _draw(axes, history, name, *colours[run])]
             if missing:
                 text = "\n".join(textwrap.wrap(f"without {', '.join(missing)}", _NOTE))
                 axes.text(1, 1.02, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=7, color=GREY)
-            axes.set_title(name)
+            axes.set_title(heads)
             axes.set_xlabel("step")
-            axes.set_ylabel("loss" if columns[0] else "macro AUC")
             axes.margins(y=0.08)
-            _leave_out_spikes(axes, [history[columns[0]] for history in trained.values()] if columns[0] else [])
+            _leave_out_spikes(axes, [curve(history, name)["value"] for history in trained.values()])
             axes.set_xlim(left=0)
-        chance(figure.axes[2])
+            if name == "auc":
+                chance(axes)
         handles = [key(run, color=colours[run][0], marker=colours[run][1], linestyle="-") for run in trained]
         handles.append(key("training, running mean", color=GREY, linestyle="-", linewidth=1.8))
         handles.append(key("validation", color=GREY, linestyle="--", marker="o"))
@@ -67,13 +69,13 @@ def _leave_out_spikes(axes: Axes, losses: Sequence[pl.Series]) -> None:
         axes.set_ylim(top=1.15 * highest)
 
 
-def _draw(axes: Axes, history: pl.DataFrame, columns: tuple[str | None, str | None], colour: str, marker: str) -> bool:
+def _draw(axes: Axes, history: pl.DataFrame, name: str, colour: str, marker: str) -> bool:
     """Every logged value of training, thin, and their running mean; validated values with markers.
 
     Returns:
         Whether the run has any.
     """
-    train, valid = (_known(history, column) for column in columns)
+    train, valid = _known(history, name), _known(history, f"valid_{name}")
     if len(train):
         step, value = train.T
         axes.plot(step, value, color=colour, alpha=0.25, linewidth=0.6)
@@ -88,9 +90,7 @@ def _draw(axes: Axes, history: pl.DataFrame, columns: tuple[str | None, str | No
     return bool(len(train) or len(valid))
 
 
-def _known(history: pl.DataFrame, column: str | None) -> np.ndarray:
+def _known(history: pl.DataFrame, name: str) -> np.ndarray:
     """(n, 2) steps and values."""
-    if column is None:
-        return np.empty((0, 2))
-    known = history.select("step", column).drop_nulls().filter(pl.col(column).is_finite())
+    known = curve(history, name).drop_nulls().filter(pl.col("value").is_finite())
     return known.to_numpy().astype(np.float64)

@@ -1,6 +1,7 @@
 """Training batches: which records, which leads and segments of them, in what order; all a function of the seed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from kmerl.leads import LEADS, from_bit_mask, positions
+from kmerl.methods.method import Method, Record
 from kmerl.model.encoder import Group, group_tokens
-from kmerl.model.params import MaskParams, TokenParams
-from kmerl.model.tokens import Tokens, draw_leads, draw_segments, tokenize, trim
+from kmerl.model.params import TokenParams
+from kmerl.model.tokens import trim
 from kmerl.randomness import generator
 from kmerl.training.texts import Names
 from kmerl.waveforms import NormalizeParams, WaveformStore
@@ -36,20 +37,42 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """A batch, its records ordered by group.
+class View:
+    """One view of the records of a batch.
 
     Attributes:
         groups: segments (b, n, p), leads (b, n), times (b, n) of records that show equally many tokens.
+        rows: (B,) which row of what is made of the groups is each record's; None where they are in order.
+    """
+
+    groups: list[Group]
+    rows: Tensor | None
+
+    def of_records(self, rows: Tensor) -> Tensor:
+        """(B, ...) in the order of the groups -> in the order of the batch."""
+        return rows if self.rows is None else rows[self.rows.to(rows.device)]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch, its records ordered by the groups of the first view.
+
+    Attributes:
+        views: as many as the method shows.
         reports: (B,) rows among the distinct reports.
         labels: (B, Q).
         names: (Q,) the name by which each query is asked, a place among all names; None for their own names.
     """
 
-    groups: list[Group]
+    views: list[View]
     reports: Tensor
     labels: Tensor
     names: Tensor | None
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same with its tokens on a device."""
+        moved = [[(s.to(device), le.to(device), t.to(device)) for s, le, t in view.groups] for view in self.views]
+        return replace(self, views=[View(groups, view.rows) for groups, view in zip(moved, self.views, strict=True)])
 
 
 class Batches(Dataset[Batch]):
@@ -58,9 +81,10 @@ class Batches(Dataset[Batch]):
     Args:
         store: waveforms.
         examples: the training records.
-        tokens, masking, normalize: how they are shown.
+        method: which views it sees.
+        tokens, normalize: how they are shown.
         batch: records per process and step.
-        seed: of the order, of the masks and of the names.
+        seed: of the order, of the views and of the names.
         rank, size: this process and how many there are; each sees its own part of every global batch.
         names: from which every step draws how queries are asked, the same in every process.
     """
@@ -69,8 +93,8 @@ class Batches(Dataset[Batch]):
         self,
         store: WaveformStore,
         examples: Examples,
+        method: Method[Any],
         tokens: TokenParams,
-        masking: MaskParams,
         normalize: NormalizeParams,
         batch: int,
         seed: int,
@@ -78,8 +102,8 @@ class Batches(Dataset[Batch]):
         size: int = 1,
         names: Names | None = None,
     ):
-        self.store, self.examples = store, examples
-        self.tokens, self.masking, self.normalize = tokens, masking, normalize
+        self.store, self.examples, self.method = store, examples, method
+        self.tokens, self.normalize = tokens, normalize
         self.batch, self.seed, self.rank, self.size = batch, seed, rank, size
         self.names = names
         self.steps_per_epoch = len(examples) // (batch * size)
@@ -96,12 +120,15 @@ class Batches(Dataset[Batch]):
 
     def __getitem__(self, step: int) -> Batch:
         members = self.members(step)
-        shared = int(generator(self.seed, "lead count", step).choice(self.masking.masked_leads))
-        records = [self._show(int(member), step // self.steps_per_epoch, shared) for member in members]
-        groups, order = group_tokens(records)
+        shown = [self.method.show(self._record(int(member), step)) for member in members]
+        (first, order), *others = [group_tokens(view) for view in zip(*shown, strict=True)]
+        views = [View(first, None)]
+        for groups, own_order in others:
+            place = np.argsort(own_order)  # of a member in this view's groups
+            views.append(View(groups, torch.from_numpy(place[order])))
         members = members[order]
         reports, labels = (torch.from_numpy(part[members]) for part in (self.examples.reports, self.examples.labels))
-        return Batch(groups, reports, labels, self.draw_names(step))
+        return Batch(views, reports, labels, self.draw_names(step))
 
     def draw_names(self, step: int) -> Tensor | None:
         """(Q,) the name by which each query is asked at a step, in every process; None if by its own."""
@@ -109,15 +136,16 @@ class Batches(Dataset[Batch]):
             return None
         return torch.from_numpy(self.names.draw(generator(self.seed, "query names", step)))
 
-    def _show(self, member: int, epoch: int, shared_count: int) -> Tokens:
-        """The visible tokens of one record in one epoch."""
-        rng = generator(self.seed, "mask", epoch, member)
-        count = int(rng.choice(self.masking.masked_leads)) if self.masking.draw == "per_sample" else shared_count
-        row = int(self.examples.rows[member])
-        present = np.array(positions(from_bit_mask(int(self.store.present[row]))))
-        leads = draw_leads(present, count, rng)
-        signal = self.store.read_normalized(row, [LEADS[lead] for lead in leads], self.normalize)
-        signal = trim(signal, int(self._length[row]), self.tokens)
-        n_leads = 1 if self.tokens.per == "segment" else len(leads)
-        visible = draw_segments(n_leads, signal.shape[1] // self.tokens.length, self.masking, rng)
-        return tokenize(signal, leads, self.tokens, visible)
+    def _record(self, member: int, step: int) -> Record:
+        """One record in one epoch."""
+        row, epoch = int(self.examples.rows[member]), step // self.steps_per_epoch
+
+        def read(leads: NDArray[np.int64]) -> NDArray[np.float32]:
+            signal = self.store.read_normalized_at(row, leads, self.normalize)
+            return trim(signal, int(self._length[row]), self.tokens)
+
+        return Record(
+            leads=self.store.leads_of(row), tokens=self.tokens, read=read,
+            rng=lambda name: generator(self.seed, name, epoch, member),
+            rng_of_step=lambda name: generator(self.seed, name, step),
+        )  # fmt: skip

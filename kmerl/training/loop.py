@@ -4,13 +4,12 @@ On one GPU or CPU it runs as it is; on several, ``pretrain.loop.processes`` or t
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import numpy as np
 import polars as pl
 import torch
 import torch.distributed as dist
@@ -23,14 +22,10 @@ from kmerl.artifacts import whole
 from kmerl.children import follow_parent
 from kmerl.distributed import device_of_this_process, world
 from kmerl.errors import UserError
-from kmerl.evaluation.auc import auc, macro
-from kmerl.history import HISTORY
-from kmerl.inference import ask_records
-from kmerl.leads import LEADS
-from kmerl.model.kmerl import KMERL
-from kmerl.model.losses import contrastive_loss, query_loss, unimodal_loss
+from kmerl.model.network import Network
 from kmerl.randomness import seed_of
 from kmerl.training.batches import Batch, Batches, Examples
+from kmerl.training.held import Held, validated
 from kmerl.training.params import LoopParams, OptimizerParams, PretrainParams
 from kmerl.training.processes import HUNG_SECONDS
 from kmerl.training.rank import COMPUTES, ENDS, READS, VALIDATES, WRITES, at
@@ -39,29 +34,19 @@ from kmerl.waveforms import WaveformStore
 
 
 class Learner(nn.Module):
-    """The model with its losses: what is trained, and what distributed training wraps."""
+    """The model with its method's losses: what is trained, and what distributed training wraps."""
 
-    def __init__(self, model: KMERL, texts: Texts, params: PretrainParams):
+    def __init__(self, model: Network, texts: Texts):
         super().__init__()
         self.model, self.text_encoder = model, texts.live
-        self.texts, self.params = texts, params
+        self.texts = texts
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Total, contrastive and query loss of this process's part of the batch; NaN for a loss it has not."""
-        device = next(self.model.parameters()).device
-        weights, reports = self.params.loss, batch.reports.to(device)
-        texts = self.texts.of_reports(batch.reports, device)
-        queries = texts[:0] if self.model.query is None else self.texts.of_queries(batch.names, device)
-        out = self.model([(s.to(device), le.to(device), t.to(device)) for s, le, t in batch.groups], texts, queries)
-        contrast = contrastive_loss(out.ecg, out.text, reports, weights)
-        total, query = weights.contrastive_weight * contrast, torch.full_like(contrast, math.nan)
-        if out.logits is not None:
-            query = query_loss(out.logits, batch.labels.to(device))
-            total = total + weights.query_weight * query
-        if out.views is not None:
-            one, other = out.views
-            total = total + weights.unimodal_weight * unimodal_loss(one, other, weights.temperature)
-        return total, contrast.detach(), query.detach()
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The loss of this process's part of the batch, and its terms by name, without their weights."""
+        terms = self.model.method.losses(self.model, batch.to(self.model.device), self.texts)
+        weighted = [term.weight * term.value for term in terms.values()]
+        total = sum(weighted[1:], weighted[0])
+        return {"loss": total} | {name: term.value.detach() for name, term in terms.items()}
 
 
 def learning_rate(step: int, steps: int, params: OptimizerParams) -> float:
@@ -79,33 +64,8 @@ def total_steps(params: LoopParams, steps_per_epoch: int) -> int:
     return params.steps if params.steps is not None else (params.epochs or 0) * steps_per_epoch
 
 
-def validate(
-    model: KMERL, store: WaveformStore, examples: Examples, texts: Texts, params: PretrainParams
-) -> tuple[float, float]:
-    """Query loss and macro AUC over the vocabulary, from all 12 leads, each query asked by its own name.
-
-    Both are NaN without validation records. A model without a query network has no query loss, and is asked by
-    comparing each ECG with the names.
-    """
-    if not len(examples):
-        return math.nan, math.nan
-    model.eval()
-    (answers,) = ask_records(
-        model, store, examples.rows.tolist(), LEADS, params.normalize, [texts.canonical()], params.loop.valid_batch,
-        params.loss.temperature,
-    )  # fmt: skip
-    model.train()
-    answered = ~np.isnan(answers).any(1)
-    probability, labels = answers[answered].astype(np.float64), examples.labels[answered] > 0
-    area = float(macro(auc(probability, labels), np.ones(labels.shape[1], bool)))
-    if model.query is None:
-        return math.nan, area
-    likelihood = np.where(labels, probability, 1 - probability)
-    return float(-np.log(likelihood.clip(1e-12)).mean()), area
-
-
 def fit(
-    model: KMERL,
+    model: Network,
     texts: Texts,
     store: WaveformStore,
     train: Examples,
@@ -140,10 +100,11 @@ def fit(
     device = device_of_this_process()
     loop = params.loop
     batches = Batches(
-        store, train, params.model.tokens, params.masking, params.normalize, loop.batch, seed, rank, size, texts.names
+        store, train, model.method, params.model.tokens, params.normalize, loop.batch, seed, rank, size, texts.names
     )
+    held = Held(store, valid, texts, params.normalize, loop.valid_batch, seed_of(seed, "validation"))
     steps = total_steps(loop, batches.steps_per_epoch)
-    learner = Learner(model, texts, params).to(device)
+    learner = Learner(model, texts).to(device)
     wrapped: nn.Module = learner
     if size > 1:
         if device.type == "cuda":
@@ -168,24 +129,29 @@ def fit(
         done = step + 1
         at(done, COMPUTES)
         rate = learning_rate(step, steps, params.optimizer)
-        losses = _step(wrapped, optimizer, weights, batch, rate, seed_of(seed, "dropout", step, rank), params)
-        row = dict(zip(("loss", "contrastive", "query"), losses, strict=True))
+        row = _step(wrapped, optimizer, weights, batch, rate, seed_of(seed, "dropout", step, rank), params)
         if not math.isfinite(row["loss"]):
             raise UserError(f"the loss is {row['loss']} at step {done}; lower pretrain.optimizer.learning_rate")
         if rank == 0:
             progress.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
             if done % loop.validate_every == 0 or done == steps:
                 at(done, VALIDATES)
-                row["valid_query"], row["valid_auc"] = validate(model, store, valid, texts, params)
-                report(f"step {done} of {steps}, loss {row['loss']:.3f}, validation AUC {row['valid_auc']:.3f}")
-            history.append({"step": done, "learning_rate": rate} | row)
+                row |= validated(model, held)
+                report(f"step {done} of {steps}, {told(row)}")
+            history += [(done, name, value) for name, value in ({"learning_rate": rate} | row).items()]
             if done % loop.checkpoint_every == 0 and done < steps:
                 at(done, WRITES)
                 _save(scratch, learner, optimizer, done, history)
         at(done + 1, READS)
     at(steps, ENDS)
-    frame = pl.DataFrame(history, schema={f.name: pl.Int32 if f.name == "step" else pl.Float64 for f in HISTORY})
-    return frame, steps
+    columns = {"step": pl.Int32, "name": pl.String, "value": pl.Float64}
+    return pl.DataFrame(history, schema=columns, orient="row"), steps
+
+
+def told(values: Mapping[str, float]) -> str:
+    """The loss and what a model was validated by, in words."""
+    validated = [f"{name.removeprefix('valid_')} {value:.3f}" for name, value in values.items() if name[:6] == "valid_"]
+    return ", ".join([f"loss {values['loss']:.3f}", *(f"validation {one}" for one in validated)])
 
 
 def _step(
@@ -196,8 +162,8 @@ def _step(
     rate: float,
     seed: int,
     params: PretrainParams,
-) -> list[float]:
-    """One optimiser step; returns the total, contrastive and query loss."""
+) -> dict[str, float]:
+    """One optimiser step; returns the loss and its terms, averaged over processes."""
     torch.manual_seed(seed)
     for group in optimizer.param_groups:
         group["lr"] = rate
@@ -206,15 +172,15 @@ def _step(
     with torch.autocast(device.type, torch.bfloat16) if half else nullcontext():
         losses = wrapped(batch)
     optimizer.zero_grad(set_to_none=True)
-    losses[0].backward()
+    losses["loss"].backward()
     if params.optimizer.clip_norm is not None:
         nn.utils.clip_grad_norm_(weights, params.optimizer.clip_norm)
     optimizer.step()
-    values = torch.stack([loss.detach() for loss in losses])
+    values = torch.stack([loss.detach() for loss in losses.values()])
     if world()[1] > 1:
         dist.all_reduce(values, dist.ReduceOp.SUM)
         values /= world()[1]
-    return [float(value) for value in values]
+    return dict(zip(losses, values.tolist(), strict=True))
 
 
 def _save(scratch: Path, learner: Learner, optimizer: torch.optim.Optimizer, step: int, history: list[Any]) -> None:
@@ -226,7 +192,7 @@ def _save(scratch: Path, learner: Learner, optimizer: torch.optim.Optimizer, ste
 
 def _resume(
     scratch: Path, learner: Learner, optimizer: torch.optim.Optimizer, device: torch.device
-) -> tuple[int, list[dict[str, Any]]]:
+) -> tuple[int, list[tuple[int, str, float]]]:
     """The step to begin with and the history up to it, from the last checkpoint if there is one.
 
     Raises:
@@ -242,4 +208,4 @@ def _resume(
     except (RuntimeError, EOFError, KeyError, ValueError, UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: not readable ({reason}); delete it, and the run begins anew") from None
-    return state["step"], state["history"]
+    return state["step"], [tuple(row) for row in state["history"]]

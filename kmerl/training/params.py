@@ -1,10 +1,10 @@
-"""The parameters of pretraining (paper App. B)."""
+"""The parameters of pretraining that all methods share (paper App. B)."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from kmerl.model.params import LossParams, MaskParams, ModelParams
+from kmerl.model.params import ModelParams
 from kmerl.section import Section
 from kmerl.waveforms import NormalizeParams
 
@@ -49,44 +49,9 @@ class LoopParams(Section):
 
 
 class PretrainParams(Section):
-    """Everything about a pretraining run."""
+    """Everything about pretraining that all methods share."""
 
     normalize: NormalizeParams
-    masking: MaskParams
     model: ModelParams
-    loss: LossParams
-    queries: Literal["canonical", "drawn"] = Field(
-        description="texts of the queries: their names (paper), or in each step one of all names merged under each"
-    )
-    text_layers: int = Field(ge=0, description="how many of the text encoder's last layers learn (MERL's code: 0)")
     optimizer: OptimizerParams
     loop: LoopParams
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "PretrainParams":
-        if self.model.encoder.kind == "resnet18" and self.masking.segment_share > 0:
-            raise ValueError("model.encoder.kind resnet18 needs every segment: set masking.segment_share to 0")
-        if self.loss.query_weight > 0 and self.model.query is None:
-            raise ValueError("loss.query_weight needs a query network: give model.query, or set the weight to 0")
-        if self.loss.query_weight == 0 and self.model.query is not None:
-            raise ValueError("with loss.query_weight 0 the query network would never learn: set model.query to null")
-        if (self.loss.unimodal_weight > 0) != (self.model.projector.dropout > 0):
-            raise ValueError(
-                "loss.unimodal_weight compares two dropouts: set model.projector.dropout above 0 with it, or neither"
-            )
-        return self
-
-
-def override(base: PretrainParams, changes: dict[str, Any]) -> PretrainParams:
-    """A run's parameters: ``base`` with ``changes`` laid over it, key by key.
-
-    Raises:
-        ValueError: a change names an unknown key or gives a value out of range (pydantic's ValidationError).
-    """
-
-    def merged(old: Any, new: Any) -> Any:
-        if isinstance(old, dict) and isinstance(new, dict):
-            return old | {key: merged(old.get(key), value) for key, value in new.items()}
-        return new
-
-    return PretrainParams.model_validate(merged(base.model_dump(), changes))

@@ -4,24 +4,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import torch
 from torch import Tensor
 
-from kmerl.checkpoint import RunConfig, TrainedOn
+from kmerl.checkpoint import RunConfig, TrainedOn, described
 from kmerl.distributed import world
 from kmerl.errors import UserError
 from kmerl.knowledge.vocabulary import Vocabulary
-from kmerl.model.kmerl import KMERL
+from kmerl.methods.method import Method
+from kmerl.model.network import Network
 from kmerl.randomness import seed_of
 from kmerl.text.embeddings import Embeddings
 from kmerl.text.encoder import TextEncoder
 from kmerl.text.params import TextParams
 from kmerl.training.batches import Examples
 from kmerl.training.examples import examples, sample
-from kmerl.training.loop import fit
-from kmerl.training.params import PretrainParams
+from kmerl.training.loop import fit, told
+from kmerl.training.recipe import Recipe
 from kmerl.training.texts import Names, Texts
 from kmerl.waveforms import WaveformStore
 
@@ -56,15 +58,15 @@ class Material:
             self.store.records, self.studies, self.report_texts, self.reports.texts, self.vocabulary, self.labels, split
         )
 
-    def texts(self, run: PretrainParams, text: TextParams) -> Texts:
+    def texts(self, method: Method[Any], text: TextParams) -> Texts:
         """What the run reads: with its own text encoder, if some of that learns.
 
         Raises:
             UserError: the text encoder cannot be loaded.
         """
         queries = self.vocabulary.queries
-        drawn = Names.of(queries, self.names, self.name_vectors.__getitem__) if run.queries == "drawn" else None
-        live = TextEncoder(text, run.text_layers) if run.text_layers else None
+        drawn = Names.of(queries, self.names, self.name_vectors.__getitem__) if method.drawn_names else None
+        live = TextEncoder(text, method.text_layers) if method.text_layers else None
         return Texts(self.reports.vectors, self.name_vectors[queries], self.reports.texts, queries, live, drawn)
 
 
@@ -72,7 +74,7 @@ class Material:
 class Trained:
     """A run that has ended: arguments of :func:`kmerl.checkpoint.save_run`, and one line about it."""
 
-    model: KMERL
+    model: Network
     config: RunConfig
     history: pl.DataFrame
     text: dict[str, Tensor] | None
@@ -81,7 +83,7 @@ class Trained:
 
 def pretrain(
     name: str,
-    run: PretrainParams,
+    run: Recipe,
     material: Material,
     text: TextParams,
     seed: int,
@@ -92,7 +94,7 @@ def pretrain(
 
     Args:
         name: of the run; its random draws follow from it and from the seed.
-        run: its parameters.
+        run: what it is made by.
         material: what it learns from.
         text: of the text encoder that embedded the texts.
         seed: of all runs, which validate on the same records.
@@ -102,24 +104,24 @@ def pretrain(
     Raises:
         UserError: too few records for one batch, the loss is no longer a number, or a process that reads ended.
     """
-    torch.set_num_threads(run.loop.threads)
+    params, method = run.params, run.method
+    torch.set_num_threads(params.loop.threads)
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
     own_seed = seed_of(seed, "pretrain", name)
-    learn, valid = material.examples("train"), sample(material.examples("valid"), run.loop.valid_records, seed)
-    size = world()[1]
-    if len(learn) < run.loop.batch * size:
-        raise UserError(f"pretrain.loop.batch: {run.loop.batch} x {size} processes but {len(learn)} records; lower it")
+    learn, valid = material.examples("train"), sample(material.examples("valid"), params.loop.valid_records, seed)
+    size, batch = world()[1], params.loop.batch
+    if len(learn) < batch * size:
+        raise UserError(f"pretrain.loop.batch: {batch} x {size} processes but {len(learn)} records; lower it")
     store, vocabulary = material.store, material.vocabulary
     torch.manual_seed(own_seed)
-    model = KMERL(run.model, material.reports.vectors.shape[1], store.samples)
-    texts = material.texts(run, text)
+    model = Network(params.model, method, material.reports.vectors.shape[1], store.samples)
+    texts = material.texts(method, text)
     with _of_readers():
-        history, steps = fit(model, texts, store, learn, valid, run, own_seed, scratch, report=report)
+        history, steps = fit(model, texts, store, learn, valid, params, own_seed, scratch, report=report)
     config = RunConfig(
-        method="merl" if model.query is None else "kmerl", model=run.model, temperature=run.loss.temperature,
-        normalize=run.normalize, text=text, text_layers=run.text_layers, text_width=model.text_width, fs=store.fs,
-        samples=store.samples, vocabulary=list(vocabulary.queries), vocabulary_hash=vocabulary.hash, seed=seed,
-        steps=steps,
+        **described(method), model=params.model, normalize=params.normalize, text=text, text_width=model.text_width,
+        fs=store.fs, samples=store.samples, vocabulary=list(vocabulary.queries), vocabulary_hash=vocabulary.hash,
+        seed=seed, steps=steps,
         trained_on=TrainedOn(
             archive=store.archive, origin=store.origin, records=len(learn), reports=len(material.reports.texts)
         ),
@@ -150,14 +152,11 @@ def _of_readers() -> Iterator[None]:
         raise UserError(f"{reason[:200]}; lower pretrain.loop.workers if memory is short, and run again") from None
 
 
-def summary(model: KMERL, config: RunConfig, history: pl.DataFrame) -> str:
+def summary(model: Network, config: RunConfig, history: pl.DataFrame) -> str:
     """One line: how long it was trained on what, how large it is, and how good."""
     weights = sum(weight.numel() for weight in model.parameters())
     size = f"{len(config.vocabulary)} queries, {weights / 1e6:.2f} M weights"
     if history.is_empty():
         return f"saved as initialised, without a step; {size}"
-    last = history.row(-1, named=True)
-    return (
-        f"{config.steps} steps on {config.trained_on.records} records, {size}; "
-        f"loss {last['loss']:.3f}, validation AUC over queries {last['valid_auc']:.3f}"
-    )
+    values = dict(history.filter(pl.col("step") == config.steps).select("name", "value").iter_rows())
+    return f"{config.steps} steps on {config.trained_on.records} records, {size}; {told(values)}"

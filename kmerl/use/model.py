@@ -16,7 +16,7 @@ from kmerl.errors import UserError
 from kmerl.evaluation.params import MixtureParams, Way
 from kmerl.evaluation.ways import WAYS, Questions, Training, ask_store, default_way
 from kmerl.leads import LEADS
-from kmerl.model.kmerl import KMERL
+from kmerl.model.network import Network
 from kmerl.text.foreign import admitted
 from kmerl.text.params import TextParams
 from kmerl.use.checks import doubts
@@ -44,7 +44,7 @@ class Model:
         name: what it calls itself in answers.
     """
 
-    def __init__(self, network: KMERL, config: RunConfig, embed: Embed, name: str = "model"):
+    def __init__(self, network: Network, config: RunConfig, embed: Embed, name: str = "model"):
         tokens = network.params.tokens.model_copy(update={"padding": "dropped"})
         network.params = network.params.model_copy(update={"tokens": tokens})  # a short record shows what it has
         self.network, self.config, self.name = network.eval(), config, name
@@ -87,7 +87,7 @@ class Model:
             unit: of the values: mV (default), uV, V.
             gain: steps per unit, of raw values: signal = (value - baseline) / gain.
             baseline: the step that stands for 0, of raw values.
-            way: one of ``WAYS``; by default the query network if there is one, else the contrastive head.
+            way: one of ``WAYS``; by default its method's own: the query network, or else the contrastive head.
             context: who sees a class in the query network: ``training``, the queries of training and the class;
                 ``together``, all classes asked (as in the zero-shot evaluation); ``alone``, nobody.
             hop: s from one window to the next; by default a window's length.
@@ -175,7 +175,7 @@ class Model:
         if way == "mixture":
             trained = Training(self.config.vocabulary, self.vectors(self.config.vocabulary))
         vectors = [self.vectors(one) for one in lists]
-        questions = Questions(self.network, vectors, [way], self.config.temperature, trained, mixture)
+        questions = Questions(self.network, vectors, [way], trained, mixture)
         store = WaveformStore.in_memory([window.waveform for window in windows], round(self.config.fs))
         rows = range(len(windows))
         answers = ask_store(questions, store, rows, LEADS, self.config.normalize, _BATCH)[way]
@@ -185,7 +185,7 @@ class Model:
         """Lists of texts to ask together, and for each name its list and column."""
         if context not in ("training", "together", "alone"):
             raise UserError(f"context {context!r}; give training, together or alone")
-        query = self.config.model.query
+        query = self.network.query
         if way not in ("query", "average") or query is None or not query.self_attention or context == "together":
             return [names], [(0, column) for column in range(len(names))]
         if context == "alone":

@@ -189,10 +189,12 @@ def run(path: Path) -> str:
     config["vocabulary"] = f"{len(config.get('vocabulary', []))} queries"
     history = read_table(path / "history.parquet")
     weights = safetensors(path / "model.safetensors").splitlines()[0]
-    validated = history.filter(pl.col("valid_auc").is_not_null())
+    by_step = history.pivot(on="name", index="step", values="value")
+    measured = [name for name in by_step.columns if name.startswith("valid_")]
+    validated = by_step.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in measured)) if measured else None
     return "\n".join(
-        ["pretrained run", weights, indented(config), "", "last steps", frame(history.tail(3))]
-        + ["", "validations", frame(validated, 20)] * bool(validated.height)
+        ["pretrained run", weights, indented(config), "", "last steps", frame(by_step.tail(3))]
+        + (["", "validations", frame(validated, 20)] if validated is not None else [])
     )
 
 

@@ -1,0 +1,133 @@
+"""K-MERL: few visible leads, drawn towards their report by contrast and asked for its entities (paper section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from kmerl.methods.method import Method, Record, Term
+from kmerl.model.params import ContrastParams, MaskParams, ModelParams, ProjectorParams, QueryParams
+from kmerl.section import Section
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from kmerl.evaluation.params import Way
+    from kmerl.model.network import Network
+    from kmerl.model.tokens import Tokens
+    from kmerl.training.batches import Batch
+    from kmerl.training.held import Held
+    from kmerl.training.texts import Texts
+
+
+class LossParams(ContrastParams):
+    """L_contrast and L_CQ."""
+
+    query_weight: float = Field(ge=0, description="weight of L_CQ (paper: 1; 0: ablation, Tab. 2a)")
+
+
+class Options(Section):
+    """What K-MERL adds to an encoder."""
+
+    masking: MaskParams
+    query: QueryParams | None = Field(description="null: no query network (ablation)")
+    projector: ProjectorParams
+    loss: LossParams
+    queries: Literal["canonical", "drawn"] = Field(
+        description="texts of the queries: their names (paper), or in each step one of all names merged under each"
+    )
+    text_layers: int = Field(ge=0, description="how many of the text encoder's last layers learn (MERL's code: 0)")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Options:
+        if self.loss.query_weight > 0 and self.query is None:
+            raise ValueError("loss.query_weight needs a query network: give query, or set the weight to 0")
+        if self.loss.query_weight == 0 and self.query is not None:
+            raise ValueError("with loss.query_weight 0 the query network would never learn: set query to null")
+        if self.loss.contrastive_weight == self.loss.query_weight == 0:
+            raise ValueError("loss.contrastive_weight and loss.query_weight are 0: nothing would be learnt")
+        return self
+
+
+class KMERL(Method[Options]):
+    """The paper's method."""
+
+    title = "K-MERL"
+    section = Options
+    curves: ClassVar[Mapping[str, str]] = {
+        "contrastive": "ECG-report loss",
+        "query": "ECG-entity loss",
+        "auc": "Entities, AUC",
+    }
+
+    def __init__(self, options: Options):
+        super().__init__(options)
+        contrast: tuple[Way, ...] = ("contrastive",) if options.loss.contrastive_weight else ()
+        if options.query is None:
+            self.ways = contrast
+        else:
+            average: tuple[Way, ...] = ("average",) if contrast else ()
+            self.ways = ("query", *contrast, *average, "mixture")
+            self.layers = options.query.depth
+        self.temperature, self.text_layers = options.loss.temperature, options.text_layers
+        self.drawn_names = options.queries == "drawn"
+
+    def check(self, model: ModelParams) -> None:
+        """Raises ValueError if segments are to be masked that the encoder needs."""
+        if model.encoder.kind == "resnet18" and self.options.masking.segment_share > 0:
+            raise ValueError("model.encoder.kind resnet18 needs every segment: set masking.segment_share to 0")
+
+    def show(self, record: Record) -> list[Tokens]:
+        """One view: dynamic lead masking and lead-independent segment masking (section 2.3)."""
+        from kmerl.model.tokens import draw_leads, draw_segments, tokenize
+
+        masking, rng = self.options.masking, record.rng("mask")
+        drawing = rng if masking.draw == "per_sample" else record.rng_of_step("lead count")
+        leads = draw_leads(record.leads, int(drawing.choice(masking.masked_leads)), rng)
+        signal = record.read(leads)
+        n_leads = 1 if record.tokens.per == "segment" else len(leads)
+        visible = draw_segments(n_leads, signal.shape[1] // record.tokens.length, masking, rng)
+        return [tokenize(signal, leads, record.tokens, visible)]
+
+    def parts(self, width: int, text_width: int) -> dict[str, nn.Module]:
+        """P_e, P_t and F_CQ."""
+        from kmerl.model.heads import Projector
+        from kmerl.model.query import QueryNetwork
+
+        options = self.options
+        found: dict[str, nn.Module] = {
+            "project_ecg": Projector(options.projector, width),
+            "project_text": Projector(options.projector, text_width),
+        }
+        if options.query is not None:
+            found["query"] = QueryNetwork(options.query, text_width, width)
+        return found
+
+    def losses(self, network: Network, batch: Batch, texts: Texts) -> dict[str, Term]:
+        """L_contrast (Eq. 4) and L_CQ (section 2.5)."""
+        from kmerl.model.heads import unit
+        from kmerl.model.losses import contrastive_loss, query_loss
+
+        loss = self.options.loss
+        reports = texts.of_reports(batch.reports, network.device)
+        queries: Tensor | None = None if network.query is None else texts.of_queries(batch.names, network.device)
+        features, pooled = network.pool(batch.views[0].groups)
+        logits = None
+        if network.query is not None and queries is not None:
+            logits = network.query.of_groups(features, queries).float()
+        assert network.project_ecg is not None
+        ecg = unit(network.project_ecg(pooled))
+        contrast = contrastive_loss(ecg, network.embed_text(reports), batch.reports.to(network.device), loss)
+        terms = {"contrastive": Term(loss.contrastive_weight, contrast)}
+        if logits is not None:
+            terms["query"] = Term(loss.query_weight, query_loss(logits, batch.labels.to(network.device)))
+        return terms
+
+    def validate(self, network: Network, held: Held) -> dict[str, float]:
+        """By the vocabulary, asked in its own way, all leads shown: macro AUC, and the query loss."""
+        return held.by_vocabulary(network, self.ways[0])
+
+
+METHOD = KMERL

@@ -1,0 +1,124 @@
+"""MERL: whole records, drawn towards their report by contrast, and towards themselves under two dropouts.
+
+Liu et al., Zero-Shot ECG Classification with Multimodal Learning and Test-time Clinical Knowledge Enhancement, ICML
+2024, section 3; the form of the losses and the sizes are those of its released code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field, model_validator
+
+from kmerl.methods.method import Method, Record, Term
+from kmerl.model.params import ContrastParams, ProjectorParams
+from kmerl.section import Section
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from kmerl.model.network import Network
+    from kmerl.model.tokens import Tokens
+    from kmerl.training.batches import Batch
+    from kmerl.training.held import Held
+    from kmerl.training.texts import Texts
+
+
+class MerlProjectorParams(ProjectorParams):
+    """MERL's heads."""
+
+    dropout: float = Field(
+        ge=0, lt=1, description="of the two linear maps of an ECG that the uni-modal loss compares (MERL: 0.1)"
+    )
+
+
+class LossParams(ContrastParams):
+    """Cross-modal and uni-modal alignment."""
+
+    unimodal_weight: float = Field(
+        ge=0, description="weight of the uni-modal loss, between two dropouts of each ECG (MERL: 1)"
+    )
+
+
+class Options(Section):
+    """What MERL adds to an encoder."""
+
+    projector: MerlProjectorParams
+    loss: LossParams
+    text_layers: int = Field(ge=0, description="how many of the text encoder's last layers learn (MERL's code: 0)")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Options:
+        if (self.loss.unimodal_weight > 0) != (self.projector.dropout > 0):
+            raise ValueError(
+                "loss.unimodal_weight compares two dropouts: set projector.dropout above 0 with it, or neither"
+            )
+        if self.loss.contrastive_weight == self.loss.unimodal_weight == 0:
+            raise ValueError("loss.contrastive_weight and loss.unimodal_weight are 0: nothing would be learnt")
+        return self
+
+
+class MERL(Method[Options]):
+    """K-MERL's predecessor."""
+
+    title = "MERL"
+    section = Options
+    curves: ClassVar[Mapping[str, str]] = {
+        "contrastive": "ECG-report loss",
+        "unimodal": "ECG-ECG loss",
+        "auc": "Entities, AUC",
+    }
+
+    def __init__(self, options: Options):
+        super().__init__(options)
+        self.ways = ("contrastive",) if options.loss.contrastive_weight else ()
+        self.temperature, self.text_layers = options.loss.temperature, options.text_layers
+
+    def show(self, record: Record) -> list[Tokens]:
+        """One view, of everything."""
+        from kmerl.model.tokens import tokenize
+
+        return [tokenize(record.read(record.leads), record.leads, record.tokens)]
+
+    def parts(self, width: int, text_width: int) -> dict[str, nn.Module]:
+        """Two projectors, and two linear maps with dropout."""
+        from torch import nn
+
+        from kmerl.model.heads import Projector
+
+        projector = self.options.projector
+        found: dict[str, nn.Module] = {
+            "project_ecg": Projector(projector, width),
+            "project_text": Projector(projector, text_width),
+        }
+
+        def view() -> nn.Module:
+            return nn.Sequential(nn.Linear(width, projector.width, bias=False), nn.Dropout(projector.dropout))
+
+        return found | {"views": nn.ModuleList(view() for _ in range(2 if projector.dropout else 0))}
+
+    def losses(self, network: Network, batch: Batch, texts: Texts) -> dict[str, Term]:
+        """ECG and report, and ECG and ECG."""
+        from kmerl.model.heads import unit
+        from kmerl.model.losses import contrastive_loss, unimodal_loss
+
+        loss = self.options.loss
+        reports = texts.of_reports(batch.reports, network.device)
+        _, pooled = network.pool(batch.views[0].groups)
+        seen = [unit(view(pooled)) for view in network.get_submodule("views").children()]
+        assert network.project_ecg is not None
+        ecg = unit(network.project_ecg(pooled))
+        contrast = contrastive_loss(ecg, network.embed_text(reports), batch.reports.to(network.device), loss)
+        terms = {"contrastive": Term(loss.contrastive_weight, contrast)}
+        if seen:
+            one, other = seen
+            terms["unimodal"] = Term(loss.unimodal_weight, unimodal_loss(one, other, loss.temperature))
+        return terms
+
+    def validate(self, network: Network, held: Held) -> dict[str, float]:
+        """By the vocabulary, compared with the names, all leads shown: macro AUC."""
+        return held.by_vocabulary(network, "contrastive") if self.ways else {}
+
+
+METHOD = MERL

@@ -1,0 +1,118 @@
+"""What makes a method of pretraining: what the trainer, evaluation and use of a model ask of it, and nothing else does.
+
+A method shows views of records, adds its parts to the encoder, sums its losses, and says how a model of it can be asked
+for a class by name, if at all. It is one file (see :mod:`kmerl.methods`), whose ``METHOD`` is a subclass of
+:class:`Method`. Its options are a section of ``params.yaml`` (``methods.NAME``).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kmerl.section import Section
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from kmerl.evaluation.params import Way
+    from kmerl.model.network import Network
+    from kmerl.model.params import ModelParams, TokenParams
+    from kmerl.model.tokens import Tokens
+    from kmerl.training.batches import Batch
+    from kmerl.training.held import Held
+    from kmerl.training.texts import Texts
+
+Options = TypeVar("Options", bound=Section)
+
+
+class Term(NamedTuple):
+    """One part of the loss."""
+
+    weight: float
+    value: Tensor
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record as a step of training finds it.
+
+    Attributes:
+        leads: (l,) positions in ``LEADS`` of those that it has, sorted.
+        tokens: how its waveform is cut.
+        read: positions of leads (k,) -> their normalised waveforms (k, S), padding left out if it is not to be tokens.
+        rng: name -> generator for what is drawn for this record in this epoch.
+        rng_of_step: name -> generator for what all records of a step share, in every process.
+    """
+
+    leads: NDArray[np.int64]
+    tokens: TokenParams
+    read: Callable[[NDArray[np.int64]], NDArray[np.float32]]
+    rng: Callable[[str], np.random.Generator]
+    rng_of_step: Callable[[str], np.random.Generator]
+
+
+class Method(ABC, Generic[Options]):
+    """A method of pretraining with its options.
+
+    Attributes:
+        title: how it is called where results are shown.
+        section: of the parameters, its options.
+        curves: names of its losses and of what it validates by -> titles; a value ``x`` is measured in training as
+            ``x``, on validation records as ``valid_x``.
+        ways: how a model of it can be asked for a class by name (:mod:`kmerl.evaluation.ways`), its own way first; none
+            without a text side that learnt.
+        temperature: of the contrast with texts, by which cosines are divided.
+        text_layers: last layers of the text encoder that learn with it.
+        drawn_names: whether a step asks a query by any of its names.
+        layers: how many layers its parts repeat; known before they are made.
+    """
+
+    title: ClassVar[str]
+    section: ClassVar[type[Section]]
+    curves: ClassVar[Mapping[str, str]]
+    ways: tuple[Way, ...] = ()
+    temperature: float = 1.0
+    text_layers: int = 0
+    drawn_names: bool = False
+    layers: int = 0
+
+    def __init__(self, options: Options):
+        self.options = options
+
+    def check(self, model: ModelParams) -> None:
+        """See whether it goes with an encoder.
+
+        Raises:
+            ValueError: it does not; the message names the parameter and what to do.
+        """
+
+    @abstractmethod
+    def show(self, record: Record) -> list[Tokens]:
+        """The views of a record that a step sees, as many of every record."""
+
+    @abstractmethod
+    def parts(self, width: int, text_width: int) -> dict[str, nn.Module]:
+        """The modules that learn beside an encoder of features of ``width``, by name, in the order they are made.
+
+        ``query``, ``project_ecg`` and ``project_text`` are those by which a model can be asked.
+        """
+
+    @abstractmethod
+    def losses(self, network: Network, batch: Batch, texts: Texts) -> dict[str, Term]:
+        """The terms of the loss of this process' part of a batch; averaged over processes, those of the whole."""
+
+    @abstractmethod
+    def validate(self, network: Network, held: Held) -> dict[str, float]:
+        """How good a model in eval mode is on validation records, by name without ``valid_``."""
+
+    def unaskable(self) -> str | None:
+        """Why a model of it cannot be asked for a class by name; None if it can."""
+        if self.ways:
+            return None
+        return f"{self.title} learns nothing about texts, so it cannot be asked for classes by name"

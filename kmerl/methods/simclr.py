@@ -1,0 +1,112 @@
+"""SimCLR on ECGs: two views of each record, drawn towards one another; no report and no label is looked at.
+
+Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020, Eq. 1. Images are cropped
+and recoloured there; here a view shows some of the leads and segments, at another gain and with noise, as ECG
+pretraining does (e.g. Gopal et al., 3KG, ML4H 2021: masks; Kiyasseh et al., CLOCS, ICML 2021: leads as views).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from kmerl.methods.method import Method, Record, Term
+from kmerl.model.params import MaskParams, ModelParams, ProjectorParams
+from kmerl.section import Section
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from kmerl.model.network import Network
+    from kmerl.model.tokens import Tokens
+    from kmerl.training.batches import Batch
+    from kmerl.training.held import Held
+    from kmerl.training.texts import Texts
+
+
+class Options(Section):
+    """What SimCLR adds to an encoder."""
+
+    masking: MaskParams
+    gain: tuple[float, float] = Field(
+        strict=False, description="a view's waveform is multiplied by a factor drawn evenly from this range"
+    )
+    noise: float = Field(ge=0, description="deviation of a view's noise, in units of the normalised waveform")
+    projector: ProjectorParams
+    temperature: float = Field(gt=0, description="tau of Eq. 1 (SimCLR on ImageNet: 0.1)")
+
+    @model_validator(mode="after")
+    def _a_range(self) -> Options:
+        if not 0 < self.gain[0] <= self.gain[1]:
+            raise ValueError("gain must be a range of positive factors, the smaller first")
+        return self
+
+
+class SimCLR(Method[Options]):
+    """Views of one record against those of the others in its batch."""
+
+    title = "SimCLR"
+    section = Options
+    curves: ClassVar[Mapping[str, str]] = {"views": "Loss between views", "match": "Views matched, share"}
+
+    def check(self, model: ModelParams) -> None:
+        """Raises ValueError if segments are to be masked that the encoder needs."""
+        if model.encoder.kind == "resnet18" and self.options.masking.segment_share > 0:
+            raise ValueError("model.encoder.kind resnet18 needs every segment: set masking.segment_share to 0")
+
+    def show(self, record: Record) -> list[Tokens]:
+        """Two views, drawn apart from each other."""
+        return [self._view(record, f"view {i}") for i in range(2)]
+
+    def _view(self, record: Record, name: str) -> Tokens:
+        from kmerl.model.tokens import draw_leads, draw_segments, tokenize
+
+        options = self.options
+        rng = record.rng(name)
+        drawing = rng if options.masking.draw == "per_sample" else record.rng_of_step(name)
+        leads = draw_leads(record.leads, int(drawing.choice(options.masking.masked_leads)), rng)
+        signal = record.read(leads) * np.float32(rng.uniform(*options.gain))
+        signal += np.float32(options.noise) * rng.standard_normal(signal.shape, np.float32)
+        n_leads = 1 if record.tokens.per == "segment" else len(leads)
+        visible = draw_segments(n_leads, signal.shape[1] // record.tokens.length, options.masking, rng)
+        return tokenize(signal, leads, record.tokens, visible)
+
+    def parts(self, width: int, text_width: int) -> dict[str, nn.Module]:
+        """The projection head g; features are those before it."""
+        from kmerl.model.heads import Projector
+
+        return {"project_view": Projector(self.options.projector, width)}
+
+    def losses(self, network: Network, batch: Batch, texts: Texts) -> dict[str, Term]:
+        """NT-Xent: of the 2N views of N records each is drawn towards the other of its record."""
+        from kmerl.model.losses import views_loss
+
+        return {"views": Term(1.0, views_loss(*self._projected(network, batch), self.options.temperature))}
+
+    def validate(self, network: Network, held: Held) -> dict[str, float]:
+        """The loss, and the share of views whose nearest one in the batch is the other of their record."""
+        from kmerl.model.losses import views_loss
+
+        losses, matched, seen = 0.0, 0.0, 0
+        for batch in held.batches(network):
+            one, other = self._projected(network, batch)
+            nearest = (one @ other.T).argmax(1)
+            right = float((nearest.cpu().numpy() == np.arange(len(one))).sum())
+            losses += len(one) * float(views_loss(one, other, self.options.temperature))
+            matched, seen = matched + right, seen + len(one)
+        return {"views": losses / seen, "match": matched / seen} if seen else {}
+
+    def _projected(self, network: Network, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Two (B, P) unit vectors of each record."""
+        from kmerl.model.heads import unit
+
+        pooled = [view.of_records(network.pool(view.groups)[1]) for view in batch.views]
+        head = network.get_submodule("project_view")
+        one, other = (unit(head(z)) for z in pooled)
+        return one, other
+
+
+METHOD = SimCLR
