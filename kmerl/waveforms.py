@@ -32,8 +32,9 @@ class NormalizeParams(Section):
         description="millivolt: clipped mV; minmax: (x - min) / (max - min), as in MERL; zscore: (x - mean) / deviation"
     )
     clip_mv: float = Field(gt=0, le=100, description="the rule millivolt clips to plus and minus this, mV")
-    scope: Literal["record", "visible_leads"] = Field(
-        description="leads whose extremes or moments count: all of the record (as in MERL), or only those that are read"
+    scope: Literal["record", "visible_leads", "lead"] = Field(
+        description="leads whose extremes or moments count: all of the record (as in MERL), only those that are read, "
+        "or for each lead its own"
     )
 
     @property
@@ -161,12 +162,16 @@ class WaveformStore:
         if normalize.rule == "millivolt":
             return np.clip(signal, -normalize.clip_mv, normalize.clip_mv, out=signal)
         used = (self.present[row] >> leads & 1).astype(bool)
-        in_use = self.leads_of(row) if normalize.scope == "record" else leads[used]
-        if not len(in_use):
+        if not used.any():
             return np.zeros_like(signal)
-        centre, width = self._moments(row, in_use) if normalize.rule == "zscore" else self._extremes(row, in_use)
-        signal -= np.float32(centre)
-        signal /= np.float32(width)
+        scale = self._moments if normalize.rule == "zscore" else self._extremes
+        if normalize.scope == "lead":
+            each = [scale(row, leads[[i]]) if used[i] else (0.0, 1.0) for i in range(len(leads))]
+        else:
+            each = [scale(row, self.leads_of(row) if normalize.scope == "record" else leads[used])]
+        centre, width = np.array(each, np.float32).T[:, :, None]
+        signal -= centre
+        signal /= width
         signal[~used] = 0
         return signal
 

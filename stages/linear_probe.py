@@ -39,13 +39,12 @@ def main(params: Any, item: str) -> str:
         "method": described.method,
         "archives": {archive: described.archives[archive].origin for archive in evaluation.archives},
         "trained_on": described.trained_on,
-        "probe": "logistic" if item in probing.logistic else probing.protocol,
         "splits": splits_left_to_test(evaluation.splits, probing),
     }
     with whole(Path("data/probes") / item) as folder:
         write_table(folder / "scores.parquet", scores, PROBE_SCORES, metadata)
         write_table(folder / "resamples.parquet", resamples, PROBE_RESAMPLES, metadata)
-    average = scores.filter(dataset=AVERAGE, metric=MACRO)
+    average = scores.filter(dataset=AVERAGE, metric=MACRO, kind=probing.kinds[0])
     values = ", ".join(f"{row['leads']} {row['share']:.0%} {row['value']:.3f}" for row in average.iter_rows(named=True))
     untrained = int(average["untrained"].list.len().sum())
-    return f"macro AUC, averaged: {values}; {untrained} classes without a head, counted as 0.5"
+    return f"macro AUC by {probing.kinds[0]}, averaged: {values}; {untrained} classes without a head, counted as 0.5"

@@ -29,14 +29,14 @@ def main(params: Any, item: str) -> str:
     """Write ``data/waveforms/ARCHIVE/PART`` and ``data/rejected/ARCHIVE/PART.parquet`` of ITEM, ARCHIVE-PART."""
     name, _, part = item.rpartition("-")
     table, manifest = Path(f"data/entries/{name}.parquet"), Path(f"data/manifests/{name}.parquet")
-    folder = existing_folder(name, Path(getattr(params.archives, name).folder))
-    code = read_json("data/code.json")["preprocess"]
-    key = digest([part, params.preprocess.model_dump_json(), folder.absolute(), code], [table, manifest])
+    archive, code = getattr(params.archives, name), read_json("data/code.json")["preprocess"]
+    folder, crop = existing_folder(name, Path(archive.folder)), archive.crop_seconds
+    key = digest([part, params.preprocess.model_dump_json(), crop, folder.absolute(), code], [table, manifest])
     scratch = Path(".scratch/preprocess") / f"{item}-{key}"
     for left in scratch.parent.glob(f"{item}-*"):  # of runs with other parameters or files
         if left != scratch:
             remove(left)
-    source = Source(folder, name, read_metadata(manifest)["origin"], params.preprocess, scratch)
+    source = Source(folder, name, read_metadata(manifest)["origin"], params.preprocess, scratch, crop)
     summary = preprocess(
         source,
         part_of(read_table(table, ENTRIES), part),

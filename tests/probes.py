@@ -10,8 +10,8 @@ from kmerl.randomness import generator
 
 def probe_params(**changes):
     values = {
-        "features": ["a"], "shares": [0.1, 1.0], "protocol": "paper", "select": "last", "standardize": True,
-        "learning_rate": 0.01, "weight_decay": 1e-5, "batch": 16, "epochs": 30, "warmup_steps": 5, "logistic": [],
+        "features": ["a"], "kinds": ["standardized"], "shares": [0.1, 1.0], "draws": 2, "select": "last",
+        "learning_rate": 0.01, "weight_decay": 1e-5, "batch": 16, "epochs": 30, "warmup_steps": 5,
         "logistic_c": [0.01, 1.0], "threads": 1,
     }  # fmt: skip
     return LinearProbeParams(**(values | changes))

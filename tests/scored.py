@@ -27,6 +27,7 @@ from kmerl.results.scores import PartialScores, RunScores, ZeroshotScores
 LEADS = {"12 leads": 12, "I+II": 2, "I": 1}
 ALL_WAYS = ("query", "contrastive", "average", "mixture")
 SHARES = (0.01, 0.1, 1.0)
+KINDS = ("paper", "logistic")
 RECORDS = {"ptbxl_super": 172, "ptbxl_sub": 172, "ptbxl_form": 104, "ptbxl_rhythm": 200, "cpsc2018": 120, "csn": 180}
 _GROUPS = {
     (MACRO, "name"): 0.0, (MACRO_MIN, "name"): 0.02, (MACRO_SEEN, "name"): 0.06, (MACRO_RENAMED, "name"): -0.06,
@@ -76,7 +77,7 @@ def _ends(value, array):
 def _frame(rows, schema):
     types = {"code": pl.String, "values": pl.List(pl.Float32)}
     types |= dict.fromkeys(("left_out", "untrained"), pl.List(pl.String))
-    types |= dict.fromkeys(("n", "positives", "classes", "train_records"), pl.Int32)
+    types |= dict.fromkeys(("n", "positives", "classes", "train_records", "draws"), pl.Int32)
     types = {name: kind for name, kind in types.items() if name in schema.names}
     return pl.DataFrame(rows, schema_overrides=types, infer_schema_length=None).select(schema.names)
 
@@ -144,12 +145,15 @@ def probes(name="kmerl", level=0.7, gain=0.08, leads=("12 leads", "I"), repeats=
     for i, lead_set in enumerate(leads):
         for s, share in enumerate(SHARES):
             for metric in (MACRO, MACRO_MIN):
-                keys = {"run": name, "leads": lead_set, "share": share, "train_records": round(400 * share)}
-                found = _rows(level + gain * s - 0.05 * i, repeats, keys, classes.tasks(), metric)
-                scores += [row | {"untrained": [] if s else ["X"]} for row in found[0]]
-                resamples += [{key: row[key] for key in PROBE_RESAMPLES.names} for row in found[1]]
-    described = metadata(name, **data) | {"probe": "paper" if data.get("trained", 1) else "logistic"}
-    return RunScores(name, _frame(scores, PROBE_SCORES), _frame(resamples, PROBE_RESAMPLES), described)
+                for k, kind in enumerate(KINDS):
+                    keys = {"run": name, "leads": lead_set, "share": share, "kind": kind}
+                    drawn = {"draws": 5, "spread": 0.01} if share < 1 else {"draws": 1, "spread": float("nan")}
+                    keys |= drawn | {"train_records": round(400 * share)}
+                    found = _rows(level + gain * s - 0.05 * i + 0.02 * k, repeats, keys, classes.tasks(), metric)
+                    scores += [row | {"untrained": [] if s else ["X"]} for row in found[0]]
+                    resamples += [{key: row[key] for key in PROBE_RESAMPLES.names} for row in found[1]]
+    scores, resamples = _frame(scores, PROBE_SCORES), _frame(resamples, PROBE_RESAMPLES)
+    return RunScores(name, scores, resamples, metadata(name, **data))
 
 
 def write(root: Path, runs=(), partials=(), features=()) -> None:

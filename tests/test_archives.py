@@ -215,7 +215,9 @@ def test_a_manifest_lists_every_file_in_the_order_of_paths(tmp_path):
 def test_register_and_preprocess_carry_the_origin_along(tmp_path, monkeypatch):
     write_mimic(tmp_path / "raw", STUDIES)
     monkeypatch.chdir(tmp_path)
-    archive = ArchiveParams(folder="raw", watch="raw", checksum="mtime", split=SPLIT, labels="corrected")
+    archive = ArchiveParams(
+        folder="raw", watch="raw", checksum="mtime", split=SPLIT, labels="corrected", crop_seconds=None
+    )
     given = SimpleNamespace(seed=1, archives=SimpleNamespace(mimic_iv_ecg=archive), preprocess=params())
     assert "recorded" in register_stage.main(given, "mimic_iv_ecg")
     (tmp_path / "raw/SIMULATED").touch()

@@ -131,7 +131,7 @@ def artifacts(tmp_path_factory):
         ("data/runs/kmerl/model.safetensors", ["encoder.weight", "(3, 4)"]),
         ("data/scores/kmerl", ["method: kmerl", "query  other_name", "csn", "NORM", "classes by name"]),
         ("data/partial/kmerl", ["visible_leads  nested", "only V6", "single  "]),
-        ("data/probes/kmerl", ["12 leads  0.01", "train_records", "cpsc2018"]),
+        ("data/probes/kmerl", ["12 leads", "train_records", "cpsc2018"]),
         ("data/features/kmerl", ["features, 2 arrays", "width: 4", "12 leads", "ptb_xl   3", "array (3, 4) float32"]),
         ("data/scores/kmerl/seen.parquet", ["106 rows", "similarity"]),
         ("data/scores/kmerl/resamples.parquet", ["metric: ", "values"]),

@@ -1,5 +1,6 @@
 """The stages embed_ecg, random_convolutions and linear_probe, one after another on two small archives."""
 
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from kmerl.leads import LEADS
 from stages import embed_ecg, linear_probe, random_convolutions
 
 ARCHIVES = ["ptb_xl", "cpsc2018"]
+KINDS = ("paper", "logistic")
 METHODS = {"kmerl": 8, "merl_vit": 8, "merl_resnet18": 16}  # method of tests/small.py -> D
 
 
@@ -32,9 +34,7 @@ def params():
         random_convolutions=RandomConvolutionsParams(
             kernels=20, length=9, dilations=[1, 4], fs=100, references=3, threads=1
         ),
-        linear_probe=probe_params(
-            features=[*METHODS, "random_convolutions"], epochs=3, logistic=["random_convolutions"]
-        ),
+        linear_probe=probe_params(features=[*METHODS, "random_convolutions"], epochs=3, kinds=list(KINDS)),
     )
 
 
@@ -69,19 +69,20 @@ def test_every_kind_of_encoder_gives_features_and_scores(project, name, width):
     assert set(scores["run"]) == {name}
     assert set(scores["dataset"]) == {"ptbxl_super", "ptbxl_sub", "ptbxl_form", "ptbxl_rhythm", "cpsc2018", AVERAGE}
     average = scores.filter(dataset=AVERAGE, metric=MACRO)
-    assert average.select("leads", "share").rows() == [("12 leads", 0.1), ("12 leads", 1.0), ("I", 0.1), ("I", 1.0)]
+    assert average.select("leads", "share", "kind").rows() == [*product(("12 leads", "I"), (0.1, 1.0), KINDS)]
     assert np.isfinite(average["value"].to_numpy()).all()
-    assert len(resamples) == 6 * 2 * 2 * 2
+    assert {*average.select("share", "draws").iter_rows()} == {(0.1, 2), (1.0, 1)}
+    assert len(resamples) == 6 * 2 * 2 * 2 * 2
     metadata = read_metadata(path)
     assert metadata["method"] == ("random_convolutions" if "random" in name else name.partition("_")[0])
     assert metadata["archives"] == dict.fromkeys(ARCHIVES, "simulated")
-    assert metadata["probe"] == ("logistic" if name == "random_convolutions" else "paper")
 
 
 def test_all_features_are_tested_on_the_same_records_and_resamples(project):
     paths = [project / "data/probes" / name / "scores.parquet" for name in (*METHODS, "random_convolutions")]
     tables = [read_table(path) for path in paths]
-    counts = ["dataset", "leads", "share", "code", "metric", "n", "positives", "classes", "train_records", "untrained"]
+    counts = ["dataset", "leads", "share", "kind", "code", "metric", "n", "positives", "classes", "untrained"]
+    counts += ["train_records", "draws"]
     assert all(table.select(counts).equals(tables[0].select(counts)) for table in tables)
 
 

@@ -49,7 +49,8 @@ ARCHIVE = {"folder": "data/raw/other", "watch": "data/raw/other", "checksum": "s
 @pytest.mark.parametrize(
     ("old", "new", "stale"),
     [
-        ("runs", {"new": {}}, {"pretrain@new", "figures", "report"}),
+        ("runs", {"new": {"method": "merl"}}, {"pretrain@new", "figures", "report"}),
+        ("methods.merl", {"text_layers": 1}, {"pretrain@merl_vit", "pretrain@merl_resnet18", "report"}),
         ("zeroshot.runs", ["new"], {"zeroshot@new", *PAGES}),
         ("partial_leads.runs", ["new"], {"partial_leads@new", *PAGES}),
         ("embed_ecg.runs", ["new"], {"embed_ecg@new"}),
@@ -90,7 +91,9 @@ def test_every_stage_of_the_pipeline_has_its_program_and_depends_on_its_code(sta
     definition = DAG["stages"][stage].get("do", DAG["stages"][stage])
     assert (ROOT / f"stages/{stage}.py").exists()
     assert definition["cmd"].startswith(f"python -m stages {stage}")
-    assert {"data/code.json": [stage]} in definition["params"]
+    loads_runs = stage in ("zeroshot", "partial_leads", "embed_ecg")
+    methods = ["methods.${item.method}"] if stage == "pretrain" else ["methods"] * loads_runs
+    assert {"data/code.json": [stage, *methods]} in definition["params"]
 
 
 @pytest.fixture

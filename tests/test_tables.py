@@ -240,14 +240,17 @@ def test_classes_that_training_knew_are_marked_and_renamed_ones_listed_with_what
 
 def test_features_without_pretraining_come_first_and_are_bold(features):
     text = probes.markdown(features, LEADS, SURE)
-    lines = [line for line in text.splitlines() if line.startswith(("| **`", "| `"))]
-    assert lines[0].startswith("| **`random_convolutions`**")
-    assert lines[1].startswith("| `kmerl`")
+    lines = [line for line in text.splitlines() if line.startswith("| the paper's (Table 4) | ")]
+    assert lines[0].split(" | ")[1] == "**`random_convolutions`**"
+    assert lines[1].split(" | ")[1] == "`kmerl`"
     assert "`random_convolutions`: not pretrained" in text
-    assert "`random_convolutions`: penalised logistic regression; `kmerl`: linear layer by the paper's" in text
-    row = features[1].row(dataset=AVERAGE, leads="12 leads", share=0.1)
-    assert cells(text, "Classes that count with 0.5")[1:] == ["1", "0", "0"]
-    assert cells(text, "**`random_convolutions`**")[2].startswith(f"{row['value']:.3f}")
+    assert "Probes. the paper's (Table 4): a linear layer on features as they are" in text
+    assert "; logistic regression: a penalised logistic regression" in text
+    row = features[1].row(dataset=AVERAGE, leads="12 leads", share=0.1, kind="logistic")
+    assert cells(text, " | Classes that count with 0.5")[2:] == ["1", "0", "0"]
+    found = cells(text, "logistic regression | **`random_convolutions`**")
+    assert found[3].startswith(f"{row['value']:.3f} [") and found[3].endswith("] ± 0.010")
+    assert "±" not in found[4]  # of all records there is one draw
 
 
 def test_published_probes_stand_only_where_the_leads_are_as_many(features):
@@ -257,7 +260,8 @@ def test_published_probes_stand_only_where_the_leads_are_as_many(features):
     }
     assert "K-MERL (published)" in after["12 leads"]
     assert "(published)" not in after["I"]
-    assert cells(after["12 leads"], "K-MERL (published)")[1] == "0.696"
+    assert cells(after["12 leads"], "the paper's (Table 4) | K-MERL (published)")[2] == "0.696"
+    assert after["12 leads"].count("K-MERL (published)") == 1
 
 
 def test_partial_leads_show_both_scopes_only_where_they_differ(partials):
@@ -289,7 +293,8 @@ def test_metrics_hold_every_run_lead_set_task_and_share(runs, partials, features
     value = metrics(runs, partials, features)
     assert set(value["merl_vit"]) == set(LEADS)
     assert set(value["kmerl"]["I"]) == {*classes.tasks(), AVERAGE}
-    assert set(value["linear_probe"]["kmerl"]["12 leads"]) == {"1%", "10%", "100%"}
+    assert set(value["linear_probe"]["kmerl"]) == {"paper", "logistic"}
+    assert set(value["linear_probe"]["kmerl"]["paper"]["12 leads"]) == {"1%", "10%", "100%"}
     assert value["partial_leads"]["merl_vit"]["visible_leads"]["1"] == pytest.approx(
         partials[1].row(dataset=AVERAGE, leads="1", scope="visible_leads")["value"], abs=5e-5
     )

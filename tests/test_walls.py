@@ -161,11 +161,11 @@ EDITS = {
     ),
     "the bootstrap": ("kmerl/evaluation/bootstrap.py", "def interval(", "linear_probe partial_leads tables zeroshot"),
     "AUC": ("kmerl/evaluation/auc.py", "def auc(", "linear_probe partial_leads pretrain tables zeroshot"),
-    "K-MERL's own": ("kmerl/methods/kmerl.py", "def losses(", "methods.kmerl"),
+    "K-MERL's own": ("kmerl/methods/kmerl.py", "ECG-entity loss", "methods.kmerl"),
     "SimCLR's own": ("kmerl/methods/simclr.py", "def _view(", "methods.simclr"),
     "a loss": ("kmerl/model/losses.py", "def views_loss(", "methods.kmerl methods.merl methods.simclr"),
     "what methods have in common": (
-        "kmerl/methods/method.py", "def unaskable(",
+        "kmerl/methods/method.py", "learns nothing about texts",
         "embed_ecg partial_leads pretrain zeroshot methods.kmerl methods.merl methods.simclr",
     ),
     "a table's heading": ("kmerl/tables/zeroshot.py", "# Zero-shot classification: macro AUC", "tables"),

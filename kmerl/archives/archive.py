@@ -58,6 +58,12 @@ class ArchiveParams(Section):
         description="corrected, or published: as in the field's split files, which are wrong for CSN (substrings)"
     )
 
+    crop_seconds: float | None = Field(
+        gt=0,
+        description="s of each record that are read, zeros behind them, or null: up to preprocess.seconds (MERL's "
+        "evaluation reads the first 5 s of CPSC2018)",
+    )
+
     @field_validator("split", mode="before")
     @classmethod
     def _one_form(cls, split: object) -> object:

@@ -12,7 +12,7 @@ from kmerl.section import Section
 
 Way = Literal["query", "contrastive", "average", "mixture"]
 Names = Literal["name", "other_name"]
-Scope = Literal["record", "visible_leads"]
+Scope = Literal["record", "visible_leads", "lead"]
 _T = TypeVar("_T")
 
 
@@ -123,6 +123,7 @@ class PartialLeadsParams(Section):
     )
     single: bool = Field(description="whether every lead of `order` is also shown alone")
     scopes: Annotated[list[Scope], AfterValidator(distinct)] = Field(
-        min_length=1, description="leads that normalisation sees: all of the record (paper), or only those shown"
+        min_length=1,
+        description="leads that normalisation sees: all of the record (paper), only those shown, or each by itself",
     )
     records: int | None = Field(ge=1, description="records per archive, drawn by name; null for all")

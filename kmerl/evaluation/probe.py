@@ -13,7 +13,7 @@ from torch import Tensor
 from kmerl.errors import UserError
 from kmerl.evaluation.auc import auc
 from kmerl.evaluation.logistic import fit_logistic
-from kmerl.evaluation.probe_params import LinearProbeParams
+from kmerl.evaluation.probe_params import Kind, LinearProbeParams
 from kmerl.randomness import generator
 
 Floats = NDArray[np.float32]
@@ -107,7 +107,7 @@ def probe(
     valid: Examples,
     test: Examples,
     params: LinearProbeParams,
-    logistic: bool,
+    kind: Kind,
     rng: np.random.Generator,
 ) -> Floats:
     """Logits (n, C) of the test records from a probe that learnt from ``train``.
@@ -120,7 +120,7 @@ def probe(
         valid: for choosing the epoch or the penalty.
         test: what to answer; its labels count only with ``merl_code``, which chooses the epoch by them.
         params: the section ``linear_probe``.
-        logistic: a penalised logistic regression instead of gradient steps.
+        kind: which classifier.
         rng: orders the batches.
     """
     answers = np.zeros((len(test.features), train.labels.shape[1]), np.float32)
@@ -128,7 +128,7 @@ def probe(
     if not can.any() or not len(test.features):
         return answers
     mean, inverse = standardizer(train.features)
-    if not (logistic or params.standardize):
+    if kind not in ("standardized", "logistic"):
         mean, inverse = np.zeros_like(mean), np.ones_like(inverse)
 
     def inputs(examples: Examples) -> Tensor:
@@ -136,14 +136,14 @@ def probe(
         return torch.from_numpy(np.concatenate([(examples.features - mean) * inverse, ones], 1))
 
     x, y = inputs(train), torch.from_numpy(train.labels[:, can]).float()
-    chosen_on = test if params.protocol == "merl_code" and not logistic else valid
+    chosen_on = test if kind == "merl_code" else valid
     judge = judge_by(inputs(chosen_on), chosen_on.labels[:, can])
-    if logistic:
+    if kind == "logistic":
         weights = choose(list(fit_logistic(x[:, :-1].double(), y.double(), sorted(params.logistic_c)).float()), judge)
-    elif params.protocol == "paper":
-        weights = fit_paper(x, y, params, rng, judge if params.select == "best" else None)
-    else:
+    elif kind == "merl_code":
         weights = fit_merl_code(x, y, params, rng, judge)
+    else:
+        weights = fit_paper(x, y, params, rng, judge if params.select == "best" else None)
     answers[:, can] = (inputs(test) @ weights).numpy()
     return answers
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,7 @@ from kmerl.errors import UserError
 from kmerl.evaluation.features import Features
 from kmerl.evaluation.params import EvaluationParams
 from kmerl.evaluation.probe import Examples, Task, draw_share, learnable, probe, read_task
-from kmerl.evaluation.probe_params import LinearProbeParams
+from kmerl.evaluation.probe_params import Kind, LinearProbeParams
 from kmerl.evaluation.probe_scores import Answered, resamples_of
 from kmerl.randomness import generator
 
@@ -25,7 +26,7 @@ def splits_left_to_test(evaluated: Sequence[str], params: LinearProbeParams) -> 
     Raises:
         UserError: none is left.
     """
-    chooses = bool(params.logistic) or (params.protocol == "paper" and params.select == "best")
+    chooses = "logistic" in params.kinds or (params.select == "best" and {"paper", "standardized"} & {*params.kinds})
     used = {"train", "valid"} if chooses else {"train"}
     tested = [split for split in evaluated if split not in used]
     if not tested:
@@ -46,10 +47,11 @@ def probe_archive(
     evaluation: EvaluationParams,
     seed: int,
 ) -> Iterator[Answered]:
-    """What the probes of all tasks answer, for each lead set of the features and each share.
+    """What the probes of all tasks answer, for each lead set of the features, each share and kind of probe.
 
-    The records of a share and the order of the batches depend on the task and the share alone, so that all features
-    and lead sets learn from the same records in the same order. Records with none of the leads are left out.
+    The records of a share and the order of the batches depend on the task, the share and the draw alone, so that all
+    features, lead sets and kinds learn from the same records in the same order. Records with none of the leads are left
+    out.
 
     Args:
         archive: its name.
@@ -79,13 +81,20 @@ def probe_archive(
             part = _Part(task, np.array(stored[task.rows]))
             test = part.usable(task.within(splits))
             places = np.searchsorted(tested, task.rows[test])
-            for share in params.shares:
-                train, logits = part.answer(features.description.name, test, share, params, seed)
+            for share, kind in product(params.shares, params.kinds):
+                drawn = [part.answer(kind, test, share, draw, params, seed) for draw in range(draws_of(share, params))]
                 yield Answered(
-                    archive=archive, task=task.name, codes=task.codes, leads=leads, share=share,
-                    train_records=len(train), trained=learnable(task.labels[train]), rows=task.rows[test],
-                    logits=logits, labels=task.labels[test], weights=weights[:, places],
+                    archive=archive, task=task.name, codes=task.codes, leads=leads, share=share, kind=kind,
+                    train_records=len(drawn[0][0]),
+                    trained=np.all([learnable(task.labels[train]) for train, _ in drawn], axis=0),
+                    rows=task.rows[test], logits=np.stack([logits for _, logits in drawn]), labels=task.labels[test],
+                    weights=weights[:, places],
                 )  # fmt: skip
+
+
+def draws_of(share: float, params: LinearProbeParams) -> int:
+    """How often a share is drawn; all records can be drawn in one way only."""
+    return params.draws if share < 1 else 1
 
 
 @dataclass(frozen=True)
@@ -104,12 +113,11 @@ class _Part:
         return Examples(self.features[chosen], self.task.labels[chosen])
 
     def answer(
-        self, name: str, test: Indices, share: float, params: LinearProbeParams, seed: int
+        self, kind: Kind, test: Indices, share: float, draw: int, params: LinearProbeParams, seed: int
     ) -> tuple[Indices, Floats]:
-        """The training records of a share, and the logits of ``test`` of the probe that learnt from them."""
+        """The training records of a draw of a share, and the logits of ``test`` of the probe that learnt from them."""
         every = self.task.within(["train"])
-        train = self.usable(every[draw_share(len(every), share, seed, self.task.name)])
+        train = self.usable(every[draw_share(len(every), share, seed, self.task.name, draw)])
         valid = self.usable(self.task.within(["valid"]))
-        rng = generator(seed, "linear probe", "batches", self.task.name, share)
-        logistic = name in params.logistic
-        return train, probe(self.examples(train), self.examples(valid), self.examples(test), params, logistic, rng)
+        rng = generator(seed, "linear probe", "batches", self.task.name, share, draw)
+        return train, probe(self.examples(train), self.examples(valid), self.examples(test), params, kind, rng)

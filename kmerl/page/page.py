@@ -7,7 +7,7 @@ from kmerl.knowledge.hierarchy import Hierarchy
 from kmerl.page.facts import Archive
 from kmerl.page.grid import Grid
 from kmerl.page.headline import Headline
-from kmerl.page.html import render_page
+from kmerl.page.html import mark, render_page
 from kmerl.page.results import LONGEST, Figure, Table
 from kmerl.page.texts import sections
 
@@ -81,4 +81,9 @@ def groups(page: Page) -> list[Mapping[str, object]]:
 
 def render(page: Page) -> str:
     """The HTML; equal pages give equal text. Whatever comes from data is escaped."""
-    return render_page("page.html", page=page, notice=notice(page.archives), groups=groups(page), longest=LONGEST)
+    evaluated = [one.origin for one in page.archives if "evaluation" in one.use]
+    learnt = [one.origin for one in page.archives]
+    return render_page(
+        "page.html", page=page, notice=notice(page.archives), mark=mark(evaluated or learnt, learnt),
+        groups=groups(page), longest=LONGEST,
+    )  # fmt: skip

@@ -11,7 +11,7 @@ from kmerl.archives.schemas import SPLIT_NAMES, TOTAL
 from kmerl.leads import LEADS
 from kmerl.page import rejected
 from kmerl.page.grid import Grid, count
-from kmerl.page.html import render_page
+from kmerl.page.html import mark, render_page
 from kmerl.page.texts import explain
 from kmerl.quality.findings import QUANTILES, STATISTICS, Findings
 from kmerl.quality.marks import WHOLE
@@ -218,5 +218,11 @@ def render(page: Page) -> str:
     }
     untouched = [named(one) for one in page.findings if one.kept == one.named]
     return render_page(
-        "quality.html", page=page, notice=notice(page.findings), grids=grids, untouched=untouched, share=share
+        "quality.html",
+        page=page,
+        notice=notice(page.findings),
+        mark=mark(one.origin for one in page.findings),
+        grids=grids,
+        untouched=untouched,
+        share=share,
     )

@@ -81,7 +81,7 @@ def _legend(
     for i, scope in enumerate(scopes):
         text = f"normalised over {SCOPES.get(scope, scope)}"
         handles.append(key(text, color=GREY, linestyle=_LINES[i], marker="o", markerfacecolor=_FACES[i] or GREY))
-    handles.append(key(f"{confidence:.0%} interval", color=GREY, linestyle="-", linewidth=6, alpha=0.35))
+    handles.append(key(f"{confidence:.0%} interval, patients", color=GREY, linestyle="-", linewidth=6, alpha=0.35))
     handles.append(key("chance", color=GREY, linestyle=":"))
     if published:
         handles.append(

@@ -1,6 +1,7 @@
 """AUC of linear probes against the share of the training split that they saw."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -8,9 +9,18 @@ from matplotlib.figure import Figure
 
 from kmerl.evaluation.schemas import AVERAGE
 from kmerl.plots.style import GREY, INK, chance, colours_of, heading, key, look, new_figure, spread
-from kmerl.results.names import share_name, title
+from kmerl.results.names import PROBES, share_name, title
 from kmerl.results.published import SIX, Published
-from kmerl.results.scores import RunScores, baselines_first, data_of, defined, pretrained, shares_of, tasks_of
+from kmerl.results.scores import (
+    RunScores,
+    baselines_first,
+    data_of,
+    defined,
+    kinds_of,
+    pretrained,
+    shares_of,
+    tasks_of,
+)
 
 _WIDTH, _LARGE, _SMALL, _HEAD, _FOOT = 270.0, 82.0, 44.0, 30.0, 14.0  # mm
 _BARE = ((INK, "X"), (GREY, "P"))
@@ -28,6 +38,8 @@ def probes_figure(
 ) -> Figure:
     """Above the average, one panel per lead set; below every task, one row of panels per lead set.
 
+    Of several kinds of probes the first is drawn; an averaged point has a second, paler bar, the deviation over draws.
+
     Args:
         runs: features, at least one; those without pretraining are black or grey and dashed.
         published: linear probes of papers; their averages are drawn right of ours, in the panel of as many leads.
@@ -37,6 +49,8 @@ def probes_figure(
     """
     with look():
         colours = styles(runs, colours or colours_of(run.name for run in runs))
+        kind = kinds_of(runs)[0]
+        runs = [replace(run, scores=run.scores.filter(kind=kind)) for run in runs]
         shares, tasks = shares_of(runs), tasks_of(runs)
         lead_sets = list(dict.fromkeys(leads for run in runs for leads in run.lead_sets))
         rows = len(lead_sets)
@@ -61,7 +75,7 @@ def probes_figure(
             below[i][0].set_ylabel(f"shown: {leads}\nmacro AUC", fontsize=9)
         above[0].set_ylabel("macro AUC")
         handles, columns = _legend(runs, bool(published), confidence, colours)
-        heading(figure, f"Linear probes on frozen features, {data_of(runs)}", handles, columns)
+        heading(figure, f"Linear probes ({PROBES.get(kind, kind)}), {data_of(runs)}", handles, columns)
         figure.text(0.5, 3 / height, "share of the training split", ha="center")
         return figure
 
@@ -80,7 +94,8 @@ def _legend(runs: Sequence[RunScores], printed: bool, confidence: float, colours
         colour, marker = colours[run.name]
         text = run.name if pretrained(run) else f"{run.name} (no pretraining)"
         handles.append(key(text, color=colour, marker=marker, linestyle=_line(run)))
-    handles.append(key(f"{confidence:.0%} interval", color=GREY, linestyle="-", linewidth=1.6))
+    handles.append(key(f"{confidence:.0%} interval, patients", color=GREY, linestyle="-", linewidth=1.6))
+    handles.append(key("± deviation over draws", color=GREY, linestyle="-", linewidth=6, alpha=0.35))
     handles.append(key("chance", color=GREY, linestyle=":"))
     if printed:
         text = "published, six tasks, recorded ECGs"
@@ -105,6 +120,9 @@ def _draw(
         colour, marker = colours[run.name]
         for x, row in points:
             axes.plot([x, x], [row["low"], row["high"]], color=colour, linewidth=1.5 if large else 1.0)
+            if large and defined(row["spread"]):
+                ends = [row["value"] - row["spread"], row["value"] + row["spread"]]
+                axes.plot([x, x], ends, color=colour, linewidth=6, alpha=0.35, solid_capstyle="butt")
         axes.plot(
             [x for x, _ in points], [row["value"] for _, row in points], color=colour, marker=marker,
             markersize=6 if large else 3.5, linewidth=1.5 if large else 1.0, linestyle=_line(run), label=run.name,

@@ -53,7 +53,7 @@ def queries_figure(
         for label, (run, way) in zip(panels[0].get_yticklabels(), asked, strict=True):
             label.set_fontweight("bold" if way == run.way else "normal")
         handles = [key(text, color=GREY, **style) for text, style in _SHOWN.values()]
-        handles.append(key(f"{confidence:.0%} interval", color=GREY, linestyle="-", linewidth=1.6))
+        handles.append(key(f"{confidence:.0%} interval, patients", color=GREY, linestyle="-", linewidth=1.6))
         handles.append(key("chance", color=GREY, linestyle=":"))
         handles.append(key("bold: the run's own way", color="none"))
         heading(figure, f"Classes asked by known, other and unknown names, {data_of(runs)}", handles, 3)

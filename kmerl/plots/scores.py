@@ -69,7 +69,7 @@ def _heading(
     figure: Figure, runs: Sequence[RunScores], confidence: float, colours: Mapping[str, tuple[str, str]]
 ) -> None:
     handles = [key(run.name, color=colours[run.name][0], marker=colours[run.name][1]) for run in runs]
-    handles.append(key(f"{confidence:.0%} interval", color=GREY, linestyle="-", linewidth=1.6))
+    handles.append(key(f"{confidence:.0%} interval, patients", color=GREY, linestyle="-", linewidth=1.6))
     handles.append(key("chance", color=GREY, linestyle=":"))
     heading(
         figure,

@@ -70,6 +70,7 @@ class Source:
         name, origin: of the archive, and ``simulated`` or ``recorded``.
         params: the section ``preprocess``.
         scratch: folder of blocks that are done.
+        crop_seconds: s that are used of each record; None for as many as a waveform holds.
     """
 
     folder: Path
@@ -77,6 +78,7 @@ class Source:
     origin: str
     params: PreprocessParams
     scratch: Path
+    crop_seconds: float | None = None
 
     def block(self, number: int) -> Path:
         """Where a block is when it is done."""
@@ -133,7 +135,7 @@ def read_block(source: Source, number: int, entries: pl.DataFrame, told: Callabl
     ):
         for record_id, patient_id, file, flags in entries.iter_rows():
             try:
-                waveform = prepare(read_file(f"{root}{file}", reader), params, store.slot())
+                waveform = prepare(read_file(f"{root}{file}", reader), params, store.slot(), source.crop_seconds)
             except RecordError as error:
                 reject({"record_id": record_id, "reason": error.reason, "detail": str(error)})
             else:

@@ -96,7 +96,12 @@ class _Leads:
         return np.asarray((self.samples[row, ::step] - self.baseline[row]) / self.gain[row])
 
 
-def prepare(recording: Recording, params: WaveformParams, out: NDArray[np.int16] | None = None) -> Waveform:
+def prepare(
+    recording: Recording,
+    params: WaveformParams,
+    out: NDArray[np.int16] | None = None,
+    crop_seconds: float | None = None,
+) -> Waveform:
     """Crop or pad, resample, interpolate gaps, and leave out leads without a signal.
 
     A record at the target rate without gaps keeps its samples bit by bit. Flags:
@@ -116,12 +121,13 @@ def prepare(recording: Recording, params: WaveformParams, out: NDArray[np.int16]
         recording: as read.
         params: what a stored waveform is.
         out: (12, S) memory for the waveform's samples, if they are not to get their own.
+        crop_seconds: s that are used of a longer record, the rest of the waveform padded.
 
     Raises:
         RecordError: ``unknown_lead``, ``repeated_lead``, ``unusable_rate``, ``unusable_gain``, ``unusable_baseline``,
             ``too_short`` or ``too_few_leads``.
     """
-    length, flags = _length(recording, params)
+    length, flags = _length(recording, params, crop_seconds)
     as_recorded = recording.fs == params.fs
     shape = (len(LEADS), params.samples if as_recorded else length)
     memory = out if as_recorded and out is not None else np.empty(shape, np.int16)
@@ -140,7 +146,7 @@ def prepare(recording: Recording, params: WaveformParams, out: NDArray[np.int16]
     return _assemble(leads, memory, recording.fs, zeros, nans, flags)
 
 
-def _length(recording: Recording, params: WaveformParams) -> tuple[int, set[str]]:
+def _length(recording: Recording, params: WaveformParams, crop_seconds: float | None) -> tuple[int, set[str]]:
     """How many samples are used, at the record's own rate, and the flags of its length and rate."""
     length = recording.samples.shape[1]
     if not 1 / _RATIO <= params.fs / recording.fs <= _RATIO:
@@ -148,14 +154,15 @@ def _length(recording: Recording, params: WaveformParams) -> tuple[int, set[str]
     if length < params.min_seconds * recording.fs:
         raise RecordError("too_short", f"{length / recording.fs:g} s, at least {params.min_seconds:g} s are needed")
     wanted = math.ceil(params.samples * recording.fs / params.fs)
+    most = wanted if crop_seconds is None else min(wanted, max(1, round(crop_seconds * recording.fs)))
     flags = set()
-    if length > wanted:
+    if length > most:
         flags.add("cropped")
-    elif length < wanted:
+    if min(length, most) < wanted:
         flags.add("padded")
     if recording.fs != params.fs:
         flags.add("resampled")
-    return min(length, wanted), flags
+    return min(length, most), flags
 
 
 @lru_cache(256)

@@ -32,7 +32,18 @@ def lead_count(count: int) -> str:
     return "1 lead" if count == 1 else f"{count} leads"
 
 
-SCOPES = {"record": "all leads of the record", "visible_leads": "the shown leads only"}
+SCOPES = {"record": "all leads of the record", "visible_leads": "the shown leads only", "lead": "each lead by itself"}
+
+
+PROBES = {
+    "paper": "the paper's (Table 4)",
+    "standardized": "standardised features",
+    "logistic": "logistic regression",
+    "merl_code": "MERL's code, epoch chosen on test",
+}
+"""The kinds of linear probes, for people."""
+LEFT_OUT = "Intervals are over patients only: what another seed of pretraining would change is not in them."
+"""Of every interval of a score of runs that were trained once."""
 
 
 def share_name(share: float) -> str:

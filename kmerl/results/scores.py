@@ -209,6 +209,11 @@ def shares_of(runs: Sequence[RunScores]) -> list[float]:
     return sorted({share for run in runs for share in run.scores["share"]})
 
 
+def kinds_of(runs: Sequence[RunScores]) -> list[str]:
+    """The kinds of probes, in the order asked for."""
+    return list(dict.fromkeys(kind for run in runs for kind in run.scores["kind"].unique(maintain_order=True)))
+
+
 def data_of(runs: Sequence[RunScores]) -> str:
     """What the numbers of all runs come from, for titles."""
     return "; ".join(f"{data} data" for data in dict.fromkeys(run.data for run in runs))

@@ -10,11 +10,15 @@ from kmerl.tables.markdown import NOTHING
 
 
 def estimate(row: Mapping[str, Any] | None) -> str:
-    """A value with its interval, e.g. ``0.712 [0.65, 0.77]``; a dash where there is none."""
+    """A value with its interval and its deviation over draws, e.g. ``0.712 [0.65, 0.77] ± 0.012``.
+
+    What is not known is left out; a dash stands where there is no value.
+    """
     if row is None or not defined(row["value"]):
         return NOTHING
-    low, high = row["low"], row["high"]
-    return f"{row['value']:.3f}" + (f" [{low:.2f}, {high:.2f}]" if defined(low) else "")
+    low, high, spread = row["low"], row["high"], row.get("spread")
+    text = f"{row['value']:.3f}" + (f" [{low:.2f}, {high:.2f}]" if defined(low) else "")
+    return text + (f" ± {spread:.3f}" if spread is not None and defined(spread) else "")
 
 
 def signed(value: float, digits: int = 3) -> str:

@@ -15,7 +15,7 @@ from kmerl.errors import UserError
 from kmerl.escapes import md
 from kmerl.evaluation.bootstrap import interval
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_RENAMED, MACRO_SEEN
-from kmerl.results.names import title
+from kmerl.results.names import LEFT_OUT, title
 from kmerl.results.scores import QUERY, ZeroshotScores
 from kmerl.tables.cells import signed, without_nan
 from kmerl.tables.markdown import page, table
@@ -150,6 +150,7 @@ def markdown(frame: pl.DataFrame, runs: Sequence[ZeroshotScores], confidence: fl
         "of patients, the same resamples for both. **Bold**: the interval excludes 0. The number of comparisons is not "
         "corrected for. Every run is asked in its own way by plain names. Intervals of single tasks: "
         "comparisons_auc.csv.",
+        LEFT_OUT,
         provenance(runs),
     ]
     between = frame.filter(kind=RUNS)

@@ -7,7 +7,7 @@ import polars as pl
 
 from kmerl.evaluation.schemas import AVERAGE
 from kmerl.results.names import share_name
-from kmerl.results.scores import PartialScores, RunScores, ZeroshotScores, defined
+from kmerl.results.scores import PartialScores, RunScores, ZeroshotScores, defined, kinds_of
 
 PROBES, PARTIAL = "linear_probe", "partial_leads"
 
@@ -19,11 +19,14 @@ def metrics(
 
     Returns:
         {run: {leads: {task: AUC}}} of zero-shot; below ``partial_leads`` {run: {scope: {leads: average}}}; below
-        ``linear_probe`` {features: {leads: {share: average}}}.
+        ``linear_probe`` {features: {kind of probe: {leads: {share: average}}}}.
     """
     result: dict[str, Any] = {run.name: _tree(run.asked(), ["leads", "dataset"]) for run in runs}
     result[PARTIAL] = {run.name: _tree(run.rows(dataset=AVERAGE), ["scope", "leads"]) for run in partial}
-    result[PROBES] = {run.name: _tree(run.rows(dataset=AVERAGE), ["leads", "share"]) for run in probes}
+    result[PROBES] = {
+        run.name: {kind: _tree(run.rows(dataset=AVERAGE, kind=kind), ["leads", "share"]) for kind in kinds_of([run])}
+        for run in probes
+    }
     return result
 
 

@@ -11,7 +11,7 @@ from kmerl.escapes import md_code
 from kmerl.evaluation.bootstrap import interval
 from kmerl.evaluation.schemas import AVERAGE, NESTED, SINGLE
 from kmerl.results import published
-from kmerl.results.names import SCOPES, lead_count, title
+from kmerl.results.names import LEFT_OUT, SCOPES, lead_count, title
 from kmerl.results.scores import RECORDED, PartialScores, tasks_of, with_data
 from kmerl.tables.cells import empty, estimate, signed, without_nan
 from kmerl.tables.markdown import page, table
@@ -90,6 +90,7 @@ def markdown(runs: Sequence[PartialScores], confidence: float) -> str:
         + " or ".join(f"{text} (`{name}`)" for name, text in SCOPES.items())
         + ". "
         + (f"It makes no difference to {', '.join(same)}." if same else ""),
+        LEFT_OUT,
         provenance(runs),
         "## Average over the tasks, leads added one by one",
         _table(columns, AVERAGE, NESTED, confidence),

@@ -7,7 +7,7 @@ import polars as pl
 
 from kmerl.escapes import md, md_code
 from kmerl.evaluation.schemas import AVERAGE
-from kmerl.results.names import ALL, GROUPS, OTHER, RENAMED, SEEN, WAYS, title
+from kmerl.results.names import ALL, GROUPS, LEFT_OUT, OTHER, RENAMED, SEEN, WAYS, title
 from kmerl.results.scores import ZeroshotScores, with_data
 from kmerl.tables import differences
 from kmerl.tables.cells import difference, estimate, without_nan
@@ -54,6 +54,7 @@ def markdown(runs: Sequence[ZeroshotScores], compared: pl.DataFrame, seen_simila
         "Ways of asking: the query network (the paper's); the cosine of ECG and name (MERL's, and the only one "
         "without a query network); the mean of these two logits; the logits of the nearest training queries, weighted "
         "by similarity. ●: the run's own way.",
+        LEFT_OUT,
         provenance(runs),
     ]
     for leads in dict.fromkeys(leads for run in runs for leads in run.lead_sets):

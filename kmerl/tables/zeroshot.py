@@ -9,7 +9,7 @@ from kmerl.archives.classes import class_names
 from kmerl.escapes import md, md_code
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS
 from kmerl.results import published
-from kmerl.results.names import title
+from kmerl.results.names import LEFT_OUT, title
 from kmerl.results.scores import RECORDED, RunScores, ZeroshotScores, tasks_of, with_data
 from kmerl.tables.cells import empty, estimate, span, without_nan
 from kmerl.tables.markdown import page, table
@@ -85,6 +85,7 @@ def markdown(runs: Sequence[ZeroshotScores], min_positives: int, confidence: flo
         "a usable lead. Classes: those with positives and negatives among these records, of all classes of the task. "
         "Every run is asked in its own way (with a query network by it, else by the cosine with the name), by plain "
         "names; other ways and other names: queries_auc.md. Paired differences: comparisons_auc.md.",
+        LEFT_OUT,
         provenance(runs),
     ]
     for metric, heading in (
@@ -155,6 +156,7 @@ def markdown_by_class(runs: Sequence[ZeroshotScores], confidence: float) -> str:
         f"Cells: AUC [{confidence:.0%} bootstrap interval over patients]; – where a class has no positives or no "
         "negatives. Intervals of classes with few positives are wide. Every run is asked in its own way by plain "
         "names; by other names, and with the training query nearest to each: zeroshot_auc_by_class.csv.",
+        LEFT_OUT,
         provenance(runs),
         "✓: the name is a training query, or as similar to one as zeroshot.seen_similarity says.",
         "\n".join(f"- {md_code(run.name)}: {len(run.seen_codes & {*asked})} of {len(asked)} classes" for run in runs),

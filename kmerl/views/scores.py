@@ -50,7 +50,7 @@ def probes(path: Path) -> str:
     """Scores of linear probes: averages over the tasks per lead set and share, then the tasks."""
     table = read_table(path / "scores.parquet")
     macro = table.filter(metric=MACRO)
-    columns = ["leads", "share", "value", "low", "high", "n", "classes", "train_records"]
+    columns = ["kind", "leads", "share", "value", "low", "high", "draws", "spread", "n", "classes", "train_records"]
     average, tasks = macro.filter(dataset=AVERAGE), macro.filter(pl.col("dataset") != AVERAGE)
     lines = ["", "averages over the tasks", frame(average.select(columns), _MOST), ""]
     return "\n".join([*_head(path, table), *lines, "tasks", frame(tasks.select("dataset", *columns), _MOST)])
