@@ -26,7 +26,7 @@ MODEL = qwen2.5-coder-1.5b-instruct-q4_k_m
 LLAMA_CMAKE = -DGGML_NATIVE=OFF
 LAPTOP = data/labels results/knowledge results/mining_quality/mimic_iv_ecg
 
-.PHONY: help reproduce test test-vllm campaign lint bench profile vllm laptop lock clean
+.PHONY: help reproduce test test-thorough test-vllm campaign lint bench profile vllm laptop lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 - \2/p' Makefile
@@ -34,8 +34,11 @@ help: ## this list
 reproduce: $(VENV)/installed ## from raw archives to tables and figures; installs what it needs first
 	@$(BIN)/snakemake --cores $(CORES)
 
-test: $(VENV)/installed-dev ## all tests
+test: $(VENV)/installed-dev ## the tests
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
+
+test-thorough: $(VENV)/installed-dev ## what takes long: the same properties on many more inputs
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup -m "thorough and not slow and not vllm"
 
 test-vllm: $(VENV)/installed-dev $(ENVS)/vllm/installed ## the tests that need vLLM, with a tiny random model
 	@$(BIN)/python -m pytest -m vllm

@@ -21,6 +21,9 @@ from workflow.leftovers import unfinished
 
 STAGES = [name for name in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"] if name not in ("code", "fetch")]
 """The stage `fetch` has no item in the tiny profile; tests/test_fetch.py has its faults."""
+ONE_OF_A_KIND = {"preprocess", "extract", "labels", "embed_text", "pretrain", "zeroshot", "tables"}
+"""Together they read and write every kind of file: raw records, Parquet, JSON lines, JSON, arrays, weights, CSV."""
+EVERY = [stage if stage in ONE_OF_A_KIND else pytest.param(stage, marks=pytest.mark.thorough) for stage in STAGES]
 # a stage that opens such a file must notice that it was cut short; what is left of other files may well be whole
 CHECKED = {".parquet", ".npy", ".json", ".jsonl", ".safetensors"}
 OF_ARCHIVES = {"simulate", "register", "catalogue", "preprocess"}
@@ -156,7 +159,7 @@ def failed_in_one_line(instance: Instance, outcome: Outcome) -> None:
         assert found in (None, instance.outs[path])
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", EVERY)
 def test_what_a_killed_stage_left_does_not_count_and_the_next_run_gives_the_same_bytes(faults, stage, monkeypatch):
     for instance in faults.of(stage):
         killed, again, folder = faults.after_a_kill(instance)
@@ -170,7 +173,7 @@ def test_what_a_killed_stage_left_does_not_count_and_the_next_run_gives_the_same
         assert [str(path) for path in unfinished({Path(out) for out in instance.outs})] == killed.left == again.left
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", EVERY)
 def test_an_input_that_was_cut_short_is_told_in_one_line(faults, stage):
     for instance in faults.of(stage):
         for path in faults.inputs(instance):
@@ -180,7 +183,7 @@ def test_an_input_that_was_cut_short_is_told_in_one_line(faults, stage):
             assert "Traceback" not in outcome.complained
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", EVERY)
 @pytest.mark.parametrize("kind", ["checked", "unchecked"])
 def test_a_flipped_bit_in_an_input_is_told_in_one_line_or_left_to_the_engines(faults, stage, kind):
     for instance in faults.of(stage):
@@ -192,7 +195,7 @@ def test_a_flipped_bit_in_an_input_is_told_in_one_line_or_left_to_the_engines(fa
             assert "Traceback" not in outcome.complained
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", EVERY)
 def test_a_full_disk_is_told_in_one_line(faults, stage):
     for instance in faults.of(stage):
         outcome = faults.run(instance, faults.sandbox(instance, outs=False), "full")
@@ -200,7 +203,7 @@ def test_a_full_disk_is_told_in_one_line(faults, stage):
         assert "disk is full" in outcome.complained or "ulimit" in outcome.complained
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", EVERY)
 def test_a_read_only_folder_is_told_in_one_line(faults, stage):
     for instance in faults.of(stage):
         outcome = faults.run(instance, faults.sandbox(instance), "read-only")

@@ -255,7 +255,7 @@ def test_the_list_of_locks_and_the_record_are_whole_at_every_instant_of_a_run(pr
 
 
 @both
-@pytest.mark.parametrize("free", [0, 1 << 16, 1 << 18])
+@pytest.mark.parametrize("free", [0, *(pytest.param(one, marks=pytest.mark.thorough) for one in (1 << 16, 1 << 18))])
 def test_a_disk_that_is_full_before_anything_runs_is_told_without_a_traceback_and_harms_nothing(
     project, tmp_path, engine, free
 ):

@@ -22,6 +22,7 @@ from kmerl.knowledge.vocabulary import make_vocabulary
 from kmerl.page import facts, rejected, results, texts
 from kmerl.page.grid import Grid
 from kmerl.page.headline import headlines
+from kmerl.page.html import mark
 from kmerl.page.page import notice
 from kmerl.shards import RECORDS
 from kmerl.training.recipe import Run
@@ -234,6 +235,19 @@ def test_a_mixture_names_which_archives_are_simulated():
     both = [facts.Archive("a", "simulated", "", records, 0), facts.Archive("b", "recorded", "", records, 0)]
     assert notice(both).startswith("Simulated: a. Recorded: b.")
     assert notice(both[1:]) == ""
+
+
+@pytest.mark.parametrize(
+    ("shown", "learnt", "said"),
+    [
+        (["simulated"] * 2, ["simulated"], "simulated data"),
+        (["recorded", "simulated"], ["simulated"], "partly simulated data"),
+        (["recorded"], ["recorded", "simulated"], "recorded data, trained on simulated ones"),
+        (["recorded"], ["recorded"], ""),
+    ],
+)
+def test_the_title_says_what_was_scored_and_what_was_learnt_from(shown, learnt, said):
+    assert mark(shown, learnt) == said
 
 
 def test_the_same_inputs_give_the_same_bytes(params):

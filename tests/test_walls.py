@@ -1,6 +1,5 @@
 """What a stage imports is what it uses: an edit makes those stages stale that need it, and no others."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 from engines.project import ROOT
 
-from workflow import modules
+from workflow import fingerprint, modules
 from workflow.fingerprint import PACKAGES, imports, source_file
 
 LEAVES = "artifacts errors escapes leads naming parts randomness regular section wording"
@@ -186,31 +185,35 @@ EDITS = {
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory):
-    """The project's own files, without what it makes."""
+    """A copy of the project's own files, and their fingerprints."""
     folder = tmp_path_factory.mktemp("walls") / "project"
     for name in ("kmerl", "stages", "workflow"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", "params.yaml"):
-        shutil.copy(ROOT / name, folder)
-    return folder
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return folder, fingerprints()
 
 
-def fingerprints(folder):
-    subprocess.run([sys.executable, "-m", "workflow.fingerprint"], cwd=folder, check=True)
-    found = json.loads((folder / "data/code.json").read_text())
+def fingerprints():
+    """Of the project in this folder."""
+    fingerprint.forget()
+    found = fingerprint.fingerprints()
     return found | {f"methods.{name}": code for name, code in found.pop("methods").items()}
 
 
 @pytest.mark.parametrize("edited", EDITS)
-def test_an_edit_changes_the_code_of_the_stages_that_use_it_and_of_no_other(copied, edited):
+def test_an_edit_changes_the_code_of_the_stages_that_use_it_and_of_no_other(copied, edited, monkeypatch):
     name, old, stages = EDITS[edited]
-    file = copied / name
-    text, before = file.read_text("utf-8"), fingerprints(copied)
+    folder, before = copied
+    monkeypatch.chdir(folder)
+    file = folder / name
+    text = file.read_text("utf-8")
     new = old.replace("def ", "def edited_", 1) if "def " in old else f"{old} edited"
     assert old in text
     try:
         file.write_text(text.replace(old, new, 1), "utf-8")
-        after = fingerprints(copied)
+        after = fingerprints()
     finally:
         file.write_text(text, "utf-8")
     assert {stage for stage in before if before[stage] != after[stage]} == set(stages.split())

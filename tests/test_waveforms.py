@@ -193,9 +193,14 @@ def naive(row: int, leads: list[str], rule: NormalizeParams) -> NDArray[np.float
     counted = [i for i in (range(12) if rule.scope == "record" else asked) if i != row]
     if not counted:
         return np.zeros((len(leads), signal.shape[1]))
-    seen = signal[counted]
-    centre, width = (seen.min(), np.ptp(seen)) if rule.rule == "minmax" else (seen.mean(), seen.std())
-    result = (signal - centre) / width
+    each = signal if rule.scope == "lead" else [signal[counted]] * 12
+    with np.errstate(invalid="ignore"):
+        result = np.stack(
+            [
+                (lead - seen.min()) / np.ptp(seen) if rule.rule == "minmax" else (lead - seen.mean()) / seen.std()
+                for lead, seen in zip(signal, each, strict=True)
+            ]
+        )
     result[row] = 0
     return result[asked]
 
@@ -204,7 +209,7 @@ def naive(row: int, leads: list[str], rule: NormalizeParams) -> NDArray[np.float
     st.integers(0, 9),
     some_leads,
     st.sampled_from(["millivolt", "minmax", "zscore"]),
-    st.sampled_from(["record", "visible_leads"]),
+    st.sampled_from(["record", "visible_leads", "lead"]),
 )
 def test_normalising_from_the_index_equals_normalising_the_signals(store, row, leads, rule, scope):
     normalize = NormalizeParams(rule=rule, clip_mv=2.0, scope=scope)
@@ -218,11 +223,31 @@ def test_scope_visible_leads_sees_nothing_of_hidden_leads(tmp_path):
     other[3:] = 10 * other[3:]
     store = write_store(tmp_path / "w", [prepare(recording(s), params(seconds=5)) for s in (samples, other)])
     for rule in ("millivolt", "minmax", "zscore"):
-        visible = NormalizeParams(rule=rule, clip_mv=5, scope="visible_leads")
-        first, second = (store.read_normalized(row, ["I", "III"], visible) for row in (0, 1))
-        np.testing.assert_array_equal(first, second)
+        for scope in ("visible_leads", "lead"):
+            visible = NormalizeParams(rule=rule, clip_mv=5, scope=scope)
+            first, second = (store.read_normalized(row, ["I", "III"], visible) for row in (0, 1))
+            np.testing.assert_array_equal(first, second)
     record = NormalizeParams(rule="minmax", clip_mv=5, scope="record")
     assert not np.array_equal(store.read_normalized(0, ["I"], record), store.read_normalized(1, ["I"], record))
+
+
+@pytest.mark.parametrize("fs", [500, 250, 1000])
+def test_a_record_is_cut_as_its_archive_says_with_zeros_behind(fs):
+    """As the field evaluates CPSC2018: 2,500 samples at 500 Hz, then zeros."""
+    samples = np.tile(noise(1, samples=2500), (8, 1)).T
+    whole = recording(samples, fs=fs)
+    for crop, flags in ((5.0, {"cropped", "padded"}), (None, {"cropped"}), (60.0, {"cropped"})):
+        made = prepare(whole, params(seconds=10), crop_seconds=crop)
+        assert flags <= {*made.flags} <= flags | {"resampled", "limb_leads"}
+        assert made.length == (2500 if crop == 5 else 5000)
+        mv = made.samples * made.scale[:, None] + made.offset[:, None]
+        assert (np.abs(mv[:, : made.length]).max(1) > 0.5).all()
+        assert (np.abs(mv[:, made.length :]) <= made.scale[:, None]).all()  # 0 mV, to a step
+    same = prepare(whole, params(seconds=10)), prepare(whole, params(seconds=10), crop_seconds=5.0)
+    if fs == 500:
+        np.testing.assert_array_equal(same[0].samples[:, :2500], same[1].samples[:, :2500])
+    with pytest.raises(RecordError, match="at least"):
+        prepare(recording(samples[:, : fs // 2], fs=fs), params(seconds=10), crop_seconds=5.0)
 
 
 def test_a_store_can_be_pickled_and_read_in_other_processes(store):

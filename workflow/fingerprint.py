@@ -77,8 +77,25 @@ def parse(file: Path) -> ast.Module:
     return tree
 
 
-def imports(module: str, file: Path) -> Iterator[str]:
+@cache
+def code_of(file: Path) -> str:
+    """A module without comments, docstrings and layout."""
+    return ast.unparse(parse(file))
+
+
+def forget() -> None:
+    """Read every module anew: they are remembered by their paths."""
+    for remembered in (parse, code_of, imports, data_files):
+        remembered.cache_clear()
+
+
+@cache
+def imports(module: str, file: Path) -> tuple[str, ...]:
     """The names that a module may import, its parent packages among them."""
+    return tuple(dict.fromkeys(_imports(module, file)))
+
+
+def _imports(module: str, file: Path) -> Iterator[str]:
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
     yield module.rpartition(".")[0]
     for node in ast.walk(parse(file)):
@@ -91,9 +108,10 @@ def imports(module: str, file: Path) -> Iterator[str]:
             yield from (f"{base}.{name.name}" for name in node.names)
 
 
+@cache
 def data_files(file: Path) -> set[Path]:
     """The data files near a module that it names, or may name with an f-string."""
-    code, here = ast.unparse(parse(file)), file.parent
+    code, here = code_of(file), file.parent
     folders = [here, *(path for path in here.rglob("*/") if path.is_dir() and not any(path.glob("*.py")))]
     near = [path for folder in folders for path in folder.iterdir() if path.suffix in DATA]
     return {path for path in near if path.name in code or f"}}{path.suffix}" in code}
@@ -123,19 +141,28 @@ def fingerprint(module: str, definition: Any = None) -> str:
     digest = hashlib.sha256()
     for file in sorted(files_of(module)):
         if file.suffix == ".py":
-            digest.update(f"\0{file.as_posix()}\0{ast.unparse(parse(file))}".encode())
+            digest.update(f"\0{file.as_posix()}\0{code_of(file)}".encode())
         elif file.as_posix() not in compared:
             digest.update(f"\0{file.as_posix()}\0".encode() + file.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def main() -> int:
-    """Returns the exit status: 0, or 1 after one line."""
+def fingerprints() -> dict[str, Any]:
+    """{stage: hash}, and {"methods": {name: hash}}, of the project in this folder.
+
+    Raises:
+        UserError: a module is not valid Python.
+    """
     dag = yaml.safe_load(Path("dvc.yaml").read_text("utf-8"))["stages"]
     stages, methods = (sorted(file.stem for file in Path(f).glob("[a-z]*.py")) for f in ("stages", "kmerl/methods"))
+    found: dict[str, Any] = {stage: fingerprint(f"stages.{stage}", dag.get(stage)) for stage in stages}
+    return found | {"methods": {name: fingerprint(f"kmerl.methods.{name}") for name in methods if name != "method"}}
+
+
+def main() -> int:
+    """Returns the exit status: 0, or 1 after one line."""
     try:
-        found: dict[str, Any] = {stage: fingerprint(f"stages.{stage}", dag.get(stage)) for stage in stages}
-        found["methods"] = {name: fingerprint(f"kmerl.methods.{name}") for name in methods if name != "method"}
+        found = fingerprints()
         importlib.import_module("kmerl.params").load(PARAMS)  # by name: no part of a stage's code
         write_json(OUT, found)
     except UserError as error:
