@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kmerl.checkpoint import check_store, load_run
 from kmerl.evaluation.features import write_features
-from kmerl.evaluation.pooling import pooled
+from kmerl.evaluation.pooling import pooled, scoped
 from kmerl.waveforms import WaveformStore
 
 
@@ -24,8 +24,11 @@ def main(params: Any, item: str) -> str:
     for store in stores:
         check_store(config, store)
 
-    def embed(store: WaveformStore, rows: Sequence[int], leads: Sequence[str]) -> NDArray[np.float32]:
-        return pooled(model, store, rows, leads, config.normalize, evaluation.batch)
+    sets = scoped(params.embed_ecg, config.normalize)
+
+    def embed(store: WaveformStore, rows: Sequence[int], title: str) -> NDArray[np.float32]:
+        leads, scope = sets[title]
+        return pooled(model, store, rows, leads, config.normalize.model_copy(update={"scope": scope}), evaluation.batch)
 
     return str(
         write_features(
@@ -33,7 +36,8 @@ def main(params: Any, item: str) -> str:
             name=item,
             method=config.method,
             stores=stores,
-            leads=params.embed_ecg.leads,
+            leads={title: leads for title, (leads, _) in sets.items()},
+            scopes={title: scope for title, (_, scope) in sets.items()},
             width=config.model.encoder.width,
             embed=embed,
             batch=evaluation.batch,

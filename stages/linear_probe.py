@@ -39,6 +39,7 @@ def main(params: Any, item: str) -> str:
         "method": described.method,
         "archives": {archive: described.archives[archive].origin for archive in evaluation.archives},
         "trained_on": described.trained_on,
+        "scopes": described.scopes,
         "splits": splits_left_to_test(evaluation.splits, probing),
     }
     with whole(Path("data/probes") / item) as folder:

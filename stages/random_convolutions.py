@@ -26,7 +26,8 @@ def main(params: Any) -> str:
         for leads in lead_sets.values():
             banks[store.archive, tuple(leads)] = fit_banks(store, train, leads, own, params.seed)
 
-    def embed(store: WaveformStore, rows: Sequence[int], leads: Sequence[str]) -> NDArray[np.float32]:
+    def embed(store: WaveformStore, rows: Sequence[int], title: str) -> NDArray[np.float32]:
+        leads = lead_sets[title]
         return convolve(store, rows, leads, banks[store.archive, tuple(leads)], own.fs)
 
     return str(

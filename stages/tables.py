@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from kmerl.artifacts import for_spreadsheets, whole, write_json
-from kmerl.tables import differences, partial, probes, queries, zeroshot
+from kmerl.tables import differences, partial, probes, queries, scopes, zeroshot
 from kmerl.tables.metrics import metrics
 from stages._scores import counts_of, read_scores
 
@@ -22,6 +22,7 @@ def main(params: Any) -> str:
         "zeroshot_auc": (
             zeroshot.tidy(runs), zeroshot.markdown(runs, params.evaluation.min_positives, sure)
         ),
+        "zeroshot_scopes_auc": (scopes.tidy(runs), scopes.markdown(runs, sure)),
         "zeroshot_auc_by_class": (zeroshot.tidy_by_class(runs), zeroshot.markdown_by_class(runs, sure)),
         "queries_auc": (
             queries.tidy(runs), queries.markdown(runs, compared, params.zeroshot.seen_similarity, sure)

@@ -4,14 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from kmerl.archives import classes
 from kmerl.artifacts import whole, write_table
 from kmerl.errors import UserError
 from kmerl.evaluation.schemas import AVERAGE, MACRO, PREDICTIONS, RESAMPLES, SCORES, SEEN
-from kmerl.evaluation.scoring import score
+from kmerl.evaluation.scoring import Scores, score
 from kmerl.evaluation.ways import Questions, usable_ways
 from kmerl.evaluation.zeroshot import predict, predictions, seen_classes
+from kmerl.leads import LEADS
 from stages._asking import Subject, summary
 
 
@@ -30,21 +32,28 @@ def main(params: Any, item: str) -> str:
     seen = seen_classes(
         {task: classes.class_names(task) for task in tasks}, vectors["name"], training, zeroshot.seen_similarity
     )
-    answers = []
+    normalize, (scope, *others) = subject.config.normalize, zeroshot.scopes
+    few = {name: leads for name, leads in zeroshot.leads.items() if len(leads) < len(LEADS)}  # else all alike
+    answers, elsewhere = [], []
     for records in archives:
         asked = [(names, task) for names in zeroshot.names for task in records.codes]
         lists = [np.stack([*vectors[names][task].values()]) for names, task in asked]
         questions = Questions(subject.model, lists, ways, training, zeroshot.mixture)
-        normalize = subject.config.normalize
-        scopes = [normalize.scope]
-        answers.append(predict(questions, asked, records, zeroshot.leads, normalize, scopes, evaluation.batch))
+        answers.append(predict(questions, asked, records, zeroshot.leads, normalize, [scope], evaluation.batch))
+        if others and few and normalize.depends_on_scope:
+            names = [(column, task) for column, task in asked if column == zeroshot.names[0]]
+            questions = Questions(subject.model, lists[: len(names)], ways[:1], training, zeroshot.mixture)
+            elsewhere.append(predict(questions, names, records, few, normalize, others, evaluation.batch))
     found = score(answers, item, evaluation, params.seed, seen)
+    if elsewhere:
+        further = score(elsewhere, item, evaluation, params.seed, by_class=False)
+        found = Scores(pl.concat([found.scores, further.scores]), pl.concat([found.resamples, further.resamples]))
     metadata = subject.metadata(archives)
     with whole(Path("data/scores") / item) as folder:
         write_table(folder / "predictions.parquet", predictions(answers), PREDICTIONS, metadata)
         write_table(folder / "scores.parquet", found.scores, SCORES, metadata)
         write_table(folder / "resamples.parquet", found.resamples, RESAMPLES, metadata)
         write_table(folder / "seen.parquet", seen, SEEN, metadata)
-    average = found.scores.filter(dataset=AVERAGE, metric=MACRO, way=ways[0], names=zeroshot.names[0])
+    average = found.scores.filter(dataset=AVERAGE, metric=MACRO, way=ways[0], names=zeroshot.names[0], scope=scope)
     values = ", ".join(f"{row['leads']} {row['value']:.3f}" for row in average.iter_rows(named=True))
     return f"{summary(answers)}; macro AUC by {ways[0]}, averaged: {values}"

@@ -36,7 +36,7 @@ def evaluation(**changes):
 def zeroshot(**changes):
     values = {
         "runs": ["one"], "leads": {"12 leads": list(LEADS), "I": ["I"]},
-        "ways": ["query", "contrastive", "average", "mixture"], "names": ["name", "other_name"],
+        "scopes": ["record"], "ways": ["query", "contrastive", "average", "mixture"], "names": ["name", "other_name"],
         "mixture": {"nearest": 2, "temperature": 0.05}, "seen_similarity": 0.95,
     }  # fmt: skip
     return ZeroshotParams(**(values | changes))

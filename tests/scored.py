@@ -100,9 +100,13 @@ def zeroshot(name="kmerl", level=0.72, ways=ALL_WAYS, leads=LEADS, repeats=50, f
         for task in tasks
         for c, (code, text) in enumerate(classes.class_names(task).items())
     ]  # fmt: skip
+    frame = _frame(scores, SCORES)
+    shown = [*leads][1:]  # the first has all leads
+    elsewhere = frame.filter(pl.col("leads").is_in(shown), metric=MACRO, way=ways[0], names="name")
     return ZeroshotScores(
-        name, _frame(scores, SCORES), _frame(resamples, RESAMPLES), metadata(name, **data), pl.DataFrame(seen)
-    )
+        name, frame, _frame(resamples, RESAMPLES), metadata(name, **data), pl.DataFrame(seen),
+        elsewhere.with_columns(pl.lit("visible_leads").alias("scope"), pl.col("value") - 0.01),
+    )  # fmt: skip
 
 
 def _class_rows(name, lead_set, way, tasks, level):
@@ -165,7 +169,8 @@ def write(root: Path, runs=(), partials=(), features=()) -> None:
     ):
         for one in several:
             folder = root / "data" / kind / one.name
-            write_table(folder / "scores.parquet", one.scores, schemas[0], one.metadata)
+            scores = pl.concat([one.scores, one.elsewhere]) if kind == "scores" else one.scores
+            write_table(folder / "scores.parquet", scores, schemas[0], one.metadata)
             write_table(folder / "resamples.parquet", one.resamples, schemas[1], one.metadata)
     for one in runs:
         write_table(root / "data/scores" / one.name / "seen.parquet", one.seen, SEEN, one.metadata)

@@ -249,7 +249,7 @@ def test_tables_of_runs_with_hostile_names_hold_no_formula_and_are_read_back(tmp
     )  # fmt: skip
     tables_stage.main(params)
     tables = sorted(Path("results/tables").glob("*.csv"))
-    assert len(tables) == 6
+    assert len(tables) == 7
     for path in tables:
         assert not any(map(is_formula, cells(path)))
     header, rows = read_csv(Path("results/tables/zeroshot_auc.csv"))

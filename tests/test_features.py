@@ -13,9 +13,9 @@ from kmerl.leads import LEADS
 SETS = {"12 leads": list(LEADS), "I": ["I"]}
 
 
-def absolute_mean(store, rows, leads):
+def absolute_mean(store, rows, title):
     """One feature per lead: the mean of its absolute values; NaN without leads."""
-    signals = np.stack([store.read(row, leads) for row in rows])
+    signals = np.stack([store.read(row, SETS[title]) for row in rows])
     values = np.abs(signals).mean(2).sum(1, keepdims=True)
     return np.where(values > 0, values, np.nan).astype(np.float32)
 
@@ -41,7 +41,7 @@ def test_features_stand_in_the_order_of_the_store_whatever_the_batch(tmp_path, s
     for name in SETS:
         found = Features(tmp_path / "a").read("toy", store.records, name)
         assert found.shape == (24, 1)
-        np.testing.assert_array_equal(found, absolute_mean(store, range(24), SETS[name]))
+        np.testing.assert_array_equal(found, absolute_mean(store, range(24), name))
     assert {p.name: p.read_bytes() for p in (tmp_path / "a").iterdir()} == {
         p.name: p.read_bytes() for p in (tmp_path / "b").iterdir()
     }
@@ -51,7 +51,15 @@ def test_a_record_without_the_leads_is_a_row_of_nan_and_counted(tmp_path, networ
     model, normalize = network
     store = small.store(tmp_path / "store", leads=LEADS[6:])
     described = write_features(
-        tmp_path / "f", "a", "kmerl", [store], SETS, 8, lambda *which: pooled(model, *which, normalize, 4), 7, None
+        tmp_path / "f",
+        "a",
+        "kmerl",
+        [store],
+        SETS,
+        8,
+        lambda store, rows, name: pooled(model, store, rows, SETS[name], normalize, 4),
+        7,
+        None,
     )
     features = Features(tmp_path / "f")
     assert np.isnan(features.read("toy", store.records, "I")).all()

@@ -4,7 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kmerl.model.losses import contrastive_loss, query_loss, unimodal_loss, views_loss
+from kmerl.methods.merl import unimodal_loss
+from kmerl.methods.simclr import views_loss
+from kmerl.model.losses import contrastive_loss, query_loss
 from kmerl.model.params import ContrastParams
 
 TEMPERATURE = 0.07

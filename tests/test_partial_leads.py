@@ -46,7 +46,7 @@ def test_leads_are_added_in_the_order_asked_for_and_shown_alone():
         ({"order": ["V7"]}, "lead 'V7' is not one of"),
         ({"order": ["I", "di"]}, "lead I is asked twice"),
         ({"order": []}, "names no lead"),
-        ({"scopes": ["twelve"]}, "'record' or 'visible_leads'"),
+        ({"scopes": ["twelve"]}, "'record', 'visible_leads' or 'lead'"),
         ({"records": 0}, "greater than or equal to 1"),
     ],
 )

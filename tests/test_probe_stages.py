@@ -14,10 +14,12 @@ from kmerl.archives.schemas import SPLITS
 from kmerl.artifacts import read_metadata, read_table, write_table
 from kmerl.errors import UserError
 from kmerl.evaluation.features import Features
+from kmerl.evaluation.pooling import scoped
 from kmerl.evaluation.probe_params import EmbedEcgParams, RandomConvolutionsParams
 from kmerl.evaluation.probe_schemas import PROBE_RESAMPLES, PROBE_SCORES
 from kmerl.evaluation.schemas import AVERAGE, MACRO
 from kmerl.leads import LEADS
+from kmerl.waveforms import NormalizeParams
 from stages import embed_ecg, linear_probe, random_convolutions
 
 ARCHIVES = ["ptb_xl", "cpsc2018"]
@@ -30,7 +32,7 @@ def params():
     return SimpleNamespace(
         seed=1,
         evaluation=evaluation_params(archives=ARCHIVES),
-        embed_ecg=EmbedEcgParams(runs=list(METHODS), leads={"12 leads": list(LEADS), "I": ["I"]}),
+        embed_ecg=EmbedEcgParams(runs=list(METHODS), leads={"12 leads": list(LEADS), "I": ["I"]}, scopes=["record"]),
         random_convolutions=RandomConvolutionsParams(
             kernels=20, length=9, dilations=[1, 4], fs=100, references=3, threads=1
         ),
@@ -76,6 +78,16 @@ def test_every_kind_of_encoder_gives_features_and_scores(project, name, width):
     metadata = read_metadata(path)
     assert metadata["method"] == ("random_convolutions" if "random" in name else name.partition("_")[0])
     assert metadata["archives"] == dict.fromkeys(ARCHIVES, "simulated")
+
+
+def test_features_of_some_leads_are_made_in_every_scope_that_makes_a_difference():
+    sets = {"12 leads": list(LEADS), "I": ["I"]}
+    given = EmbedEcgParams(runs=["a"], leads=sets, scopes=["visible_leads", "record"])
+    minmax = NormalizeParams(rule="minmax", clip_mv=5.0, scope="record")
+    assert {name: scope for name, (_, scope) in scoped(given, minmax).items()} == {
+        "12 leads": "visible_leads", "I": "visible_leads", "I (scope record)": "record"
+    }  # fmt: skip
+    assert [*scoped(given, minmax.model_copy(update={"rule": "millivolt"}))] == ["12 leads", "I"]
 
 
 def test_all_features_are_tested_on_the_same_records_and_resamples(project):

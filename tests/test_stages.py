@@ -43,7 +43,13 @@ def stages_of(run):
 
 
 PAGES = {"tables", "figures", "report"}
-ARCHIVE = {"folder": "data/raw/other", "watch": "data/raw/other", "checksum": "size", "split": "official"}
+ARCHIVE = {
+    "folder": "data/raw/other",
+    "watch": "data/raw/other",
+    "checksum": "size",
+    "split": "official",
+    "crop_seconds": None,
+}
 
 
 @pytest.mark.parametrize(

@@ -329,8 +329,8 @@ def test_the_stage_writes_every_table_twice_over_and_the_same_bytes_again(
     for _ in range(2):
         assert stage.main(params(*names)).startswith("3 runs")
         found = {p.name: p.read_bytes() for p in (tmp_path / "results").rglob("*.*")}
-        stems = ["zeroshot_auc", "zeroshot_auc_by_class", "queries_auc", "comparisons_auc", "linear_probe_auc",
-                 "partial_leads_auc"]  # fmt: skip
+        stems = ["zeroshot_auc", "zeroshot_scopes_auc", "zeroshot_auc_by_class", "queries_auc", "comparisons_auc",
+                 "linear_probe_auc", "partial_leads_auc"]  # fmt: skip
         assert set(found) == {"metrics.json", *(f"{stem}.{kind}" for stem in stems for kind in ("csv", "md"))}
         assert not first or found == first
         first = found

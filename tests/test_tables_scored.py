@@ -65,7 +65,7 @@ def run(name, ways, skill, seen_share=0.4):
         ]
     )  # fmt: skip
     found = score(answers, name, PARAMS, 1, seen)
-    return ZeroshotScores(name, found.scores, found.resamples, scored.metadata(name), seen)
+    return ZeroshotScores(name, found.scores, found.resamples, scored.metadata(name), seen, found.scores.clear())
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ PAGE = "page.grid page.html page.pictures page.rejected page.texts"
 SCORES = "archives.classes evaluation.probe_schemas evaluation.schemas results.*"
 MAY = {
     "catalogue": "archives.* catalogue",
-    "embed_ecg": f"{MODEL} evaluation.features evaluation.pooling",
+    "embed_ecg": f"{MODEL} evaluation.features evaluation.params evaluation.pooling evaluation.probe_params",
     "embed_text": "archives.classes knowledge.schemas knowledge.vocabulary text.*",
     "extract": f"{ASKS} knowledge.extract knowledge.places",
     "fetch": "archives.fetch.* http_headers",
@@ -162,7 +162,7 @@ EDITS = {
     "AUC": ("kmerl/evaluation/auc.py", "def auc(", "linear_probe partial_leads pretrain tables zeroshot"),
     "K-MERL's own": ("kmerl/methods/kmerl.py", "ECG-entity loss", "methods.kmerl"),
     "SimCLR's own": ("kmerl/methods/simclr.py", "def _view(", "methods.simclr"),
-    "a loss": ("kmerl/model/losses.py", "def views_loss(", "methods.kmerl methods.merl methods.simclr"),
+    "a loss": ("kmerl/model/losses.py", "def contrastive_loss(", "methods.kmerl methods.merl methods.simclr"),
     "what methods have in common": (
         "kmerl/methods/method.py", "learns nothing about texts",
         "embed_ecg partial_leads pretrain zeroshot methods.kmerl methods.merl methods.simclr",

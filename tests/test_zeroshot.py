@@ -10,11 +10,13 @@ from sklearn.metrics import roc_auc_score
 from kmerl.archives import classes
 from kmerl.artifacts import read_metadata, read_table
 from kmerl.errors import UserError
-from kmerl.evaluation.schemas import AVERAGE, PREDICTIONS, RESAMPLES, SCORES, SEEN
+from kmerl.evaluation.schemas import AVERAGE, MACRO, PREDICTIONS, RESAMPLES, SCORES, SEEN
 from kmerl.evaluation.scoring import score
 from kmerl.evaluation.ways import Questions, Training
 from kmerl.evaluation.zeroshot import find_records, predict, predictions, seen_classes
 from kmerl.leads import LEADS
+from kmerl.results.scores import read_zeroshot
+from kmerl.tables import scopes
 from stages import zeroshot
 from stages._asking import Subject
 
@@ -258,6 +260,30 @@ def test_a_run_without_a_query_network_is_asked_in_the_ways_it_knows(tmp_path, m
         match=r"zeroshot.ways: none is for merl: its method knows contrastive; add one of these, or leave it out",
     ):
         zeroshot.main(asked.params(zeroshot=asked.zeroshot(ways=["query", "mixture"])), "merl")
+
+
+def test_some_leads_are_asked_in_every_scope_and_results_are_in_the_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked.project(tmp_path, rule="minmax", name="one", louder_but=("I", "II"))
+    zeroshot.main(asked.params(zeroshot=asked.zeroshot(scopes=["visible_leads", "record"])), "one")
+    (both,) = read_zeroshot(tmp_path / "data/scores", ["one"])
+    assert (both.scope, set(both.scores["scope"]), set(both.elsewhere["scope"])) == (
+        "visible_leads", {"visible_leads"}, {"record"}
+    )  # fmt: skip
+    assert set(both.elsewhere["leads"]) == {"I"} and set(both.elsewhere["way"]) == {"query"}
+    zeroshot.main(asked.params(zeroshot=asked.zeroshot(scopes=["record"])), "one")
+    (alone,) = read_zeroshot(tmp_path / "data/scores", ["one"])
+    keys = ["dataset", "leads", "metric", "value", "low", "high"]
+    expected = alone.asked(leads="I").select(keys)
+    assert both.elsewhere.filter(metric=MACRO).select(keys).equals(expected, null_equal=True)
+    assert not both.asked(leads="I").select(keys).equals(expected, null_equal=True)
+    assert alone.elsewhere.is_empty()
+    frame = scopes.tidy([both])
+    assert frame.filter(dataset=AVERAGE).select("leads", "scope").rows() == [
+        ("12 leads", "visible_leads"), ("I", "visible_leads"), ("I", "record")
+    ]  # fmt: skip
+    text = scopes.markdown([both], 0.95)
+    assert text.index("| I | the shown leads only |") < text.index("| I | all leads of the record |")
 
 
 def test_the_stage_says_what_cannot_be_evaluated(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 # rules.yaml. A mistake in the parameters or a missing input ends here.
 import re
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import yaml
@@ -21,20 +22,22 @@ try:
     pipeline = Pipeline(ask=workflow.is_main_process)
 except UserError as error:
     raise SystemExit(str(error))
-needs = yaml.safe_load(Path("workflow/rules.yaml").read_text("utf-8"))
+needs = defaultdict(
+    dict, yaml.safe_load(Path("workflow/rules.yaml").read_text("utf-8"))
+)
 
 
 def threads_of(stage):
     """At most what a node can give, taken to be one like this one: a job that asks for more waits for ever."""
     most = processors()
-    if needs.get(stage, {}).get("asks") and checked.knowledge.engine.name == "vllm":
+    if needs[stage].get("asks") and checked.knowledge.engine.name == "vllm":
         return workflow.cores or min(8, most)
-    return min(needs.get(stage, {}).get("threads", 1), most)
+    return min(needs[stage].get("threads", 1), most)
 
 
 def outputs_of(stage):
     """With what `snakemake --report` shows marked."""
-    shown = dict(needs.get(stage, {}).get("shown", {}))
+    shown = dict(needs[stage].get("shown", {}))
     path = shown.pop("path", None)
     caption = f"report/{stage}.rst"
     plain = lambda output: re.sub(
@@ -68,8 +71,8 @@ for stage, pattern in pipeline.patterns().items():
             f"logs/{pattern}.tsv"
         threads: threads_of(stage)
         resources:
-            mem_mb=needs.get(stage, {}).get("mem_mb", 2000),
-            runtime=needs.get(stage, {}).get("runtime", 60),
+            mem_mb=needs[stage].get("mem_mb", 2000),
+            runtime=needs[stage].get("runtime", 60),
         params:
             stage=pattern,
         shell:

@@ -3,6 +3,8 @@
 import re
 
 CPSC2018_REFERENCE = "REFERENCE.csv"
+CPSC2018_HEADER = re.compile(r"A[0-9]{4}\.hea")
+"""Names of the mirror's headers."""
 CPSC2018_COLUMNS: tuple[str, ...] = ("First_label", "Second_label", "Third_label")
 CPSC2018_LABELS: dict[str, str] = {
     "1": "NORM", "2": "AFIB", "3": "1AVB", "4": "CLBBB", "5": "CRBBB", "6": "PAC", "7": "VPC", "8": "STD", "9": "STE",
@@ -15,7 +17,3 @@ CPSC2018_SNOMED: dict[str, str] = {
 """The published class of each SNOMED CT code of the mirror."""
 CSN_TABLE = "ConditionNames_SNOMED-CT.csv"
 CSN_RECORDS = "WFDBRecords"
-
-
-CPSC2018_HEADER = re.compile(r"A[0-9]{4}\.hea")
-"""Names of the mirror's headers."""

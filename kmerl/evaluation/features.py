@@ -22,8 +22,8 @@ from kmerl.waveforms import WaveformStore
 
 FILE = "features.json"
 Floats = NDArray[np.float32]
-Embed = Callable[[WaveformStore, Sequence[int], Sequence[str]], Floats]
-"""(store, rows, leads) -> (rows, D); NaN for a record that has none of the leads."""
+Embed = Callable[[WaveformStore, Sequence[int], str], Floats]
+"""(store, rows, name of the lead set) -> (rows, D); NaN for a record that has none of the leads."""
 
 
 class ArchiveFeatures(Section):
@@ -44,6 +44,7 @@ class Description(Section):
     width: int
     sets: list[str]  # the k-th is in <archive>-<k>.npy
     leads: dict[str, list[str]]
+    scopes: dict[str, str]  # lead set -> leads that normalisation saw; none where it is not normalised
     archives: dict[str, ArchiveFeatures]
     trained_on: dict[str, Any] | None  # what the encoder learnt from; None: nothing
 
@@ -113,6 +114,7 @@ def write_features(
     embed: Embed,
     batch: int,
     trained_on: Mapping[str, Any] | None,
+    scopes: Mapping[str, str] | None = None,
 ) -> Description:
     """Embed all records of ``stores`` through each lead set; ``batch`` records and their features are in memory.
 
@@ -126,6 +128,7 @@ def write_features(
         embed: the function; called with at most ``batch`` rows.
         batch: records at a time.
         trained_on: what ``embed`` learnt from; None if nothing.
+        scopes: lead set -> leads that normalisation sees.
 
     Raises:
         UserError: a feature is infinite, or only part of a record's features are numbers.
@@ -135,24 +138,23 @@ def write_features(
         temporary.mkdir()
         for store in stores:
             absent, files = {}, {}
-            for k, (title, shown) in enumerate(leads.items()):
+            for k, title in enumerate(leads):
                 path = temporary / f"{store.archive}-{k}.npy"
-                absent[title], files[title] = _write_one(path, store, list(shown), width, embed, batch)
+                absent[title], files[title] = _write_one(path, store, title, width, embed, batch)
             archives[store.archive] = ArchiveFeatures(
                 records=len(store), origin=store.origin, record_ids=record_hash(store.records), absent=absent,
                 files=files,
             )  # fmt: skip
         description = Description(
             name=name, method=method, width=width, sets=list(leads), leads={k: list(v) for k, v in leads.items()},
+            scopes=dict(scopes or {}),
             archives=archives, trained_on=None if trained_on is None else dict(trained_on),
         )  # fmt: skip
         write_json(temporary / FILE, description.model_dump())
     return description
 
 
-def _write_one(
-    path: Path, store: WaveformStore, leads: list[str], width: int, embed: Embed, batch: int
-) -> tuple[int, str]:
+def _write_one(path: Path, store: WaveformStore, leads: str, width: int, embed: Embed, batch: int) -> tuple[int, str]:
     """One file, block by block; the number of records without any lead, and the file's SHA-256."""
     header: dict[str, Any] = {"descr": "<f4", "fortran_order": False, "shape": (len(store), width)}
     absent, title = 0, f"{store.archive}, {len(leads)} leads"

@@ -100,6 +100,11 @@ class ZeroshotParams(Section):
 
     runs: Annotated[list[str], AfterValidator(distinct)] = Field(min_length=1, description="runs that are asked")
     leads: LeadSets = Field(min_length=1, description="name of a lead set -> its leads")
+    scopes: Annotated[list[Scope], AfterValidator(distinct)] = Field(
+        min_length=1,
+        description="leads that normalisation sees, as of partial_leads; the first is the one that all results are in, "
+        "in the others each run is asked in its own way",
+    )
     ways: Annotated[list[Way], AfterValidator(distinct)] = Field(
         min_length=1,
         description="query: the query network (paper); contrastive: cosine with the name (MERL); average: mean of both "

@@ -6,9 +6,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kmerl.errors import UserError
+from kmerl.evaluation.probe_params import EmbedEcgParams
 from kmerl.inference import encode_records
+from kmerl.leads import LEADS
 from kmerl.model.network import Network
 from kmerl.waveforms import NormalizeParams, WaveformStore
+
+
+def scoped(params: EmbedEcgParams, normalize: NormalizeParams) -> dict[str, tuple[list[str], str]]:
+    """Name of each set of features -> its leads, and what normalisation sees.
+
+    A further scope makes features of its own only where it makes a difference: of some of the leads, by a rule that
+    depends on it.
+    """
+    first, *others = params.scopes
+    found = {title: (leads, str(first)) for title, leads in params.leads.items()}
+    for scope in others if normalize.depends_on_scope else ():
+        for title, leads in params.leads.items():
+            if len(leads) < len(LEADS):
+                found[f"{title} (scope {scope})"] = leads, scope
+    return found
 
 
 def pooled(

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from kmerl.evaluation.params import LeadSets, distinct
+from kmerl.evaluation.params import LeadSets, Scope, distinct
 from kmerl.section import Section
 
 Kind = Literal["paper", "standardized", "logistic", "merl_code"]
@@ -18,6 +18,11 @@ class EmbedEcgParams(Section):
 
     runs: Annotated[list[str], AfterValidator(distinct)] = Field(min_length=1, description="runs whose encoders embed")
     leads: LeadSets = Field(min_length=1, description="name of a lead set -> its leads")
+    scopes: Annotated[list[Scope], AfterValidator(distinct)] = Field(
+        min_length=1,
+        description="leads that normalisation sees, as of partial_leads; features of some leads are made in "
+        "each, of all leads in the first",
+    )
 
 
 class RandomConvolutionsParams(Section):

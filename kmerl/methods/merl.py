@@ -16,7 +16,7 @@ from kmerl.model.params import ContrastParams, ProjectorParams
 from kmerl.section import Section
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from kmerl.model.network import Network
     from kmerl.model.tokens import Tokens
@@ -101,7 +101,7 @@ class MERL(Method[Options]):
     def losses(self, network: Network, batch: Batch, texts: Texts) -> dict[str, Term]:
         """ECG and report, and ECG and ECG."""
         from kmerl.model.heads import unit
-        from kmerl.model.losses import contrastive_loss, unimodal_loss
+        from kmerl.model.losses import contrastive_loss
 
         loss = self.options.loss
         reports = texts.of_reports(batch.reports, network.device)
@@ -119,6 +119,28 @@ class MERL(Method[Options]):
     def validate(self, network: Network, held: Held) -> dict[str, float]:
         """By the vocabulary, compared with the names, all leads shown: macro AUC."""
         return held.by_vocabulary(network, "contrastive") if self.ways else {}
+
+
+def unimodal_loss(one: Tensor, other: Tensor, temperature: float) -> Tensor:
+    """The second loss: symmetric InfoNCE between two views of each ECG, over the batch of all ranks.
+
+    Args:
+        one: (B, P) unit vectors of this rank.
+        other: (B, P), row by row of the same ECGs; those of other ECGs are negatives, whatever their report.
+        temperature: as of the contrast with reports.
+
+    Returns:
+        The mean over this rank's rows, as :func:`kmerl.model.losses.contrastive_loss`.
+    """
+    import torch.nn.functional as F
+
+    from kmerl.distributed import gather
+    from kmerl.model.losses import own_rows
+
+    everyone, everyone_other = gather(one), gather(other)
+    target = own_rows(one, everyone).float()
+    there = F.cross_entropy(one @ everyone_other.T / temperature, target)
+    return (there + F.cross_entropy(other @ everyone.T / temperature, target)) / 2
 
 
 METHOD = MERL

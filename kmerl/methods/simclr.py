@@ -82,14 +82,10 @@ class SimCLR(Method[Options]):
 
     def losses(self, network: Network, batch: Batch, texts: Texts) -> dict[str, Term]:
         """NT-Xent: of the 2N views of N records each is drawn towards the other of its record."""
-        from kmerl.model.losses import views_loss
-
         return {"views": Term(1.0, views_loss(*self._projected(network, batch), self.options.temperature))}
 
     def validate(self, network: Network, held: Held) -> dict[str, float]:
         """The loss, and the share of views whose nearest one in the batch is the other of their record."""
-        from kmerl.model.losses import views_loss
-
         losses, matched, seen = 0.0, 0.0, 0
         for batch in held.batches(network):
             one, other = self._projected(network, batch)
@@ -107,6 +103,33 @@ class SimCLR(Method[Options]):
         head = network.get_submodule("project_view")
         one, other = (unit(head(z)) for z in pooled)
         return one, other
+
+
+def views_loss(one: Tensor, other: Tensor, temperature: float) -> Tensor:
+    """NT-Xent between two views of each ECG, over the batch of all ranks (Eq. 1).
+
+    Args:
+        one: (B, P) unit vectors of this rank.
+        other: (B, P), row by row of the same ECGs; all other views in the batch are negatives.
+        temperature: tau.
+
+    Returns:
+        The mean over this rank's rows; averaged over ranks, the loss of the whole batch.
+    """
+    import torch
+
+    from kmerl.distributed import gather
+    from kmerl.model.losses import own_rows
+
+    everyone, everyone_other = gather(one), gather(other)
+    own = own_rows(one, everyone)
+
+    def direction(rows: Tensor, others: Tensor, mates: Tensor) -> Tensor:
+        to_others, to_mates = rows @ others.T / temperature, rows @ mates.T / temperature
+        logits = torch.cat([to_others, to_mates.masked_fill(own, float("-inf"))], dim=1)
+        return (logits.logsumexp(1) - to_others[own]).mean()
+
+    return (direction(one, everyone_other, everyone) + direction(other, everyone, everyone_other)) / 2
 
 
 METHOD = SimCLR

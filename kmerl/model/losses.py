@@ -1,4 +1,4 @@
-"""Losses: ECG-report contrast (Eq. 4), ECG-entity queries (section 2.5), and those between two views of an ECG."""
+"""Losses that methods share: ECG-report contrast (Eq. 4), ECG-entity queries (section 2.5)."""
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,7 @@ def contrastive_loss(ecg: Tensor, text: Tensor, reports: Tensor, params: Contras
         the loss of the whole batch.
     """
     everyone_ecg, everyone_text, everyone_reports = gather(ecg), gather(text), gather(reports)
-    own = _own(ecg, everyone_ecg)
+    own = own_rows(ecg, everyone_ecg)
     same = reports[:, None] == everyone_reports[None, :]
     loss = _direction(ecg @ everyone_text.T, own, same, params)
     if params.contrastive == "symmetric":
@@ -30,47 +30,8 @@ def contrastive_loss(ecg: Tensor, text: Tensor, reports: Tensor, params: Contras
     return loss
 
 
-def unimodal_loss(one: Tensor, other: Tensor, temperature: float) -> Tensor:
-    """MERL's second loss: symmetric InfoNCE between two views of each ECG, over the batch of all ranks.
-
-    Args:
-        one: (B, P) unit vectors of this rank.
-        other: (B, P), row by row of the same ECGs; those of other ECGs are negatives, whatever their report.
-        temperature: as of the contrast with reports.
-
-    Returns:
-        The mean over this rank's rows, as :func:`contrastive_loss`.
-    """
-    everyone, everyone_other = gather(one), gather(other)
-    target = _own(one, everyone).float()
-    there = F.cross_entropy(one @ everyone_other.T / temperature, target)
-    return (there + F.cross_entropy(other @ everyone.T / temperature, target)) / 2
-
-
-def views_loss(one: Tensor, other: Tensor, temperature: float) -> Tensor:
-    """SimCLR's NT-Xent between two views of each ECG, over the batch of all ranks (Chen et al. 2020, Eq. 1).
-
-    Args:
-        one: (B, P) unit vectors of this rank.
-        other: (B, P), row by row of the same ECGs; all other views in the batch are negatives.
-        temperature: tau.
-
-    Returns:
-        The mean over this rank's rows, as :func:`contrastive_loss`.
-    """
-    everyone, everyone_other = gather(one), gather(other)
-    own = _own(one, everyone)
-
-    def direction(rows: Tensor, others: Tensor, mates: Tensor) -> Tensor:
-        to_others, to_mates = rows @ others.T / temperature, rows @ mates.T / temperature
-        logits = torch.cat([to_others, to_mates.masked_fill(own, float("-inf"))], dim=1)
-        return (logits.logsumexp(1) - to_others[own]).mean()
-
-    return (direction(one, everyone_other, everyone) + direction(other, everyone, everyone_other)) / 2
-
-
-def _own(rows: Tensor, everyone: Tensor) -> Tensor:
-    """(B, N) True where a row of all ranks' N is this rank's own."""
+def own_rows(rows: Tensor, everyone: Tensor) -> Tensor:
+    """(B, N) True where a row of everyone's, all ranks' N, is this rank's own."""
     first = world()[0] * len(rows)
     return F.one_hot(torch.arange(first, first + len(rows), device=rows.device), len(everyone)).bool()
 

@@ -117,9 +117,20 @@ class RunScores:
 
 @dataclass(frozen=True)
 class ZeroshotScores(RunScores):
-    """Zero-shot scores; ``seen`` has the columns of ``kmerl.evaluation.schemas.SEEN``."""
+    """Zero-shot scores in the scope of normalisation that results are in.
+
+    Attributes:
+        seen: the columns of ``kmerl.evaluation.schemas.SEEN``.
+        elsewhere: scores in other scopes, of lead sets where these make a difference.
+    """
 
     seen: pl.DataFrame
+    elsewhere: pl.DataFrame
+
+    @property
+    def scope(self) -> str:
+        """What normalisation saw."""
+        return str(self.scores["scope"][0])
 
     @property
     def seen_codes(self) -> set[tuple[str, str]]:
@@ -151,10 +162,15 @@ def read_zeroshot(folder: Path, names: Sequence[str]) -> list[ZeroshotScores]:
     Raises:
         UserError: a file is missing, damaged or of other columns.
     """
-    return [
-        ZeroshotScores(name, *_read(folder / name, SCORES, RESAMPLES), read_table(folder / name / "seen.parquet", SEEN))
-        for name in names
-    ]
+    found = []
+    for name in names:
+        scores, resamples, metadata = _read(folder / name, SCORES, RESAMPLES)
+        own = pl.col("scope") == scores["scope"][0]
+        seen = read_table(folder / name / "seen.parquet", SEEN)
+        found.append(
+            ZeroshotScores(name, scores.filter(own), resamples.filter(own), metadata, seen, scores.filter(~own))
+        )
+    return found
 
 
 def read_partial(folder: Path, names: Sequence[str]) -> list[PartialScores]:

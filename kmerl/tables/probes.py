@@ -7,7 +7,7 @@ import polars as pl
 from kmerl.escapes import md, md_code
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN
 from kmerl.results import published
-from kmerl.results.names import LEFT_OUT, PROBES, share_name, title
+from kmerl.results.names import LEFT_OUT, PROBES, SCOPES, share_name, title
 from kmerl.results.published import SIX, Published
 from kmerl.results.scores import (
     RECORDED,
@@ -82,6 +82,7 @@ def markdown(runs: Sequence[RunScores], lead_counts: dict[str, int], confidence:
         "no positive (or no negative) among the training records of a draw cannot be learnt from it: it counts with "
         "0.5. The last row of each table says how many classes do so in some draw.",
         LEFT_OUT,
+        _scopes(runs),
         f"**In bold: features without any pretraining ({', '.join(bare)}).** What they reach needs no pretraining; "
         "only what lies above them can be its merit."
         if bare
@@ -103,6 +104,13 @@ def markdown(runs: Sequence[RunScores], lead_counts: dict[str, int], confidence:
             shown = [one for one in printed if one.leads == lead_counts.get(leads)]
             parts += [f"Shown: {md(leads)}", _table(ordered, kinds, task, leads, shares, shown)]
     return page(parts)
+
+
+def _scopes(runs: Sequence[RunScores]) -> str:
+    """What normalisation saw where some of the leads were shown."""
+    found = {name: scope for run in runs for name, scope in run.metadata.get("scopes", {}).items()}
+    told = "; ".join(f"{md(name)}: {SCOPES.get(scope, md(scope))}" for name, scope in found.items())
+    return f"Normalisation of the encoders' input sees: {told}." if told else ""
 
 
 def _table(

@@ -9,7 +9,7 @@ from kmerl.archives.classes import class_names
 from kmerl.escapes import md, md_code
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS
 from kmerl.results import published
-from kmerl.results.names import LEFT_OUT, title
+from kmerl.results.names import LEFT_OUT, SCOPES, title
 from kmerl.results.scores import RECORDED, RunScores, ZeroshotScores, tasks_of, with_data
 from kmerl.tables.cells import empty, estimate, span, without_nan
 from kmerl.tables.markdown import page, table
@@ -84,7 +84,8 @@ def markdown(runs: Sequence[ZeroshotScores], min_positives: int, confidence: flo
         f"Cells: AUC [{confidence:.0%} bootstrap interval over patients]. Records: those with a label in the task and "
         "a usable lead. Classes: those with positives and negatives among these records, of all classes of the task. "
         "Every run is asked in its own way (with a query network by it, else by the cosine with the name), by plain "
-        "names; other ways and other names: queries_auc.md. Paired differences: comparisons_auc.md.",
+        "names; other ways and other names: queries_auc.md. Paired differences: comparisons_auc.md. Normalisation sees "
+        f"{SCOPES[runs[0].scope]}; other scopes: zeroshot_scopes_auc.md.",
         LEFT_OUT,
         provenance(runs),
     ]
