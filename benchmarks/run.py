@@ -151,8 +151,8 @@ def probing() -> Pair:
     labels = torch.from_numpy(rng.random((200, 20)) < 0.3).float()
     params = LinearProbeParams.model_validate(
         {
-            "features": ["a"], "shares": [1.0], "protocol": "paper", "select": "last", "standardize": True,
-            "learning_rate": 1e-3, "weight_decay": 1e-5, "batch": 16, "epochs": 5, "warmup_steps": 5, "logistic": [],
+            "features": ["a"], "kinds": ["paper"], "shares": [1.0], "draws": 1, "select": "last",
+            "learning_rate": 1e-3, "weight_decay": 1e-5, "batch": 16, "epochs": 5, "warmup_steps": 5,
             "logistic_c": [1.0], "threads": THREADS,
         }
     )  # fmt: skip
