@@ -291,6 +291,8 @@ def _rank(rank, folder, path, port):
                 history.write_parquet(path / f"{duplicates}.parquet")
         for name, made in ALIKE.items():
             found = gradient(store, made(batch=2), rank, 2)
+            # one process validates, the other waits
+            train(store, path / f"{name}{rank}", made(batch=2, steps=2, validate_every=1))
             if rank == 0:
                 torch.save(found, path / f"{name}.pt")
 

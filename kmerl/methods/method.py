@@ -109,7 +109,10 @@ class Method(ABC, Generic[Options]):
 
     @abstractmethod
     def validate(self, network: Network, held: Held) -> dict[str, float]:
-        """How good a model in eval mode is on validation records, by name without ``valid_``."""
+        """How good a model in eval mode is on validation records, by name without ``valid_``.
+
+        One process validates while the others wait: nothing may be exchanged here.
+        """
 
     def unaskable(self) -> str | None:
         """Why a model of it cannot be asked for a class by name; None if it can."""

@@ -91,7 +91,7 @@ class SimCLR(Method[Options]):
             one, other = self._projected(network, batch)
             nearest = (one @ other.T).argmax(1)
             right = float((nearest.cpu().numpy() == np.arange(len(one))).sum())
-            losses += len(one) * float(views_loss(one, other, self.options.temperature))
+            losses += len(one) * float(views_loss(one, other, self.options.temperature, across=False))
             matched, seen = matched + right, seen + len(one)
         return {"views": losses / seen, "match": matched / seen} if seen else {}
 
@@ -105,13 +105,14 @@ class SimCLR(Method[Options]):
         return one, other
 
 
-def views_loss(one: Tensor, other: Tensor, temperature: float) -> Tensor:
+def views_loss(one: Tensor, other: Tensor, temperature: float, across: bool = True) -> Tensor:
     """NT-Xent between two views of each ECG, over the batch of all ranks (Eq. 1).
 
     Args:
         one: (B, P) unit vectors of this rank.
         other: (B, P), row by row of the same ECGs; all other views in the batch are negatives.
         temperature: tau.
+        across: whether the other ranks take part.
 
     Returns:
         The mean over this rank's rows; averaged over ranks, the loss of the whole batch.
@@ -121,8 +122,8 @@ def views_loss(one: Tensor, other: Tensor, temperature: float) -> Tensor:
     from kmerl.distributed import gather
     from kmerl.model.losses import own_rows
 
-    everyone, everyone_other = gather(one), gather(other)
-    own = own_rows(one, everyone)
+    everyone, everyone_other = (gather(one), gather(other)) if across else (one, other)
+    own = own_rows(one, everyone) if across else torch.eye(len(one), dtype=torch.bool, device=one.device)
 
     def direction(rows: Tensor, others: Tensor, mates: Tensor) -> Tensor:
         to_others, to_mates = rows @ others.T / temperature, rows @ mates.T / temperature
