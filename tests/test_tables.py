@@ -240,11 +240,11 @@ def test_classes_that_training_knew_are_marked_and_renamed_ones_listed_with_what
 
 def test_features_without_pretraining_come_first_and_are_bold(features):
     text = probes.markdown(features, LEADS, SURE)
-    lines = [line for line in text.splitlines() if line.startswith("| the paper's (Table 4) | ")]
+    lines = [line for line in text.splitlines() if line.startswith("| the paper's | ")]
     assert lines[0].split(" | ")[1] == "**`random_convolutions`**"
     assert lines[1].split(" | ")[1] == "`kmerl`"
     assert "`random_convolutions`: not pretrained" in text
-    assert "Probes. the paper's (Table 4): a linear layer on features as they are" in text
+    assert "Probes. the paper's: a linear layer on features as they are" in text
     assert "; logistic regression: a penalised logistic regression" in text
     row = features[1].row(dataset=AVERAGE, leads="12 leads", share=0.1, kind="logistic")
     assert cells(text, " | Classes that count with 0.5")[2:] == ["1", "0", "0"]
@@ -260,7 +260,7 @@ def test_published_probes_stand_only_where_the_leads_are_as_many(features):
     }
     assert "K-MERL (published)" in after["12 leads"]
     assert "(published)" not in after["I"]
-    assert cells(after["12 leads"], "the paper's (Table 4) | K-MERL (published)")[2] == "0.696"
+    assert cells(after["12 leads"], "the paper's | K-MERL (published)")[2] == "0.696"
     assert after["12 leads"].count("K-MERL (published)") == 1
 
 

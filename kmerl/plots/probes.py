@@ -17,6 +17,7 @@ from kmerl.results.scores import (
     data_of,
     defined,
     kinds_of,
+    other_scopes,
     pretrained,
     shares_of,
     tasks_of,
@@ -38,7 +39,8 @@ def probes_figure(
 ) -> Figure:
     """Above the average, one panel per lead set; below every task, one row of panels per lead set.
 
-    Of several kinds of probes the first is drawn; an averaged point has a second, paler bar, the deviation over draws.
+    Of several kinds of probes the first is drawn, of several scopes too; an averaged point has a second, paler bar, the
+    deviation over draws.
 
     Args:
         runs: features, at least one; those without pretraining are black or grey and dashed.
@@ -51,8 +53,9 @@ def probes_figure(
         colours = styles(runs, colours or colours_of(run.name for run in runs))
         kind = kinds_of(runs)[0]
         runs = [replace(run, scores=run.scores.filter(kind=kind)) for run in runs]
+        elsewhere = {name for run in runs for name in other_scopes(run)}
         shares, tasks = shares_of(runs), tasks_of(runs)
-        lead_sets = list(dict.fromkeys(leads for run in runs for leads in run.lead_sets))
+        lead_sets = list(dict.fromkeys(name for run in runs for name in run.lead_sets if name not in elsewhere))
         rows = len(lead_sets)
         height = _HEAD + _LARGE + _SMALL * rows + _FOOT
         figure = new_figure(_WIDTH, height)
@@ -75,7 +78,7 @@ def probes_figure(
             below[i][0].set_ylabel(f"shown: {leads}\nmacro AUC", fontsize=9)
         above[0].set_ylabel("macro AUC")
         handles, columns = _legend(runs, bool(published), confidence, colours)
-        heading(figure, f"Linear probes ({PROBES.get(kind, kind)}), {data_of(runs)}", handles, columns)
+        heading(figure, f"Linear probes: {PROBES.get(kind, kind)}, {data_of(runs)}", handles, columns)
         figure.text(0.5, 3 / height, "share of the training split", ha="center")
         return figure
 
@@ -94,11 +97,11 @@ def _legend(runs: Sequence[RunScores], printed: bool, confidence: float, colours
         colour, marker = colours[run.name]
         text = run.name if pretrained(run) else f"{run.name} (no pretraining)"
         handles.append(key(text, color=colour, marker=marker, linestyle=_line(run)))
-    handles.append(key(f"{confidence:.0%} interval, patients", color=GREY, linestyle="-", linewidth=1.6))
-    handles.append(key("± deviation over draws", color=GREY, linestyle="-", linewidth=6, alpha=0.35))
+    handles.append(key(f"{confidence:.0%} interval", color=GREY, linestyle="-", linewidth=1.6))
+    handles.append(key("± over draws", color=GREY, linestyle="-", linewidth=6, alpha=0.35))
     handles.append(key("chance", color=GREY, linestyle=":"))
     if printed:
-        text = "published, six tasks, recorded ECGs"
+        text = "published (six tasks, recorded ECGs)"
         handles.append(key(text, color=INK, marker="D", markerfacecolor="white", markersize=5.5))
     return handles, -(-len(handles) // 2)
 

@@ -36,7 +36,8 @@ def training_figure(
         trained = {run: history for run, history in histories.items() if history.height}
         figure = new_figure(_WIDTH, _HEIGHT)
         logged = {name for history in trained.values() for name in history["name"].unique()}
-        panels = {name: one for name, one in curves.items() if logged & {name, f"valid_{name}"}}
+        measured = [name for name in curves if logged & {name, f"valid_{name}"}]
+        panels = {name: curves[name] for name in sorted(measured, key=lambda name: name not in logged)}  # losses first
         grid = figure.subplots(1, len(panels), squeeze=False)[0] if panels else []
         for axes, (name, heads) in zip(grid, panels.items(), strict=True):
             missing = [run for run, history in trained.items() if not _draw(axes, history, name, *colours[run])]

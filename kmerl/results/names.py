@@ -36,7 +36,7 @@ SCOPES = {"record": "all leads of the record", "visible_leads": "the shown leads
 
 
 PROBES = {
-    "paper": "the paper's (Table 4)",
+    "paper": "the paper's",
     "standardized": "standardised features",
     "logistic": "logistic regression",
     "merl_code": "MERL's code, epoch chosen on test",

@@ -225,6 +225,12 @@ def shares_of(runs: Sequence[RunScores]) -> list[float]:
     return sorted({share for run in runs for share in run.scores["share"]})
 
 
+def other_scopes(run: RunScores) -> list[str]:
+    """The sets of features whose normalisation saw other leads than that of the first."""
+    scopes: Mapping[str, str] = run.metadata.get("scopes", {})
+    return [name for name, scope in scopes.items() if scope != next(iter(scopes.values()))]
+
+
 def kinds_of(runs: Sequence[RunScores]) -> list[str]:
     """The kinds of probes, in the order asked for."""
     return list(dict.fromkeys(kind for run in runs for kind in run.scores["kind"].unique(maintain_order=True)))
