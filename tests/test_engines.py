@@ -418,9 +418,21 @@ def parameters(unmade):
         ("learning_rate: 1.0e-3", "learning_rate: .inf", "learning_rate: must be a finite number"),
         ("seed: 1 ", "seed: 1\nseed: 2 ", 'params.yaml: not YAML .*duplicate key "seed"'),
         ("# Every", "# \xe9very", "params.yaml:.* not UTF-8"),
-        ("runs:\n  kmerl: {}\n", "runs:\n  kmerl: {}\n  '': {}\n", "runs: '' is no name"),
-        ("runs:\n  kmerl: {}\n", "runs:\n  kmerl: {}\n  .: {}\n", "runs: '.' is no name"),
-        ("runs:\n  kmerl: {}\n", "runs:\n  kmerl: {}\n  1: {}\n", "runs: the name 1 is no text"),
+        (
+            "runs:\n  kmerl:\n    method: kmerl\n",
+            "runs:\n  kmerl:\n    method: kmerl\n  '': {method: kmerl}\n",
+            "runs: '' is no name",
+        ),
+        (
+            "runs:\n  kmerl:\n    method: kmerl\n",
+            "runs:\n  kmerl:\n    method: kmerl\n  .: {method: kmerl}\n",
+            "runs: '.' is no name",
+        ),
+        (
+            "runs:\n  kmerl:\n    method: kmerl\n",
+            "runs:\n  kmerl:\n    method: kmerl\n  1: {method: kmerl}\n",
+            "runs: the name 1 is no text",
+        ),
         (
             "    folder: data/simulated/ptb_xl",
             "    folder: data/raw/other",
@@ -624,7 +636,11 @@ def test_pretraining_again_gives_the_same_bytes(tiny):  # test_faults.py does it
 @pytest.mark.parametrize(
     ("old", "new", "stale"),
     [
-        ("runs:\n  kmerl: {}\n", "runs:\n  kmerl: {}\n  new: {}\n", {"pretrain@new", "figures", "report"}),
+        (
+            "runs:\n  kmerl:\n    method: kmerl\n",
+            "runs:\n  kmerl:\n    method: kmerl\n  new: {method: kmerl}\n",
+            {"pretrain@new", "figures", "report"},
+        ),
         ("zeroshot:\n  runs: [kmerl, merl_vit]", "zeroshot:\n  runs: [merl_vit]", {"tables", "figures", "report"}),
     ],
 )
@@ -646,8 +662,12 @@ def test_t3_on_the_real_pipeline(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("  temperature: 0.07", "  temprature: 0.07", "params.yaml: pretrain.loss.temprature: unknown parameter"),
-        ("  temperature: 0.07", "  temperature: -0.07", "params.yaml: pretrain.loss.temperature: .*greater than 0"),
+        ("  temperature: 0.07", "  temprature: 0.07", "params.yaml: methods.kmerl.loss.temprature: unknown parameter"),
+        (
+            "  temperature: 0.07",
+            "  temperature: -0.07",
+            "params.yaml: methods.kmerl.loss.temperature: .*greater than 0",
+        ),
         ("watch: data/simulated/ptb_xl", "watch: data/raw/ptb_xl/ptbxl_database.csv", "data/raw/ptb_xl.*no such file"),
     ],
 )
