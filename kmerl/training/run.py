@@ -158,5 +158,6 @@ def summary(model: Network, config: RunConfig, history: pl.DataFrame) -> str:
     size = f"{len(config.vocabulary)} queries, {weights / 1e6:.2f} M weights"
     if history.is_empty():
         return f"saved as initialised, without a step; {size}"
-    values = dict(history.filter(pl.col("step") == config.steps).select("name", "value").iter_rows())
+    # of several processes one logs: another that continued knows the steps before
+    values = dict(history.filter(pl.col("step") == pl.col("step").last()).select("name", "value").iter_rows())
     return f"{config.steps} steps on {config.trained_on.records} records, {size}; {told(values)}"
