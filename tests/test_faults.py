@@ -186,21 +186,19 @@ def test_an_input_that_was_cut_short_is_told_in_one_line(faults, stage):
 @pytest.mark.parametrize("stage", EVERY)
 @pytest.mark.parametrize("kind", ["checked", "unchecked"])
 def test_a_flipped_bit_in_an_input_is_told_in_one_line_or_left_to_the_engines(faults, stage, kind):
-    tried = told = 0
+    tried = 0
     for instance in faults.of(stage):
         files = [file for file in faults.inputs(instance) if (Path(file).suffix == ".parquet") == (kind == "checked")]
         if files:
             tried += 1
             outcome = faults.run_damaged(instance, files, "flip")
             if outcome.status:
-                told += 1
                 failed_in_one_line(instance, outcome)
+            elif kind == "checked":  # our tables hold sums over what is in them: this stage did not need what was flipped
+                assert outcome.outs == instance.outs
             assert "Traceback" not in outcome.complained
     if not tried:
         pytest.skip(f"{stage} reads no such file that another stage made")
-    assert (
-        told or kind == "unchecked"
-    )  # our tables hold sums over what is in them; a stage may read the head of one only
 
 
 @pytest.mark.parametrize("stage", EVERY)

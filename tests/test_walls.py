@@ -161,7 +161,7 @@ EDITS = {
     "the bootstrap": ("kmerl/evaluation/bootstrap.py", "def interval(", "linear_probe partial_leads tables zeroshot"),
     "AUC": ("kmerl/evaluation/auc.py", "def auc(", "linear_probe partial_leads pretrain tables zeroshot"),
     "K-MERL's own": ("kmerl/methods/kmerl.py", "ECG-entity loss", "methods.kmerl"),
-    "SimCLR's own": ("kmerl/methods/simclr.py", "def _view(", "methods.simclr"),
+    "SimCLR's own": ("kmerl/methods/simclr.py", "def _alter(", "methods.simclr"),
     "a loss": ("kmerl/model/losses.py", "def contrastive_loss(", "methods.kmerl methods.merl methods.simclr"),
     "what methods have in common": (
         "kmerl/methods/method.py", "learns nothing about texts",

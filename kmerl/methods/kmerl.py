@@ -76,20 +76,13 @@ class KMERL(Method[Options]):
 
     def check(self, model: ModelParams) -> None:
         """Raises ValueError if segments are to be masked that the encoder needs."""
-        if model.encoder.kind == "resnet18" and self.options.masking.segment_share > 0:
-            raise ValueError("model.encoder.kind resnet18 needs every segment: set masking.segment_share to 0")
+        self.options.masking.check(model)
 
     def show(self, record: Record) -> list[Tokens]:
         """One view: dynamic lead masking and lead-independent segment masking (section 2.3)."""
-        from kmerl.model.tokens import draw_leads, draw_segments, tokenize
+        from kmerl.model.tokens import draw_view
 
-        masking, rng = self.options.masking, record.rng("mask")
-        drawing = rng if masking.draw == "per_sample" else record.rng_of_step("lead count")
-        leads = draw_leads(record.leads, int(drawing.choice(masking.masked_leads)), rng)
-        signal = record.read(leads)
-        n_leads = 1 if record.tokens.per == "segment" else len(leads)
-        visible = draw_segments(n_leads, signal.shape[1] // record.tokens.length, masking, rng)
-        return [tokenize(signal, leads, record.tokens, visible)]
+        return [draw_view(record, self.options.masking, "mask", "lead count")]
 
     def parts(self, width: int, text_width: int) -> dict[str, nn.Module]:
         """P_e, P_t and F_CQ."""

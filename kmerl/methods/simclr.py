@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from kmerl.methods.method import Method, Record, Term
@@ -54,25 +55,20 @@ class SimCLR(Method[Options]):
 
     def check(self, model: ModelParams) -> None:
         """Raises ValueError if segments are to be masked that the encoder needs."""
-        if model.encoder.kind == "resnet18" and self.options.masking.segment_share > 0:
-            raise ValueError("model.encoder.kind resnet18 needs every segment: set masking.segment_share to 0")
+        self.options.masking.check(model)
 
     def show(self, record: Record) -> list[Tokens]:
         """Two views, drawn apart from each other."""
-        return [self._view(record, f"view {i}") for i in range(2)]
+        from kmerl.model.tokens import draw_view
 
-    def _view(self, record: Record, name: str) -> Tokens:
-        from kmerl.model.tokens import draw_leads, draw_segments, tokenize
+        names = [f"view {i}" for i in range(2)]
+        return [draw_view(record, self.options.masking, name, name, self._alter) for name in names]
 
-        options = self.options
-        rng = record.rng(name)
-        drawing = rng if options.masking.draw == "per_sample" else record.rng_of_step(name)
-        leads = draw_leads(record.leads, int(drawing.choice(options.masking.masked_leads)), rng)
-        signal = record.read(leads) * np.float32(rng.uniform(*options.gain))
-        signal += np.float32(options.noise) * rng.standard_normal(signal.shape, np.float32)
-        n_leads = 1 if record.tokens.per == "segment" else len(leads)
-        visible = draw_segments(n_leads, signal.shape[1] // record.tokens.length, options.masking, rng)
-        return tokenize(signal, leads, record.tokens, visible)
+    def _alter(self, signal: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        """Another gain, and noise."""
+        signal = signal * np.float32(rng.uniform(*self.options.gain))
+        signal += np.float32(self.options.noise) * rng.standard_normal(signal.shape, np.float32)
+        return signal
 
     def parts(self, width: int, text_width: int) -> dict[str, nn.Module]:
         """The projection head g; features are those before it."""

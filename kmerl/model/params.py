@@ -39,6 +39,15 @@ class MaskParams(Section):
             raise ValueError(f"masked_leads must lie in 0..{len(LEADS) - 1}: one lead at least stays visible")
         return self
 
+    def check(self, model: "ModelParams") -> None:
+        """See whether an encoder can do without what is masked.
+
+        Raises:
+            ValueError: it needs segments that are to be masked.
+        """
+        if model.encoder.kind == "resnet18" and self.segment_share > 0:
+            raise ValueError("model.encoder.kind resnet18 needs every segment: set masking.segment_share to 0")
+
 
 class Shape(Section):
     """Width, depth and heads of a ViT."""

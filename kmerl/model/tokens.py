@@ -1,13 +1,20 @@
 """From a waveform to tokens, and which of them the encoder may see (paper sections 2.2 and 2.3)."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kmerl.leads import LEADS
 from kmerl.model.params import MaskParams, TokenParams
+
+if TYPE_CHECKING:
+    from kmerl.methods.method import Record
 
 
 @dataclass(frozen=True)
@@ -83,3 +90,28 @@ def tokenize(
         visible = np.ones(cut.shape[:2], dtype=bool)
     lead_rows, times = np.nonzero(visible)
     return Tokens(np.ascontiguousarray(cut[lead_rows, times]), leads[lead_rows], times)
+
+
+def draw_view(
+    record: Record,
+    masking: MaskParams,
+    name: str,
+    shared: str,
+    alter: Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]] = lambda signal, rng: signal,
+) -> Tokens:
+    """What a record shows under dynamic lead masking and segment masking (paper section 2.3).
+
+    Args:
+        record: in a step of training.
+        masking: how much is hidden.
+        name: of the record's draws.
+        shared: of the draw that all records of a step share, where they share one.
+        alter: what becomes of the visible leads (l, S) before they are cut.
+    """
+    rng = record.rng(name)
+    drawing = rng if masking.draw == "per_sample" else record.rng_of_step(shared)
+    leads = draw_leads(record.leads, int(drawing.choice(masking.masked_leads)), rng)
+    signal = alter(record.read(leads), rng)
+    n_leads = 1 if record.tokens.per == "segment" else len(leads)
+    visible = draw_segments(n_leads, signal.shape[1] // record.tokens.length, masking, rng)
+    return tokenize(signal, leads, record.tokens, visible)
