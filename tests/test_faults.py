@@ -194,7 +194,7 @@ def test_a_flipped_bit_in_an_input_is_told_in_one_line_or_left_to_the_engines(fa
             outcome = faults.run_damaged(instance, files, "flip")
             if outcome.status:
                 failed_in_one_line(instance, outcome)
-            elif kind == "checked":  # our tables hold sums over what is in them: this stage did not need what was flipped
+            elif kind == "checked":  # our tables hold sums over what is in them; what was flipped was not needed
                 assert outcome.outs == instance.outs
             assert "Traceback" not in outcome.complained
     if not tried:
