@@ -24,7 +24,7 @@ ENVS = workflow/envs
 MODEL = qwen2.5-coder-1.5b-instruct-q4_k_m
 # llama.cpp without what only some machines of a kind can do; see its documentation for faster settings
 LLAMA_CMAKE = -DGGML_NATIVE=OFF
-LAPTOP = data/labels results/knowledge results/mining_quality/mimic_iv_ecg
+LAPTOP = data/labels/base results/knowledge results/mining_quality/mimic_iv_ecg
 
 .PHONY: help reproduce test test-thorough test-vllm campaign lint bench profile vllm laptop lock clean
 

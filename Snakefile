@@ -3,7 +3,7 @@
 #
 #   snakemake --cores all              make whatever is not up to date
 #   snakemake -n                       say what that is
-#   snakemake --cores all data/labels  make one thing and what it needs
+#   snakemake --cores all data/labels/base  make one thing and what it needs
 #   snakemake --report report.zip      Snakemake's own report of what ran; it needs no network
 from snakemake.utils import min_version
 

@@ -1,4 +1,4 @@
-"""Mean and spread over seeds of results/tables/queries_auc.csv: runs whose names differ in their last number.
+"""Mean and spread over seeds of results/tables/queries_auc.csv: items whose names differ in their last number.
 
 make profile NAME=queries && .venv/bin/snakemake --cores all && .venv/bin/python benchmarks/seeds.py
 """
@@ -18,7 +18,7 @@ def main() -> int:
     if not TABLE.exists():
         print(f"{TABLE}: no such file; run the pipeline first", file=sys.stderr)
         return 1
-    kind = pl.col("run").str.replace(r"_\d+$", "").alias("kind")
+    kind = pl.col("run").str.replace(r"-\d+$", "").alias("kind")
     seeds = (
         pl.read_csv(TABLE)
         .filter(dataset="average")

@@ -7,6 +7,7 @@ of one area does not count as a change of the others.
 import json
 import sys
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,13 +33,14 @@ from kmerl.knowledge.params import KnowledgeParams
 from kmerl.methods import NAMES
 from kmerl.methods import load as load_method
 from kmerl.naming import check_distinct, checked, clipped, shortened
+from kmerl.plan import STEPS, Run, Suite, plan
 from kmerl.plots.params import FiguresParams
 from kmerl.preprocessing.blocks import PreprocessParams
 from kmerl.quality.params import QualityParams
-from kmerl.section import Section
+from kmerl.section import Section, laid_over
 from kmerl.text.params import TextParams
 from kmerl.training.params import PretrainParams
-from kmerl.training.recipe import Run, recipe
+from kmerl.training.recipe import recipe
 from kmerl.yaml_file import read_mapping
 
 _METHODS: Any = {name: (load_method(name).section, ...) for name in NAMES}
@@ -64,6 +66,7 @@ class Params(Section):
     pretrain: PretrainParams
     methods: MethodsParams = Field(description="what each method adds to pretraining")
     runs: dict[str, Run] = Field(min_length=1, description="run -> its method, and what differs from the base")
+    suites: dict[str, Suite] = Field(min_length=1, description="suite -> runs that are evaluated, and how")
     evaluation: EvaluationParams
     zeroshot: ZeroshotParams
     partial_leads: PartialLeadsParams
@@ -83,6 +86,11 @@ class Params(Section):
         check_distinct(runs if isinstance(runs, dict) else ())
         return runs
 
+    @cached_property
+    def plan(self) -> dict[str, Any]:
+        """What follows from runs and suites, see :func:`kmerl.plan.plan`."""
+        return plan(self.runs, self.suites, self.linear_probe.baselines, self.seed)
+
     @model_validator(mode="after")
     def _consistent(self) -> "Params":
         if self.pretraining_archive not in self.archives:
@@ -96,28 +104,36 @@ class Params(Section):
         for name, folder in self.fetched.items():
             self._check_fetched(name, folder)
         self._refer()
+        _ = self.plan  # raises where two things would have one name
         return self
 
     def _make_runs(self) -> None:
-        """Every run can be made of what is said of it, and asked as it is to be."""
-        asked = {name: section for section in ("zeroshot", "partial_leads") for name in getattr(self, section).runs}
+        """Every run can be made of what is said of it."""
         for name, run in self.runs.items():
             if run.method not in NAMES:
                 raise ValueError(f"runs.{name}.method: {run.method!r} is none; name one of {', '.join(NAMES)}")
+            if unknown := {*run.knowledge} - {*STEPS}:
+                raise ValueError(f"runs.{name}.knowledge: {', '.join(map(str, unknown))}: is of all runs; leave it out")
             try:
-                made = recipe(run, self.pretrain, getattr(self.methods, run.method))
+                made = recipe(run.method, self.pretrain, getattr(self.methods, run.method), run.pretrain, run.options)
             except ValidationError as error:
                 raise ValueError(f"runs.{name}: {_first(error)}") from None
             except ValueError as error:
                 raise ValueError(f"runs.{name}: {error}") from None
+            for section in ("text", "knowledge"):
+                try:
+                    laid_over(getattr(self, section), getattr(run, section))
+                except ValidationError as error:
+                    raise ValueError(f"runs.{name}.{section}.{_first(error)}") from None
             length, reason = made.params.model.tokens.length, made.method.unaskable()
             if length > self.preprocess.samples:
                 raise ValueError(
                     f"runs.{name}: model.tokens.length {length} exceeds the {self.preprocess.samples} samples of "
                     "a record"
                 )
-            if name in asked and reason:
-                raise ValueError(f"{asked[name]}.runs: {name!r}: {reason}; leave it out")
+            for suite, one in self.suites.items():
+                if reason and name in one.runs and {*one.evaluations} & {"zeroshot", "partial_leads"}:
+                    raise ValueError(f"suites.{suite}.runs: {name!r}: {reason}; leave it out, or what asks by name")
 
     def _check_fetched(self, name: str, folder: str) -> None:
         """What is fetched exists somewhere, goes where it is read, and is there before it is read."""
@@ -132,14 +148,17 @@ class Params(Section):
 
     def _refer(self) -> None:
         """Names that refer to other sections exist there."""
-        for section in ("zeroshot", "partial_leads", "embed_ecg"):
-            for name in getattr(self, section).runs:
+        for suite, one in self.suites.items():
+            for name in one.runs:
                 if name not in self.runs:
-                    raise ValueError(f"{section}.runs: {name!r} is not among runs; name one of {', '.join(self.runs)}")
-        features = [*self.embed_ecg.runs, RANDOM_CONVOLUTIONS]
-        for name in self.linear_probe.features:
-            if name not in features:
-                raise ValueError(f"linear_probe.features: {name!r} is none of {', '.join(features)} (embed_ecg.runs)")
+                    raise ValueError(
+                        f"suites.{suite}.runs: {name!r} is not among runs; name one of {', '.join(self.runs)}"
+                    )
+            if one.compare_with not in (None, *one.runs):
+                raise ValueError(f"suites.{suite}.compare_with: {one.compare_with!r} is not among the suite's runs")
+        for name in self.linear_probe.baselines:
+            if name != RANDOM_CONVOLUTIONS:
+                raise ValueError(f"linear_probe.baselines: {name!r} is none; the only one is {RANDOM_CONVOLUTIONS}")
         for name in self.knowledge.scored:
             if name not in self.simulated or name != self.pretraining_archive:
                 raise ValueError(f"knowledge.scored: {name!r} is not the simulated archive whose reports are mined")

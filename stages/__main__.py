@@ -32,7 +32,7 @@ except ImportError:
 from kmerl.errors import UserError
 from kmerl.escapes import one_line, printable
 
-PARAMS = Path("params.yaml")
+PARAMS, PLAN = Path("params.yaml"), Path("plan.yaml")
 DAG = Path("dvc.yaml")
 ERROR = "error: "  # before a message, so that it is told from progress
 
@@ -52,8 +52,9 @@ def declared(stage: str, item: str | None, dag: dict[str, Any]) -> list[str]:
     value = (items or {}).get(item or "")
     names |= {f"item.{name}": inner for name, inner in value.items()} if isinstance(value, dict) else {}
     definition = dag["stages"][stage]
-    entries = [one for one in definition.get("do", definition).get("params", []) if isinstance(one, str)]
-    return [re.sub(r"\$\{([\w.]+)\}", lambda found: names[found[1]], one) for one in entries]
+    entries = definition.get("do", definition).get("params", [])
+    listed = [name for one in entries for name in (one.get(PLAN.name, []) if isinstance(one, dict) else [one])]
+    return [re.sub(r"\$\{([\w.]+)\}", lambda found: names[found[1]], one) for one in listed]
 
 
 def context(stage: str, dag: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
@@ -61,7 +62,7 @@ def context(stage: str, dag: dict[str, Any]) -> tuple[dict[str, Any], dict[str, 
 
     An item's value is what ``${item}`` stands for; in a matrix it is a mapping.
     """
-    params: dict[str, Any] = read_yaml(PARAMS)
+    params: dict[str, Any] = read_yaml(PARAMS) | (read_yaml(PLAN) if PLAN.name in dag.get("vars", []) else {})
     definition = dag["stages"][stage]
     axes = {name: resolved(values, params) for name, values in definition.get("matrix", {}).items()}
     if axes:

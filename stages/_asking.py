@@ -33,13 +33,20 @@ class Subject:
     model: Network
     config: RunConfig
     text_weights: dict[str, Tensor]
+    stored: Mapping[str, Any]
 
     @classmethod
-    def load(cls, name: str, threads: int) -> "Subject":
-        """The run called ``name``, on the GPU if there is one."""
+    def load(cls, name: str, threads: int, stored: Mapping[str, Any]) -> "Subject":
+        """The run called ``name``, on the GPU if there is one.
+
+        Args:
+            name: of an item of ``pretrain``.
+            threads: of the processor.
+            stored: where the vectors of ``classes`` and of its ``vocabulary`` are, see :func:`kmerl.plan.plan`.
+        """
         torch.set_num_threads(threads)
         model, config, text_weights = load_run(Path("data/runs") / name)
-        return cls(name, model.to("cuda" if torch.cuda.is_available() else "cpu"), config, text_weights)
+        return cls(name, model.to("cuda" if torch.cuda.is_available() else "cpu"), config, text_weights, stored)
 
     @cached_property
     def _encoder(self) -> TextEncoder:
@@ -47,18 +54,19 @@ class Subject:
         encoder.load_state_dict(self.text_weights)
         return encoder
 
-    def vectors(self, stored: str, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of texts: the stored ones, or made by the run's own text encoder if it trained one.
+    def vectors(self, of: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of texts of a list: the stored ones, or made by the run's own text encoder if it trained one.
 
         Raises:
             UserError: they are not stored, or another encoder made them.
         """
         if self.text_weights:
             return self._encoder.embed(texts)
-        embeddings = Embeddings.load(EMBEDDINGS / stored)
+        folder = EMBEDDINGS / self.stored[of]
+        embeddings = Embeddings.load(folder)
         made_by, own = embeddings.params, self.config.text
         if (made_by.encoder, made_by.pooling) != (own.encoder, own.pooling):
-            raise UserError(f"{EMBEDDINGS / stored}: made by another text encoder than run {self.name}'s; pretrain it")
+            raise UserError(f"{folder}: made by another text encoder than run {self.name}'s; pretrain it")
         return embeddings[texts]
 
     def class_vectors(self, tasks: Sequence[str], names: Names) -> Vectors:

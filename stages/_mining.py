@@ -8,20 +8,28 @@ from typing import Any
 
 from kmerl.artifacts import whole
 from kmerl.knowledge.asking import Asking, Tally
+from kmerl.section import laid_over
 
 
-class Asker:
-    """Who is asked on behalf of a stage.
+class Step:
+    """One step of the mining under a variant of its parameters, and who is asked for it.
 
     Attributes:
+        params: of the step.
         asking: as the library wants it.
         cost: of this run, once the dialogue has ended.
     """
 
-    def __init__(self, params: Any, stage: str) -> None:
+    def __init__(self, params: Any, name: str, variant: str, stage: str) -> None:
         # answers outlive what is computed from them, and may lie where other projects find them
         store = Path(os.environ.get("KMERL_ANSWERS") or ".answers")
-        self.asking = Asking(params.knowledge.engine, params.knowledge.ask, store, self._note)
+        changes = getattr(params.plan.knowledge, variant)
+
+        def of_variant(section: str) -> Any:
+            return laid_over(getattr(params.knowledge, section), getattr(changes, section))
+
+        self.params = of_variant(name)
+        self.asking = Asking(of_variant("engine"), of_variant("ask"), store, self._note)
         self.cost = Tally()
         self._stage = stage
 

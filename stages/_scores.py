@@ -8,11 +8,11 @@ from kmerl.results.scores import PartialScores, RunScores, ZeroshotScores, read_
 
 
 def read_scores(params: Any) -> tuple[list[ZeroshotScores], list[PartialScores], list[RunScores]]:
-    """Zero-shot scores, scores with partial leads, and linear probes, of the runs and features that ``params`` name."""
+    """Zero-shot scores, scores with partial leads, and linear probes, of the runs and features of the plan."""
     return (
-        read_zeroshot(Path("data/scores"), params.zeroshot.runs),
-        read_partial(Path("data/partial"), params.partial_leads.runs),
-        read_probes(Path("data/probes"), params.linear_probe.features),
+        read_zeroshot(Path("data/scores"), [*params.plan.zeroshot]),
+        read_partial(Path("data/partial"), [*params.plan.partial_leads]),
+        read_probes(Path("data/probes"), params.plan.linear_probe),
     )
 
 

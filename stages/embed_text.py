@@ -9,25 +9,26 @@ import torch
 from kmerl.archives import classes
 from kmerl.artifacts import read_table
 from kmerl.knowledge.vocabulary import load_names, load_vocabulary
+from kmerl.section import laid_over
 from kmerl.text.embeddings import Embeddings
 from kmerl.text.encoder import TextEncoder
 
 
-def vocabulary() -> list[str]:
+def vocabulary(labels: Path) -> list[str]:
     """The queries, then what else they were called."""
-    queries = load_vocabulary("data/labels")
-    names = load_names("data/labels", queries)
+    queries = load_vocabulary(labels)
+    names = load_names(labels, queries)
     return [*queries.queries, *(name for query in queries.queries for name in names[query])]
 
 
-def class_names() -> list[str]:
+def class_names(_: Path) -> list[str]:
     """Both names of every class of every task."""
     names = [(classes.class_names(task), classes.class_names(task, "other_name")) for task in classes.tasks()]
     return [text for both in names for column in both for text in column.values()]
 
 
-LISTS: dict[str, Callable[[], list[str]]] = {
-    "reports": lambda: read_table("data/reports/reports.parquet")["text"].to_list(),
+LISTS: dict[str, Callable[[Path], list[str]]] = {
+    "reports": lambda folder: read_table(folder / "reports.parquet")["text"].to_list(),
     "vocabulary": vocabulary,
     "classes": class_names,
 }
@@ -35,8 +36,10 @@ LISTS: dict[str, Callable[[], list[str]]] = {
 
 def main(params: Any, item: str) -> str:
     """Write ``data/embeddings/<item>/``, one vector per distinct text."""
-    torch.set_num_threads(params.text.threads)
-    texts = list(dict.fromkeys(LISTS[item]()))
-    encoder = TextEncoder(params.text).to("cuda" if torch.cuda.is_available() else "cpu")
-    Embeddings(texts, encoder.embed(texts), params.text).save(Path("data/embeddings") / item)
+    wanted = getattr(params.plan.embed_text, item)
+    text = laid_over(params.text, getattr(params.plan.text, wanted["text"]))
+    torch.set_num_threads(text.threads)
+    texts = list(dict.fromkeys(LISTS[wanted["list"]](Path(wanted["of"]))))
+    encoder = TextEncoder(text).to("cuda" if torch.cuda.is_available() else "cpu")
+    Embeddings(texts, encoder.embed(texts), text).save(Path("data/embeddings") / item)
     return f"{len(texts)} distinct texts as vectors of {encoder.width}"

@@ -23,6 +23,7 @@ from kmerl.plots.style import colours_of, save
 from kmerl.plots.training import training_figure
 from kmerl.results import published
 from kmerl.results.scores import PartialScores, RunScores, ZeroshotScores
+from stages._places import labels
 from stages._scores import counts_of, read_scores
 from stages._stores import open_store
 
@@ -43,17 +44,17 @@ def evaluated(params: Any, run: ZeroshotScores) -> Iterator[Example]:
 
 def pretraining(params: Any) -> Iterator[Example]:
     """Records of the pretraining archive with the entities mined from their reports."""
-    vocabulary, labels = load_labels("data/labels")
-    trace = read_table("data/labels/trace.parquet", TRACE)
+    vocabulary, vectors = load_labels(labels())
+    trace = read_table(labels() / "trace.parquet", TRACE)
     studies = dict(read_table("data/reports/studies.parquet", STUDIES).iter_rows())
     reports = dict(read_table("data/reports/reports.parquet", REPORTS).select("report_id", "text").iter_rows())
     store = open_store(params.pretraining_archive)
-    return records.pretraining(store, vocabulary, labels, trace, studies, reports, params.figures, params.seed)
+    return records.pretraining(store, vocabulary, vectors, trace, studies, reports, params.figures, params.seed)
 
 
 def training(params: Any, colours: dict[str, tuple[str, str]]) -> Figure:
     """The losses of all runs, and what they were pretrained on."""
-    folders = {name: Path("data/runs") / name for name in params.runs}
+    folders = {name: Path("data/runs") / name for name in params.plan.pretrain}
     histories = {name: read_table(folder / "history.parquet", HISTORY) for name, folder in folders.items()}
     configs = [read_json(folder / "config.json") for folder in folders.values()]
     on = dict.fromkeys(f"{one['trained_on']['archive']} ({one['trained_on']['origin']} data)" for one in configs)
@@ -80,7 +81,7 @@ def scores(
 def main(params: Any) -> str:
     """Write ``results/figures/``."""
     zeroshot, partials, features = read_scores(params)
-    colours = colours_of([*(run.name for run in [*zeroshot, *partials, *features]), *params.runs])
+    colours = colours_of([*(run.name for run in [*zeroshot, *partials, *features]), *params.plan.pretrain])
     dpi, drawn = params.figures.dpi, 0
     with whole(Path("results/figures")) as folder:
         folder.mkdir()

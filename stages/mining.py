@@ -14,10 +14,11 @@ from kmerl.parts import parts_of, read_parts
 from kmerl.plots.hierarchy import hierarchy_figure
 from kmerl.plots.style import look, save
 from kmerl.tables import mining
-from stages._places import KNOWLEDGE
 from stages._places import REPORTS as REPORTS_FOLDER
+from stages._places import knowledge, labels
 
-OUT, LABELS = Path("results/knowledge"), Path("data/labels")
+OUT, KNOWLEDGE, LABELS = Path("results/knowledge"), knowledge(), labels()
+LOST = Path("data/unusable_answers.parquet")
 DIGITS = 6
 
 
@@ -29,7 +30,7 @@ def unusable() -> pl.DataFrame:
 
 
 def main(params: Any) -> str:
-    """Write ``results/knowledge/`` and ``data/knowledge/unusable.parquet``."""
+    """Write ``results/knowledge/`` and ``data/unusable_answers.parquet``."""
     reports = read_table(REPORTS_FOLDER / "reports.parquet", REPORTS)
     studies = read_table(REPORTS_FOLDER / "studies.parquet", STUDIES)
     verified = read_parts(KNOWLEDGE / "verify", "verified.parquet", VERIFIED)
@@ -59,5 +60,5 @@ def main(params: Any) -> str:
         with look():
             note = f"{studies.height:,} records{', simulated' if origin == 'simulated' else ''}; bars: records"
             save(hierarchy_figure(found, note), folder / "hierarchy", params.figures.dpi)
-    write_table(KNOWLEDGE / "unusable.parquet", lost, pa.schema([pa.field("step", pa.string(), False), *UNUSABLE]))
+    write_table(LOST, lost, pa.schema([pa.field("step", pa.string(), False), *UNUSABLE]))
     return f"{len(found.groups)} superclasses, {len(found.alone)} entities in none, {lost.height} unusable answers"

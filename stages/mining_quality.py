@@ -11,7 +11,7 @@ from kmerl.knowledge.schemas import STUDIES, VERIFIED
 from kmerl.knowledge.vocabulary import load_labels
 from kmerl.parts import parts_of, read_parts
 from kmerl.tables.mining_quality import Judged, markdown, tidy
-from stages._places import KNOWLEDGE, REPORTS
+from stages._places import REPORTS, knowledge, labels
 
 DIGITS = 6
 
@@ -22,9 +22,9 @@ def main(params: Any, item: str) -> str:
         raise UserError(f"knowledge.scored: the reports of {params.pretraining_archive} are mined, not those of {item}")
     studies = read_table(REPORTS / "studies.parquet", STUDIES)
     known = truths(read_table(Path(f"data/truth/{item}.parquet"), TRUTH), studies)
-    verified = read_parts(KNOWLEDGE / "verify", "verified.parquet", VERIFIED)
-    judged = Judged(verified, known, (*load_labels("data/labels"), studies))
-    model = read_json(parts_of(KNOWLEDGE / "extract")[0] / "cost.json")["model"]
+    verified = read_parts(knowledge() / "verify", "verified.parquet", VERIFIED)
+    judged = Judged(verified, known, (*load_labels(labels()), studies))
+    model = read_json(parts_of(knowledge() / "extract")[0] / "cost.json")["model"]
     with whole(Path("results/mining_quality") / item) as folder:
         folder.mkdir()
         for_spreadsheets(tidy(judged)).write_csv(folder / "quality.csv", float_precision=DIGITS)

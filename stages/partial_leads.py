@@ -17,7 +17,7 @@ from stages._asking import Subject, summary
 def main(params: Any, item: str) -> str:
     """Write ``data/partial/<item>/``: scores, their resamples, and the lead sets."""
     evaluation, partial = params.evaluation, params.partial_leads
-    subject = Subject.load(item, evaluation.threads)
+    subject = Subject.load(item, evaluation.threads, getattr(params.plan.partial_leads, item))
     archives = [draw(records, partial.records, params.seed) for records in subject.records(evaluation)]
     sets = lead_sets(partial)
     shown = dict(sets.select("leads", "names").iter_rows())

@@ -1,5 +1,6 @@
 """Pretrain one run: the encoder learns from reports and entities (paper section 2.5)."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,58 +8,63 @@ from kmerl.artifacts import digest, read_json, read_table, remove
 from kmerl.checkpoint import save_run
 from kmerl.distributed import one_of_several, world
 from kmerl.knowledge.vocabulary import load_labels, load_names
+from kmerl.section import laid_over
 from kmerl.text.embeddings import Embeddings
 from kmerl.training.processes import distributed, launch
 from kmerl.training.recipe import Recipe, recipe
-from kmerl.training.run import Material, pretrain
+from kmerl.training.run import Material, Seeds, pretrain
 from kmerl.waveforms import index_files
+from stages._places import labels
 from stages._stores import open_store
 
-WAVEFORMS, SPLITS, REPORTS, LABELS = (Path("data") / name for name in ("waveforms", "splits", "reports", "labels"))
+WAVEFORMS, SPLITS, REPORTS = (Path("data") / name for name in ("waveforms", "splits", "reports"))
 EMBEDDINGS, RUNS = Path("data/embeddings"), Path("data/runs")
+Made = Mapping[str, Any]
+"""What an item is made of: an entry of ``plan.pretrain``, see :func:`kmerl.plan.plan`."""
 
 
-def inputs(archive: str) -> list[Path]:
+def inputs(archive: str, made: Made) -> list[Path]:
     """The files that tell whether a checkpoint belongs to this run; the store's index stands for its waveforms."""
     return [
         *index_files(WAVEFORMS / archive),
         SPLITS / f"{archive}.parquet",
         REPORTS / "studies.parquet",
-        LABELS / "labels.parquet",
-        LABELS / "vocabulary.json",
-        LABELS / "names.json",
-        EMBEDDINGS / "reports/vectors.npy",
-        EMBEDDINGS / "vocabulary/vectors.npy",
+        *(labels(made["knowledge"]) / name for name in ("labels.parquet", "vocabulary.json", "names.json")),
+        *(EMBEDDINGS / made[of] / "vectors.npy" for of in ("reports", "vocabulary")),
     ]
 
 
-def read(archive: str) -> Material:
-    """What all runs learn from."""
-    vocabulary, labels = load_labels(LABELS)
+def read(archive: str, made: Made) -> Material:
+    """What the run learns from."""
+    place = labels(made["knowledge"])
+    vocabulary, vectors = load_labels(place)
     return Material(
         store=open_store(archive),
         studies=read_table(REPORTS / "studies.parquet"),
         report_texts=read_table(REPORTS / "reports.parquet"),
-        reports=Embeddings.load(EMBEDDINGS / "reports"),
+        reports=Embeddings.load(EMBEDDINGS / made["reports"]),
         vocabulary=vocabulary,
-        labels=labels,
-        names=load_names(LABELS, vocabulary),
-        name_vectors=Embeddings.load(EMBEDDINGS / "vocabulary"),
+        labels=vectors,
+        names=load_names(place, vocabulary),
+        name_vectors=Embeddings.load(EMBEDDINGS / made["vocabulary"]),
     )
 
 
-def train(params: Any, item: str, run: Recipe) -> str:
+def train(params: Any, item: str, made: Made, run: Recipe) -> str:
     """Train in this process and write the run's folder; of several processes the first writes, and has a summary."""
-    material = read(params.pretraining_archive)
+    archive = params.pretraining_archive
+    text = laid_over(params.text, getattr(params.plan.text, made["text"]))
     code = read_json("data/code.json")
-    made_by = [run.params.model_dump_json(), run.method.options.model_dump_json(), params.text, params.seed]
-    name = digest([*made_by, code["pretrain"], code["methods"][run.name]], inputs(params.pretraining_archive))
+    options = [one.model_dump_json() for one in (run.params, run.method.options)]
+    made_by = [*options, text, params.seed, made["run"], made["seed"], code["pretrain"], code["methods"][run.name]]
+    name = digest(made_by, inputs(archive, made))
     scratch = Path(".scratch/pretrain") / f"{item}-{name}"
 
     def report(line: str) -> None:
         print(f"pretrain@{item}: {line}", flush=True)
 
-    done = pretrain(item, run, material, params.text, params.seed, scratch, report)
+    seeds = Seeds(params.seed, made["seed"])
+    done = pretrain(made["run"], run, read(archive, made), text, seeds, scratch, report)
     if world()[0] != 0:
         return ""
     save_run(RUNS / item, done.model, done.config, done.history, done.text)
@@ -68,8 +74,9 @@ def train(params: Any, item: str, run: Recipe) -> str:
 
 def main(params: Any, item: str) -> str:
     """Write ``data/runs/<item>/``; with several processes, start them and wait, unless torchrun did that."""
-    described = getattr(params.runs, item)
-    run = recipe(described, params.pretrain, getattr(params.methods, described.method))
+    made = getattr(params.plan.pretrain, item)
+    options = getattr(params.methods, made["method"])
+    run = recipe(made["method"], params.pretrain, options, made["pretrain"], made["options"])
     if run.params.loop.processes > 1 and not one_of_several():
-        return launch(run.params.loop.processes, train, params, item, run)
-    return distributed(lambda: train(params, item, run))
+        return launch(run.params.loop.processes, train, params, item, made, run)
+    return distributed(lambda: train(params, item, made, run))

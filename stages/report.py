@@ -16,11 +16,12 @@ from kmerl.page.grid import Grid, count, flat, value
 from kmerl.page.headline import headlines
 from kmerl.page.page import Facts, Page, render
 from kmerl.parts import read_parts
+from stages._places import knowledge, labels
 from stages._stores import open_store, rejected_records
 
 OUT = Path("results/report.html")
 DATA, TABLES, FIGURES = Path("data"), Path("results/tables"), Path("results/figures")
-REPORTS, LABELS, KNOWLEDGE = DATA / "reports", DATA / "labels", DATA / "knowledge"
+REPORTS, LABELS, KNOWLEDGE = DATA / "reports", labels(), knowledge()
 
 
 def archives(params: Any) -> Iterator[Archive]:
@@ -72,18 +73,21 @@ def identity(params: Any, vocabulary_hash: str, runs: list[Run]) -> Grid:
 
 def batch(params: Any, run: str) -> int:
     """Records per step of a run, over all its processes."""
-    loop = params.pretrain.loop.model_dump() | params.runs[run].pretrain.get("loop", {})
+    loop = params.pretrain.loop.model_dump() | params.plan.pretrain[run]["pretrain"].get("loop", {})
     return int(loop["batch"] * loop["processes"])
 
 
 def changes(params: Any) -> dict[str, dict[str, Any]]:
     """Run -> what it lays over the parameters, by sections."""
-    return {name: {"pretrain": run.pretrain, "methods": {run.method: run.options}} for name, run in params.runs.items()}
+    return {
+        name: {"pretrain": one["pretrain"], "methods": {one["method"]: one["options"]}}
+        for name, one in params.plan.pretrain.items()
+    }
 
 
 def main(params: Any) -> str:
     """Write ``results/report.html``."""
-    stores, runs = list(archives(params)), [read_run(DATA / "runs" / name, name) for name in params.runs]
+    stores, runs = list(archives(params)), [read_run(DATA / "runs" / name, name) for name in params.plan.pretrain]
     vocabulary, summary = load_vocabulary(LABELS), read_json(LABELS / "summary.json")
     studies, trace = read_table(REPORTS / "studies.parquet", STUDIES), read_table(LABELS / "trace.parquet", TRACE)
     verified, merged = (
@@ -97,7 +101,7 @@ def main(params: Any) -> str:
         facts=Facts(
             archives=facts.archive_grid(stores),
             flags=facts.flag_grid(stores),
-            runs=facts.run_grid(runs, {name: batch(params, name) for name in params.runs}),
+            runs=facts.run_grid(runs, {name: batch(params, name) for name in params.plan.pretrain}),
             differences=facts.differences({"pretrain": params.pretrain, "methods": params.methods}, changes(params)),
             parameters=facts.parameter_grid(vars(params)),
             steps=facts.steps(studies["report_id"].n_unique(), verified, merged, summary),

@@ -17,7 +17,7 @@ def main(params: Any) -> str:
     """Write ``results/tables/`` and ``results/metrics.json``."""
     runs, partials, features = read_scores(params)
     sure, lead_counts = params.evaluation.confidence, counts_of(params, features)
-    compared = differences.tidy(runs, lead_counts, sure)
+    compared = differences.tidy(runs, params.plan.compare, lead_counts, sure)
     written: dict[str, tuple[pl.DataFrame, str]] = {
         "zeroshot_auc": (
             zeroshot.tidy(runs), zeroshot.markdown(runs, params.evaluation.min_positives, sure)

@@ -5,17 +5,19 @@ from typing import Any
 from kmerl.artifacts import read_table, whole
 from kmerl.knowledge.schemas import MENTIONS, REPORTS
 from kmerl.knowledge.verify import verify
-from stages._mining import Asker
-from stages._places import KNOWLEDGE
+from stages._mining import Step
 from stages._places import REPORTS as FOLDER
+from stages._places import knowledge
 
 
 def main(params: Any, item: str) -> str:
-    """The mentions of the part ITEM to verified mentions."""
-    reports, asker = read_table(FOLDER / "reports.parquet", REPORTS), Asker(params, f"verify@{item}")
-    mentions = read_table(KNOWLEDGE / "extract" / item / "mentions.parquet", MENTIONS)
-    with whole(KNOWLEDGE / "verify" / item) as folder:
-        counts = verify(reports, mentions, asker.asking, params.knowledge.verify, folder)
+    """Mentions to verified mentions; ITEM is a variant of the parameters, and a part of the reports."""
+    variant, part = item.split("-")
+    step, place = Step(params, "verify", variant, f"verify@{item}"), knowledge(variant)
+    reports = read_table(FOLDER / "reports.parquet", REPORTS)
+    mentions = read_table(place / "extract" / part / "mentions.parquet", MENTIONS)
+    with whole(place / "verify" / part) as folder:
+        counts = verify(reports, mentions, step.asking, step.params, folder)
     return "{kept} of {mentions} mentions kept, {flagged} flagged, {unusable} unusable answers".format_map(counts) + (
-        f"; {asker.cost}"
+        f"; {step.cost}"
     )

@@ -20,12 +20,12 @@ from stages._asking import Subject, summary
 def main(params: Any, item: str) -> str:
     """Write ``data/scores/<item>/``: predictions, scores, their resamples, and which classes are seen."""
     evaluation, zeroshot = params.evaluation, params.zeroshot
-    subject = Subject.load(item, evaluation.threads)
+    subject = Subject.load(item, evaluation.threads, getattr(params.plan.zeroshot, item))
     ways = usable_ways(subject.model, zeroshot.ways)
     if not ways:
         method = subject.model.method
         why = method.unaskable() or f"its method knows {', '.join(method.ways)}; add one of these"
-        raise UserError(f"zeroshot.ways: none is for {item}: {why}, or leave it out of zeroshot.runs")
+        raise UserError(f"zeroshot.ways: none is for {item}: {why}, or leave its zero-shot evaluation out of suites")
     archives, training = subject.records(evaluation), subject.training()
     tasks = [task for records in archives for task in records.codes]
     vectors = {names: subject.class_vectors(tasks, names) for names in dict.fromkeys(["name", *zeroshot.names])}

@@ -11,7 +11,7 @@ from kmerl.randomness import generator
 from kmerl.shards import Waveform, store_writer
 from kmerl.training.batches import Examples
 from kmerl.training.params import PretrainParams
-from kmerl.training.recipe import Recipe, Run, recipe
+from kmerl.training.recipe import Recipe, recipe
 from kmerl.training.texts import Texts
 from kmerl.waveforms import WaveformStore
 
@@ -147,8 +147,7 @@ def params(**loop):
 
 def changed(run, pretrain=None, options=None):
     """A run with changes over its shared parameters and its method's options."""
-    described = Run(method=run.name, pretrain=pretrain or {}, options=options or {})
-    made = recipe(described, run.params, run.method.options)
+    made = recipe(run.name, run.params, run.method.options, pretrain or {}, options or {})
     return Made(made.name, made.params, made.method)
 
 

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from kmerl.plan import Run, Suite, plan, variant
 from stages.__main__ import context, declared, look_up, main, select
 
 ROOT = Path(__file__).parent.parent
@@ -27,8 +28,17 @@ def test_the_declared_parameters_of_one_of_several_are_its_own():
     assert "seed" in declared("pretrain", "kmerl", DAG)
 
 
+def write(values):
+    """Parameters, and what follows from their runs and suites."""
+    Path("params.yaml").write_text(yaml.safe_dump(values))
+    runs = {name: Run.model_validate(run) for name, run in values["runs"].items()}
+    suites = {name: Suite.model_validate(suite) for name, suite in values["suites"].items()}
+    planned = plan(runs, suites, values["linear_probe"]["baselines"], values["seed"])
+    Path("plan.yaml").write_text(yaml.safe_dump({"plan": planned}))
+
+
 def declared_values():
-    """Every stage, with the values of its parameters in this folder's params.yaml."""
+    """Every stage, with the values of its parameters in this folder's params.yaml and plan.yaml."""
     found = {}
     for stage in DAG["stages"]:
         params, items = context(stage, DAG)
@@ -38,8 +48,12 @@ def declared_values():
     return found
 
 
+EVALUATED = ("zeroshot", "partial_leads", "embed_ecg", "linear_probe")
+MERGED, CLS = variant({"merge": {"enabled": False}}), variant({"pooling": "cls"})
+
+
 def stages_of(run):
-    return {f"{stage}@{run}" for stage in ("pretrain", "zeroshot", "partial_leads", "embed_ecg", "linear_probe")}
+    return {f"{stage}@{run}" for stage in ("pretrain", *EVALUATED)}
 
 
 PAGES = {"tables", "figures", "report"}
@@ -56,16 +70,32 @@ ARCHIVE = {
     ("old", "new", "stale"),
     [
         ("runs", {"new": {"method": "merl"}}, {"pretrain@new", "figures", "report"}),
+        ("runs.kmerl", {"title": "Ours", "paper": "Table 1"}, {"report"}),
+        ("runs.kmerl", {"seeds": [1, 2]}, {"pretrain@kmerl-2", *(f"{stage}@kmerl-2" for stage in EVALUATED), *PAGES}),
+        ("runs.kmerl", {"options": {"text_layers": 1}}, {"pretrain@kmerl", "figures", "report"}),
+        (
+            "runs",
+            {"new": {"method": "kmerl", "knowledge": {"merge": {"enabled": False}}}},
+            {"pretrain@new", "figures", "report", f"embed_text@vocabulary-{MERGED}-base"}
+            | {f"{stage}@{MERGED}" for stage in ("merge", "superclass", "labels")}
+            | {f"{stage}@{MERGED}-1of1" for stage in ("extract", "verify")},
+        ),
+        (
+            "runs",
+            {"new": {"method": "merl", "text": {"pooling": "cls"}}},
+            {"pretrain@new", "figures", "report"}
+            | {f"embed_text@{of}" for of in (f"reports-{CLS}", f"classes-{CLS}", f"vocabulary-base-{CLS}")},
+        ),
         ("methods.merl", {"text_layers": 1}, {"pretrain@merl_vit", "pretrain@merl_resnet18", "report"}),
-        ("zeroshot.runs", ["new"], {"zeroshot@new", *PAGES}),
-        ("partial_leads.runs", ["new"], {"partial_leads@new", *PAGES}),
-        ("embed_ecg.runs", ["new"], {"embed_ecg@new"}),
-        ("linear_probe.features", ["new"], {"linear_probe@new", *PAGES}),
+        ("suites.untrained.evaluations", ["zeroshot"], {"zeroshot@random_init", *PAGES}),
+        ("suites.untrained.evaluations", ["partial_leads"], {"partial_leads@random_init", *PAGES}),
+        ("suites.methods.runs", ["random_init"], {"zeroshot@random_init", "partial_leads@random_init", *PAGES}),
+        ("suites.untrained", {"compare_with": "random_init"}, {"report"}),
         ("zeroshot.leads", {"II": ["II"]}, {"zeroshot@kmerl", "zeroshot@merl_vit", "zeroshot@merl_resnet18", *PAGES}),
         ("archives", {"new": ARCHIVE}, {"register@new", "catalogue@new", "preprocess@new-1of1", "quality", "report"}),
         ("fetched", {"new": "data/raw/new"}, {"fetch@new"}),
         ("simulated", ["new"], {"simulate@new"}),
-        ("knowledge.parts", ["2of2"], {"extract@2of2", "verify@2of2", "report"}),
+        ("knowledge.parts", ["2of2"], {"extract@base-2of2", "verify@base-2of2", "report"}),
         ("knowledge.scored", ["new"], {"mining_quality@new", "report"}),
     ],
 )
@@ -73,11 +103,11 @@ def test_an_entry_more_makes_its_own_items_stale_and_what_shows_all_of_them(tmp_
     monkeypatch.chdir(tmp_path)
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
     values["simulate"]["new"] = {}  # a section of its own, which only the item's stage reads
-    Path("params.yaml").write_text(yaml.safe_dump(values))
+    write(values)
     before = declared_values()
     entries = look_up(old, values)
     entries.update(new) if isinstance(new, dict) else entries.extend(new)
-    Path("params.yaml").write_text(yaml.safe_dump(values))
+    write(values)
     after = declared_values()
     assert {name for name, given in after.items() if before.get(name) != given} == stale
 
@@ -85,9 +115,9 @@ def test_an_entry_more_makes_its_own_items_stale_and_what_shows_all_of_them(tmp_
 def test_a_renamed_run_leaves_the_stages_of_all_others_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "params.yaml").read_text()
-    Path("params.yaml").write_text(text)
+    write(yaml.safe_load(text))
     before = declared_values()
-    Path("params.yaml").write_text(text.replace("merl_vit", "renamed"))
+    write(yaml.safe_load(text.replace("merl_vit", "renamed")))
     after = declared_values()
     assert {name for name, given in after.items() if before.get(name) != given} == stages_of("renamed") | PAGES
 
@@ -144,7 +174,7 @@ def test_parameters_changed_while_a_stage_runs_make_it_fail(project, capsys, mon
 @pytest.mark.parametrize(
     ("foreach", "argv", "message"),
     [
-        ("'${zeroshot.runs}'", ["register", "kmrl"], "no item 'kmrl'; the items of register are kmerl, random_init"),
+        ("'${suites.methods.runs}'", ["register", "kmrl"], "no item 'kmrl'; the items of register are kmerl, merl_vit"),
         ("'${simulated}'", ["register", "mimic"], "no item 'mimic'; the items of register are mimic_iv_ecg, ptb_xl"),
         ("{reports: a, classes: b}", ["register"], "name one; the items of register are reports, classes"),
         (None, ["register", "x"], "register is one stage, not one of several; leave 'x' out"),
@@ -153,7 +183,7 @@ def test_parameters_changed_while_a_stage_runs_make_it_fail(project, capsys, mon
 def test_a_wrong_item_is_answered_with_those_there_are(project, capsys, foreach, argv, message):
     values = yaml.safe_load(Path("params.yaml").read_text())
     values["simulated"] = ["mimic_iv_ecg", "ptb_xl"]
-    values["zeroshot"]["runs"] = ["kmerl", "random_init"]
+    values["suites"]["methods"]["runs"] = ["kmerl", "merl_vit"]
     Path("params.yaml").write_text(yaml.safe_dump(values))
     if foreach:
         Path("dvc.yaml").write_text(f"stages: {{register: {{foreach: {foreach}, do: {{params: [seed]}}}}}}\n")

@@ -4,7 +4,7 @@
 and anywhere else they are what they were. Here they
 
 * keep DVC's promises and repair what a kill left (``workflow/guard.py``), which Snakemake's side does by itself;
-* check all parameters before DVC makes paths and commands of them;
+* check all parameters before DVC makes paths and commands of them, and write ``plan.yaml`` from them;
 * end with one line when they are interrupted, at whatever moment, and where the home folder cannot be written.
 """
 
@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -108,12 +109,14 @@ def _dvc(stops: Stops) -> int:
         from kmerl.params import load
         from workflow.guard import guard, repair
         from workflow.nogit import without_git
+        from workflow.plan import refresh
 
         guard(lambda line: print(line, flush=True))
         without_git()
         try:
-            if not {"status", "push"} & set(sys.argv[1:]):
-                load(Path("params.yaml"))
+            # what only looks or copies is not kept from it by a wrong parameter
+            with suppress(*[UserError] * bool({"status", "push"} & set(sys.argv[1:]))):
+                refresh(load(Path("params.yaml")))
             repair()
         except UserError as error:
             print(f"dvc: {error}", file=sys.stderr)

@@ -3,8 +3,8 @@
 Methods of pretraining are loaded by their names, so each has a hash of its own, {"methods": {name: hash}}: ``dvc.yaml``
 lists that of its method for each run, and all for stages that load any run.
 
-As every stage waits for this file, the parameters are checked here: under DVC nothing runs, and no output is cleared
-for a stage to run, while a name or a value is wrong.
+As every stage waits for this file, the parameters are checked here, and whether ``plan.yaml`` is theirs: under DVC
+nothing runs, and no output is cleared for a stage to run, while a name or a value is wrong.
 
 What counts for a stage is its own module and every project module that it imports, directly or not, without
 comments, docstrings and layout. What is imported for type checkers only does not count, and neither do
@@ -163,7 +163,8 @@ def main() -> int:
     """Returns the exit status: 0, or 1 after one line."""
     try:
         found = fingerprints()
-        importlib.import_module("kmerl.params").load(PARAMS)  # by name: no part of a stage's code
+        if not importlib.import_module("workflow.plan").fits(importlib.import_module("kmerl.params").load(PARAMS)):
+            raise UserError("plan.yaml is not of this params.yaml; run `python -m workflow.plan`")
         write_json(OUT, found)
     except UserError as error:
         print(f"code: error: {error}", file=sys.stderr)

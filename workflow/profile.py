@@ -23,6 +23,7 @@ from kmerl import params
 from kmerl.errors import UserError
 from kmerl.naming import checked
 from kmerl.yaml_file import parse, read_text, reason
+from workflow.plan import refresh
 
 PARAMS = Path("params.yaml")
 PROFILES = Path("params")
@@ -142,6 +143,7 @@ def main(argv: list[str]) -> int:
         return 2
     try:
         switch(argv[0], lambda text: params.check(YAML(typ="safe").load(text), f"{PARAMS} with the profile {argv[0]}"))
+        refresh(params.check(YAML(typ="safe").load(PARAMS), str(PARAMS)))
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

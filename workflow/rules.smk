@@ -15,10 +15,13 @@ from kmerl.processors import processors
 
 from workflow.bridge import Pipeline
 from workflow.display import shorten
+from workflow.plan import refresh
 
 shorten(logger)
 try:
     checked = load(Path("params.yaml"))
+    if workflow.is_main_process:
+        refresh(checked)
     pipeline = Pipeline(ask=workflow.is_main_process)
 except UserError as error:
     raise SystemExit(str(error))
@@ -53,6 +56,7 @@ def outputs_of(stage):
 wildcard_constraints:
     item=r"[A-Za-z0-9_-]+",
     archive=r"[A-Za-z0-9_]+",
+    variant=r"[A-Za-z0-9_]+",
     part=r"[A-Za-z0-9_]+",
 
 

@@ -98,7 +98,6 @@ class MixtureParams(Section):
 class ZeroshotParams(Section):
     """What is asked, of which leads, and how."""
 
-    runs: Annotated[list[str], AfterValidator(distinct)] = Field(min_length=1, description="runs that are asked")
     leads: LeadSets = Field(min_length=1, description="name of a lead set -> its leads")
     scopes: Annotated[list[Scope], AfterValidator(distinct)] = Field(
         min_length=1,
@@ -122,7 +121,6 @@ class ZeroshotParams(Section):
 class PartialLeadsParams(Section):
     """Zero-shot with a growing number of leads, and with every lead alone (paper App. D.3)."""
 
-    runs: Annotated[list[str], AfterValidator(distinct)] = Field(min_length=1, description="runs that are asked")
     order: Annotated[list[str], AfterValidator(canonical_leads)] = Field(
         description="the order in which leads are added"
     )

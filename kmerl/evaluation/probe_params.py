@@ -14,9 +14,8 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class EmbedEcgParams(Section):
-    """Which runs' features are computed, and from which leads."""
+    """From which leads the features of runs are computed."""
 
-    runs: Annotated[list[str], AfterValidator(distinct)] = Field(min_length=1, description="runs whose encoders embed")
     leads: LeadSets = Field(min_length=1, description="name of a lead set -> its leads")
     scopes: Annotated[list[Scope], AfterValidator(distinct)] = Field(
         min_length=1,
@@ -41,8 +40,8 @@ class RandomConvolutionsParams(Section):
 class LinearProbeParams(Section):
     """Linear classifiers on frozen features (paper App. D.3, Table 4)."""
 
-    features: Annotated[list[str], AfterValidator(distinct)] = Field(
-        min_length=1, description="feature sets probed: runs of embed_ecg, or random_convolutions"
+    baselines: Annotated[list[str], AfterValidator(distinct)] = Field(
+        description="features that no run makes, probed beside those of runs: random_convolutions"
     )
     kinds: Annotated[list[Kind], AfterValidator(distinct)] = Field(
         min_length=1,

@@ -6,7 +6,6 @@ of their difference. Its interval is narrower than the two runs' own intervals s
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import polars as pl
@@ -74,16 +73,19 @@ def side(run: ZeroshotScores, leads: str) -> Side:
     return Side(run, leads, run.way, run.names)
 
 
-def tidy(runs: Sequence[ZeroshotScores], lead_counts: Mapping[str, int], confidence: float) -> pl.DataFrame:
+def tidy(
+    runs: Sequence[ZeroshotScores], compared: Sequence[Sequence[str]], lead_counts: Mapping[str, int], confidence: float
+) -> pl.DataFrame:
     """All differences (columns :data:`COLUMNS`).
 
     Args:
         runs: at least one.
+        compared: pairs of their names.
         lead_counts: lead set -> number of its leads.
         confidence: of the intervals.
     """
     rows = []
-    pairs = [*_runs(runs), *_leads(runs, lead_counts), *_names(runs), *_ways(runs)]
+    pairs = [*_runs(runs, compared), *_leads(runs, lead_counts), *_names(runs), *_ways(runs)]
     for kind, one, other, metric in pairs:
         for dataset in [*one.run.tasks, AVERAGE]:
             row = difference(one, other, dataset, metric, confidence)
@@ -96,10 +98,11 @@ def tidy(runs: Sequence[ZeroshotScores], lead_counts: Mapping[str, int], confide
 _Pair = tuple[str, Side, Side, str]
 
 
-def _runs(runs: Sequence[ZeroshotScores]) -> Iterator[_Pair]:
-    for one, other in combinations(runs, 2):
-        for leads in one.lead_sets:
-            yield RUNS, side(one, leads), side(other, leads), MACRO
+def _runs(runs: Sequence[ZeroshotScores], compared: Sequence[Sequence[str]]) -> Iterator[_Pair]:
+    named = {run.name: run for run in runs}
+    for one, other in compared:
+        for leads in named[one].lead_sets:
+            yield RUNS, side(named[one], leads), side(named[other], leads), MACRO
 
 
 def _leads(runs: Sequence[ZeroshotScores], lead_counts: Mapping[str, int]) -> Iterator[_Pair]:

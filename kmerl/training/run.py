@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 import torch
@@ -81,23 +81,30 @@ class Trained:
     summary: str
 
 
+class Seeds(NamedTuple):
+    """Of all runs, which validate on the same records; and of this one's training."""
+
+    everyones: int
+    own: int
+
+
 def pretrain(
     name: str,
     run: Recipe,
     material: Material,
     text: TextParams,
-    seed: int,
+    seeds: Seeds,
     scratch: Path,
     report: Callable[[str], None],
 ) -> Trained:
     """Train one run in this process (which may be one of several).
 
     Args:
-        name: of the run; its random draws follow from it and from the seed.
+        name: of the run; its random draws follow from it and from its seed.
         run: what it is made by.
         material: what it learns from.
         text: of the text encoder that embedded the texts.
-        seed: of all runs, which validate on the same records.
+        seeds: of the draws.
         scratch: folder for the checkpoint of a run that has not ended.
         report: is told in one line how far training is.
 
@@ -107,8 +114,8 @@ def pretrain(
     params, method = run.params, run.method
     torch.set_num_threads(params.loop.threads)
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
-    own_seed = seed_of(seed, "pretrain", name)
-    learn, valid = material.examples("train"), sample(material.examples("valid"), params.loop.valid_records, seed)
+    own_seed, shown = seed_of(seeds.own, "pretrain", name), params.loop.valid_records
+    learn, valid = material.examples("train"), sample(material.examples("valid"), shown, seeds.everyones)
     size, batch = world()[1], params.loop.batch
     if len(learn) < batch * size:
         raise UserError(f"pretrain.loop.batch: {batch} x {size} processes but {len(learn)} records; lower it")
@@ -121,7 +128,7 @@ def pretrain(
     config = RunConfig(
         **described(method), model=params.model, normalize=params.normalize, text=text, text_width=model.text_width,
         fs=store.fs, samples=store.samples, vocabulary=list(vocabulary.queries), vocabulary_hash=vocabulary.hash,
-        seed=seed, steps=steps,
+        seed=seeds.own, steps=steps,
         trained_on=TrainedOn(
             archive=store.archive, origin=store.origin, records=len(learn), reports=len(material.reports.texts)
         ),
