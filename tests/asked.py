@@ -22,6 +22,8 @@ from kmerl.text.params import TextParams
 from kmerl.waveforms import WaveformStore
 
 QUERIES = ["atrial fibrillation", "Sinus Rhythm", "bifascicular block"]
+STORED = {"classes": "classes", "vocabulary": "vocabulary"}
+RUNS = ("one", "merl", "kmerl", "merl_vit", "merl_resnet18", "simclr")
 TEXT = TextParams(encoder="none", pooling="mean", max_tokens=8, batch=8, threads=1)
 
 
@@ -35,7 +37,7 @@ def evaluation(**changes):
 
 def zeroshot(**changes):
     values = {
-        "runs": ["one"], "leads": {"12 leads": list(LEADS), "I": ["I"]},
+        "leads": {"12 leads": list(LEADS), "I": ["I"]},
         "scopes": ["record"], "ways": ["query", "contrastive", "average", "mixture"], "names": ["name", "other_name"],
         "mixture": {"nearest": 2, "temperature": 0.05}, "seen_similarity": 0.95,
     }  # fmt: skip
@@ -44,7 +46,7 @@ def zeroshot(**changes):
 
 def partial_leads(**changes):
     values = {
-        "runs": ["one"], "order": ["V1", "I", "II"], "single": True, "scopes": ["record", "visible_leads"],
+        "order": ["V1", "I", "II"], "single": True, "scopes": ["record", "visible_leads"],
         "records": None,
     }  # fmt: skip
     return PartialLeadsParams(**(values | changes))
@@ -52,7 +54,9 @@ def partial_leads(**changes):
 
 def params(**sections):
     defaults = {"evaluation": evaluation(), "zeroshot": zeroshot(), "partial_leads": partial_leads()}
-    return SimpleNamespace(seed=1, **(defaults | sections))
+    stored = SimpleNamespace(**dict.fromkeys(RUNS, STORED))
+    plan = SimpleNamespace(zeroshot=stored, partial_leads=stored)
+    return SimpleNamespace(seed=1, plan=plan, **(defaults | sections))
 
 
 def store(folder, archive, split="test", patients=True, **options):

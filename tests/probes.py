@@ -10,7 +10,7 @@ from kmerl.randomness import generator
 
 def probe_params(**changes):
     values = {
-        "features": ["a"], "kinds": ["standardized"], "shares": [0.1, 1.0], "draws": 2, "select": "last",
+        "baselines": [], "kinds": ["standardized"], "shares": [0.1, 1.0], "draws": 2, "select": "last",
         "learning_rate": 0.01, "weight_decay": 1e-5, "batch": 16, "epochs": 30, "warmup_steps": 5,
         "logistic_c": [0.01, 1.0], "threads": 1,
     }  # fmt: skip

@@ -60,7 +60,7 @@ def train(folder, fault, **options):
     store = WaveformStore(folder / "store")
     run = small.params(**({"batch": 2, "checkpoint_every": 2} | options))
 
-    def fitted(name, run, material, text, seed, scratch, report):
+    def fitted(name, run, material, text, seeds, scratch, report):
         from kmerl.training.run import _of_readers
 
         model = small.model(run)
@@ -74,11 +74,17 @@ def train(folder, fault, **options):
         return Trained(model, config, history, None, summary(model, config, history))
 
     pretrain.pretrain = fitted
-    pretrain.read = lambda archive: None
+    pretrain.read = lambda *_: None
     pretrain.read_json = lambda path: {"pretrain": "code", "methods": {"kmerl": "code"}}
     pretrain.digest = lambda *_: "same"
-    pretrain.inputs = lambda archive: []
-    return pretrain.train(SimpleNamespace(pretraining_archive="toy", text=None, seed=1), "small", run)
+    pretrain.inputs = lambda *_: []
+    from kmerl.text.params import TextParams
+
+    made = {"run": "small", "seed": 1, "text": "base"}
+    text = TextParams(encoder="package:x", pooling="mean", max_tokens=8, batch=1, threads=1)
+    plan = SimpleNamespace(text=SimpleNamespace(base={}))
+    params = SimpleNamespace(pretraining_archive="toy", text=text, seed=1, plan=plan)
+    return pretrain.train(params, "small", made, run)
 
 
 def train_and_note(folder, **options):

@@ -1,5 +1,6 @@
 """Scores as evaluation writes them, made up: what tables, figures and pages are tested with."""
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -176,3 +177,8 @@ def write(root: Path, runs=(), partials=(), features=()) -> None:
         write_table(root / "data/scores" / one.name / "seen.parquet", one.seen, SEEN, one.metadata)
     for one in partials:
         write_table(root / "data/partial" / one.name / "leads.parquet", one.sets, LEAD_SETS, one.metadata)
+
+
+def pairs(runs):
+    """All with all."""
+    return [*combinations([run.name for run in runs], 2)]

@@ -641,14 +641,28 @@ def test_pretraining_again_gives_the_same_bytes(tiny):  # test_faults.py does it
             "runs:\n  kmerl:\n    method: kmerl\n  new: {method: kmerl}\n",
             {"pretrain@new", "figures", "report"},
         ),
-        ("zeroshot:\n  runs: [kmerl, merl_vit]", "zeroshot:\n  runs: [merl_vit]", {"tables", "figures", "report"}),
+        ("    runs: [kmerl, merl_vit]", "    runs: [kmerl]", {"tables", "figures", "report"}),
     ],
 )
-def test_a_run_more_or_less_leaves_the_others_alone(tiny, tmp_path, old, new, stale):
+@pytest.mark.parametrize("first", ["planned", "stale"])
+def test_a_run_more_or_less_leaves_the_others_alone(tiny, tmp_path, old, new, stale, first):
     project = tiny.copy(tmp_path / "project")
     project.replace("params.yaml", old, new)
-    project.planned()
-    assert project.stale() == stale
+    if first == "planned":
+        assert project.planned() == {name.partition("@")[0] for name in stale}
+    assert project.stale() == stale | ({"code"} if first == "stale" else set())
+
+
+def test_a_plan_of_other_parameters_is_refused_by_a_dvc_that_does_not_write_it(unmade, parameters):
+    file = unmade.folder / "plan.yaml"
+    plan = file.read_text()
+    file.write_text(plan.replace("without_merging", "other"))
+    said = unmade.run("python", "-m", "dvc", "repro", check=False)
+    assert said.returncode
+    assert "code: error: plan.yaml is not of this params.yaml; run `python -m workflow.plan`" in said.stdout
+    assert "Traceback" not in said.stdout
+    unmade.run("python", "-m", "workflow.plan")
+    assert file.read_text() == plan
 
 
 def test_t3_on_the_real_pipeline(tiny, tmp_path):

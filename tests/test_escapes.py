@@ -169,16 +169,16 @@ def test_reports_and_entities_are_text_in_all_that_is_written_of_the_mining(proj
     def renamed(old, new):
         replaced(old, new, "verified.parquet", VERIFIED, "data/knowledge")
         replaced(old, new, "trace.parquet", TRACE, "data/labels")
-        write_json("data/knowledge/merge/merged.json", dict(zip(*[[new if one == old else one for one in several]
+        write_json("data/knowledge/base/merge/merged.json", dict(zip(*[[new if one == old else one for one in several]
                    for several in (merged, merged.values())], strict=True)))  # fmt: skip
 
-    merged = read_json("data/knowledge/merge/merged.json")
+    merged = read_json("data/knowledge/base/merge/merged.json")
     report = read_table("data/reports/reports.parquet", REPORTS)["text"][0]
     studies, origin = Path("data/reports"), {"origin": "simulated"}
     entity = next(name for name, into in merged.items() if name != into)
     renamed(entity, "plain name")
     before = written()
-    merged = read_json("data/knowledge/merge/merged.json")
+    merged = read_json("data/knowledge/base/merge/merged.json")
     renamed("plain name", text)
     table = read_table(studies / "reports.parquet", REPORTS).with_columns(pl.col("text").replace(report, text))
     write_table(studies / "reports.parquet", table, REPORTS, origin)
@@ -215,7 +215,7 @@ def tables_of(name, leads):
     runs[0].seen[0, "nearest"] = name
     partials = [scored.partial(name, repeats=5, method="kmerl")]
     features = [scored.probes(name, leads=(leads, "I"), repeats=5, trained=None, method="kmerl")]
-    compared = differences.tidy(runs, counts, 0.95)
+    compared = differences.tidy(runs, [(name, "b")], counts, 0.95)
     texts = [
         zeroshot.markdown(runs, 5, 0.95), zeroshot.markdown_by_class(runs, 0.95),
         queries.markdown(runs, compared, 0.95, 0.95), differences.markdown(compared, runs, 0.95),
@@ -244,8 +244,8 @@ def test_tables_of_runs_with_hostile_names_hold_no_formula_and_are_read_back(tmp
     scored.write(tmp_path, [one], [some], [features])
     params = SimpleNamespace(
         evaluation=SimpleNamespace(confidence=0.95, min_positives=5),
-        zeroshot=SimpleNamespace(runs=[name], leads={"-I": ["I"]}, seen_similarity=0.95),
-        partial_leads=SimpleNamespace(runs=[name]), linear_probe=SimpleNamespace(features=[name]),
+        zeroshot=SimpleNamespace(leads={"-I": ["I"]}, seen_similarity=0.95),
+        plan=SimpleNamespace(zeroshot={name: {}}, partial_leads={name: {}}, linear_probe=[name], compare=[]),
     )  # fmt: skip
     tables_stage.main(params)
     tables = sorted(Path("results/tables").glob("*.csv"))

@@ -60,7 +60,7 @@ def artifacts(tmp_path_factory):
     data = root / "data"
     small.store(data / "waveforms/toy", leads=["I", "II", "V1"])
     write_table(data / "splits/toy.parquet", small.splits(), SPLITS, {"archive": "toy", "origin": "simulated"})
-    dialogue(data / "knowledge/extract")
+    dialogue(data / "knowledge/base/extract")
     raw = data / "simulated/toy"
     write_record(raw / "files/p1000/1/40", noise(1))
     (raw / "SIMULATED").touch()
@@ -70,10 +70,10 @@ def artifacts(tmp_path_factory):
         "entities": ["af", "lvh"],
         "superclasses": {"arrhythmia": ["af"]},
     }
-    write_json(data / "labels/vocabulary.json", vocabulary | {"hash": "beef"})
+    write_json(data / "labels/base/vocabulary.json", vocabulary | {"hash": "beef"})
     schema = pa.schema([pa.field("record_id", pa.string()), pa.field("positives", pa.list_(pa.int32()))])
     bits = pl.DataFrame({"record_id": ["r1", "r2"], "positives": [[0, 1], [2]]})
-    write_table(data / "labels/labels.parquet", bits, schema, {"vocabulary": "beef"})
+    write_table(data / "labels/base/labels.parquet", bits, schema, {"vocabulary": "beef"})
     rejected = pa.schema([pa.field(name, pa.string()) for name in ("record_id", "reason", "detail")])
     rows = [
         {"record_id": f"r{i}", "reason": "too_few_leads" if i else "bad_header", "detail": str(i)} for i in range(4)
@@ -102,7 +102,7 @@ def artifacts(tmp_path_factory):
     (root / "results/figures").mkdir(parents=True)
     save(new_figure(50.8, 25.4), root / "results/figures/one", 100)
     write_json(root / "results/metrics.json", {"kmerl": {"I": {"average": 0.7}}})
-    write_json(data / "knowledge/merge/merged.json", {"a-fib": "atrial fibrillation", "af": "atrial fibrillation"})
+    write_json(data / "knowledge/base/merge/merged.json", {"a-fib": "atrial fibrillation", "af": "atrial fibrillation"})
     (root / "notes.md").write_text("# Title\n")
     (root / "results/report.html").write_text("<title>K-MERL</title><img src='x'><table></table><table></table>")
     return root
@@ -117,11 +117,11 @@ def artifacts(tmp_path_factory):
         ("data/simulated/toy", ["raw archive, simulated", "record_list.csv: 1 rows", "record 40: 12 leads"]),
         ("data/waveforms/toy", ["24 records, 12 patients, 100 Hz", "train 24", "I II V1 24", "median maximum"]),
         ("data/waveforms/toy/shard-00000.npy", ["array (10, 12, 200) int16"]),
-        ("data/knowledge/extract", ["5 questions, 5 answers", "report 0", "[entity 0]", "atrial flutter"]),
-        ("data/knowledge/extract/requests.jsonl", ["5 JSON lines", "custom_id"]),
+        ("data/knowledge/base/extract", ["5 questions, 5 answers", "report 0", "[entity 0]", "atrial flutter"]),
+        ("data/knowledge/base/extract/requests.jsonl", ["5 JSON lines", "custom_id"]),
         ("data/rejected/toy/1of1.parquet", ["4 rows", "origin: simulated", "reason: too_few_leads 3, bad_header 1"]),
-        ("data/labels", ["2 label vectors over 3 queries", "vocabulary beef", "lvh"]),
-        ("data/labels/vocabulary.json", ["arrhythmia (1)\n    af", "in no superclass (1)\n    lvh"]),
+        ("data/labels/base", ["2 label vectors over 3 queries", "vocabulary beef", "lvh"]),
+        ("data/labels/base/vocabulary.json", ["arrhythmia (1)\n    af", "in no superclass (1)\n    lvh"]),
         ("data/reports", ["1 distinct reports of 7 records", "sinus rhythm"]),
         (
             "data/embeddings/classes",
@@ -142,7 +142,7 @@ def artifacts(tmp_path_factory):
         ("results/figures/one.png", ["200 x 100 pixels"]),
         ("results/figures/one.svg", ["drawing"]),
         ("results/figures", ["folder of 2", "one.png"]),
-        ("data/knowledge/merge/merged.json", ["2 names merged into 1", "atrial fibrillation (2)\n    a-fib"]),
+        ("data/knowledge/base/merge/merged.json", ["2 names merged into 1", "atrial fibrillation (2)\n    a-fib"]),
         ("notes.md", ["# Title"]),
     ],
 )
@@ -162,7 +162,9 @@ def test_without_arguments_every_artifact_has_a_line(artifacts, monkeypatch):
     found = {line[0]: line[1] for line in lines[1:]}
     assert found["data/waveforms/toy"] == "waveforms"
     assert found["data/simulated/toy"] == "archive"
-    assert {"data/labels", "data/reports", "data/runs/kmerl", "results/figures", "results/report.html"} <= set(found)
+    assert {"data/labels/base", "data/reports", "data/runs/kmerl", "results/figures", "results/report.html"} <= set(
+        found
+    )
     kinds = {"scores": "scores", "partial": "partial", "probes": "probes", "features": "features"}
     assert {name: found[f"data/{name}/kmerl"] for name in kinds} == kinds
     assert next(line for line in lines if line[0] == "data/waveforms/toy")[-1] == "24"

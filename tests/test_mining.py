@@ -138,10 +138,11 @@ def test_agreement_of_two_engines_is_over_all_their_entities() -> None:
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """The chain run on a few statements, as the pipeline lays it down."""
-    at, _ = chain(tmp_path / "data/knowledge", parts=2)
+    at, _ = chain(tmp_path / "data/knowledge/base", parts=2)
     monkeypatch.chdir(tmp_path)
-    Path("data/knowledge/reports").rename("data/reports")
-    Path("data/knowledge/labels").rename("data/labels")
+    Path("data/knowledge/base/reports").rename("data/reports")
+    Path("data/labels").mkdir()
+    Path("data/knowledge/base/labels").rename("data/labels/base")
     studies = read_table("data/reports/studies.parquet", STUDIES)
     write_table("data/reports/studies.parquet", studies, STUDIES, {"origin": "simulated"})
     assert read_metadata("data/reports/studies.parquet")
@@ -166,7 +167,7 @@ def test_results_stand_beside_the_papers_and_say_what_they_are_of(project) -> No
     assert frequent["records"][0] == 2
     assert "pvc(s) → ventricular premature complex" in frequent["kept"][0]
     assert "inferior myocardial infarction" in (out / "hierarchy.txt").read_text()
-    assert read_table("data/knowledge/unusable.parquet").columns == ["step", *UNUSABLE.names]
+    assert read_table("data/unusable_answers.parquet").columns == ["step", *UNUSABLE.names]
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     mining_stage.main(params)
     assert before == {path.name: path.read_bytes() for path in out.iterdir()}
@@ -175,9 +176,9 @@ def test_results_stand_beside_the_papers_and_say_what_they_are_of(project) -> No
 def test_every_unusable_answer_is_listed_with_its_step_and_text(project) -> None:
     params, _ = project
     lost = frame([(None, "no JSON object", "what?", "q")], UNUSABLE)
-    write_table("data/knowledge/merge/unusable.parquet", lost, UNUSABLE)
+    write_table("data/knowledge/base/merge/unusable.parquet", lost, UNUSABLE)
     mining_stage.main(params)
-    assert read_table("data/knowledge/unusable.parquet").rows() == [("merge", None, "no JSON object", "what?", "q")]
+    assert read_table("data/unusable_answers.parquet").rows() == [("merge", None, "no JSON object", "what?", "q")]
 
 
 def test_quality_is_told_for_the_archive_that_was_mined(project) -> None:
@@ -196,7 +197,7 @@ def test_quality_is_told_for_the_archive_that_was_mined(project) -> None:
 
 
 def test_a_wrong_bit_is_counted(project) -> None:
-    vocabulary, labels = load_labels("data/labels")
+    vocabulary, labels = load_labels("data/labels/base")
     studies = read_table("data/reports/studies.parquet", STUDIES)
     known = {studies["report_id"][0]: Truth(frozenset({"digitalis_effect"}), frozenset(), frozenset())}
     found = label_agreement(vocabulary, labels, studies, known)

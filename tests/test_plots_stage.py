@@ -24,10 +24,13 @@ ARCHIVES = ("ptb_xl", "cpsc2018")
 
 def params():
     return SimpleNamespace(
-        seed=1, pretraining_archive="ptb_xl", runs={"kmerl": {}, "merl_vit": {}, "random_init": {}},
+        seed=1, pretraining_archive="ptb_xl",
         evaluation=SimpleNamespace(confidence=0.95, min_positives=10, archives=list(ARCHIVES)),
-        zeroshot=SimpleNamespace(runs=RUNS, leads=SETS), partial_leads=SimpleNamespace(runs=RUNS),
-        linear_probe=SimpleNamespace(features=FEATURES),
+        zeroshot=SimpleNamespace(leads=SETS),
+        plan=SimpleNamespace(
+            pretrain=dict.fromkeys([*RUNS, "random_init"]), zeroshot=dict.fromkeys(RUNS),
+            partial_leads=dict.fromkeys(RUNS), linear_probe=FEATURES,
+        ),
         figures=FiguresParams(dpi=50, examples=2, pretraining_examples=1, answers=3, compare=list(SETS)),
     )  # fmt: skip
 
@@ -70,11 +73,11 @@ def project(tmp_path, monkeypatch):
         config = {"trained_on": trained_on, "curves": {"contrastive": "ECG-report loss"}}
         write_json(data / f"runs/{name}/config.json", config)
     vocabulary = make_vocabulary(["sinus rhythm"], {})
-    write_json(data / "labels/vocabulary.json", asdict(vocabulary))
+    write_json(data / "labels/base/vocabulary.json", asdict(vocabulary))
     labels = pl.DataFrame({"record_id": ["r1"], "positives": [[0]]})
-    write_table(data / "labels/labels.parquet", labels, LABELS, {"vocabulary": vocabulary.hash})
+    write_table(data / "labels/base/labels.parquet", labels, LABELS, {"vocabulary": vocabulary.hash})
     traced = dict.fromkeys(TRACE.names, "sinus rhythm") | {"report_id": "t", "start": 0, "end": 5}
-    write_table(data / "labels/trace.parquet", pl.DataFrame([traced]), TRACE)
+    write_table(data / "labels/base/trace.parquet", pl.DataFrame([traced]), TRACE)
     write_table(data / "reports/studies.parquet", pl.DataFrame({"record_id": ["r1"], "report_id": ["t"]}), STUDIES)
     report = pl.DataFrame({"report_id": ["t"], "text": ["sinus rhythm."], "records": [1]})
     write_table(data / "reports/reports.parquet", report, REPORTS)

@@ -32,11 +32,11 @@ def params():
     return SimpleNamespace(
         seed=1,
         evaluation=evaluation_params(archives=ARCHIVES),
-        embed_ecg=EmbedEcgParams(runs=list(METHODS), leads={"12 leads": list(LEADS), "I": ["I"]}, scopes=["record"]),
+        embed_ecg=EmbedEcgParams(leads={"12 leads": list(LEADS), "I": ["I"]}, scopes=["record"]),
         random_convolutions=RandomConvolutionsParams(
             kernels=20, length=9, dilations=[1, 4], fs=100, references=3, threads=1
         ),
-        linear_probe=probe_params(features=[*METHODS, "random_convolutions"], epochs=3, kinds=list(KINDS)),
+        linear_probe=probe_params(epochs=3, kinds=list(KINDS)),
     )
 
 
@@ -54,7 +54,7 @@ def project(tmp_path_factory, params):
         for method in METHODS:
             embed_ecg.main(params, method)
         random_convolutions.main(params)
-        for name in params.linear_probe.features:
+        for name in [*METHODS, "random_convolutions"]:
             linear_probe.main(params, name)
     return folder
 
@@ -82,7 +82,7 @@ def test_every_kind_of_encoder_gives_features_and_scores(project, name, width):
 
 def test_features_of_some_leads_are_made_in_every_scope_that_makes_a_difference():
     sets = {"12 leads": list(LEADS), "I": ["I"]}
-    given = EmbedEcgParams(runs=["a"], leads=sets, scopes=["visible_leads", "record"])
+    given = EmbedEcgParams(leads=sets, scopes=["visible_leads", "record"])
     minmax = NormalizeParams(rule="minmax", clip_mv=5.0, scope="record")
     assert {name: scope for name, (_, scope) in scoped(given, minmax).items()} == {
         "12 leads": "visible_leads", "I": "visible_leads", "I (scope record)": "record"

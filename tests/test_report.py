@@ -25,7 +25,6 @@ from kmerl.page.headline import headlines
 from kmerl.page.html import mark
 from kmerl.page.page import notice
 from kmerl.shards import RECORDS
-from kmerl.training.recipe import Run
 from stages import report
 
 ROOT = Path(__file__).parent.parent
@@ -125,7 +124,7 @@ def build(origin="simulated"):
     write_table(data / "reports/rejected.parquet", short, UNUSED)
     merged = {"a-fib": "atrial fibrillation", EVIL: "atrial fibrillation", "mi": "infarction"}
     groups = {"arrhythmia": ["atrial fibrillation"]}
-    knowing = data / "knowledge"
+    knowing = data / "knowledge/base"
     write_json(knowing / "merge/merged.json", merged)
     write_json(knowing / "merge/checks.json", {"invented": ["ghost"], "cycles": [["a", "b"]], "missing": []})
     write_json(knowing / "superclass/checks.json", {"unknown": {"arrhythmia": ["nobody"]}, "small": {}})
@@ -142,10 +141,10 @@ def build(origin="simulated"):
         for query in [merged[entity], *(["arrhythmia"] if merged[entity] in groups["arrhythmia"] else [])]
     ]
     types = pl.DataFrame(pl.from_arrow(TRACE.empty_table())).schema
-    (data / "labels").mkdir()
+    (data / "labels/base").mkdir(parents=True)
     make_labels(
         studies, {}, pl.DataFrame(bits, types, orient="row"), merged, groups,
-        LabelsParams(min_records=1, without_entities="keep"), data / "labels", {},
+        LabelsParams(min_records=1, without_entities="keep"), data / "labels/base", {},
     )  # fmt: skip
     for name, method, steps in (("ours", "K-MERL", 2), ("theirs", "MERL", 2), ("fresh", "K-MERL", 0)):
         run_folder(data / "runs" / name, method, steps)
@@ -172,10 +171,13 @@ def build(origin="simulated"):
     return SimpleNamespace(
         seed=7, pretraining_archive="mimic_iv_ecg", pretrain=pretrain, methods=methods,
         zeroshot=Loose(leads={"12 leads": [], "I": []}), evaluation=Loose(archives=["ptb_xl"], confidence=0.95),
-        runs={
-            "ours": Run(method="kmerl"), "theirs": Run(method="merl", options={"query": None}),
-            "fresh": Run(method="kmerl", pretrain={"loop": {"batch": 8}}),
-        },
+        plan=Loose(
+            pretrain={
+                "ours": {"method": "kmerl", "pretrain": {}, "options": {}},
+                "theirs": {"method": "merl", "pretrain": {}, "options": {"query": None}},
+                "fresh": {"method": "kmerl", "pretrain": {"loop": {"batch": 8}}, "options": {}},
+            }
+        ),
     )  # fmt: skip
 
 
@@ -285,7 +287,7 @@ def test_what_was_run_is_told(params):
     assert "ours K-MERL vit, 8 wide 17 2 16 mimic_iv_ecg (simulated), 3 records 1.250" in text
     digests = re.findall(r"\b[0-9a-f]{64}\b", text)
     assert len(digests) == 3
-    vocabulary = json.loads(Path("data/labels/vocabulary.json").read_text())
+    vocabulary = json.loads(Path("data/labels/base/vocabulary.json").read_text())
     assert vocabulary["hash"] in text
     assert "nothing: as initialised" in text
 

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
@@ -44,7 +45,7 @@ def features():
 
 @pytest.fixture(scope="module")
 def compared(runs):
-    return differences.tidy(runs, LEADS, SURE)
+    return differences.tidy(runs, scored.pairs(runs), LEADS, SURE)
 
 
 def cells(text, start):
@@ -188,7 +189,7 @@ def test_every_two_runs_are_compared_and_one_lead_with_all(runs, compared):
 
 def test_a_difference_whose_interval_holds_0_is_not_bold(runs):
     same = [runs[1], replace(runs[1], name="again")]
-    frame = differences.tidy(same, LEADS, SURE)
+    frame = differences.tidy(same, scored.pairs(same), LEADS, SURE)
     assert not frame.filter(kind=differences.RUNS)["excludes_zero"].any()
     assert cells(differences.markdown(frame, same, SURE), "merl_vit − again")[1:4] == [
         "+0.000", "[+0.000, +0.000]", "no"
@@ -198,7 +199,7 @@ def test_a_difference_whose_interval_holds_0_is_not_bold(runs):
 def test_runs_resampled_differently_are_not_compared(runs):
     other = scored.zeroshot("other", repeats=20)
     with pytest.raises(UserError, match=r"one value of evaluation\.bootstrap"):
-        differences.tidy([runs[0], other], LEADS, SURE)
+        differences.tidy([runs[0], other], scored.pairs([runs[0], other]), LEADS, SURE)
 
 
 def test_queries_show_seen_classes_by_both_names_and_renamed_ones_in_every_way(runs, compared):
@@ -313,9 +314,13 @@ def params(runs=("kmerl",), partials=("kmerl",), features=("kmerl",)):
     lead_sets = {"12 leads": list(ALL_LEADS), "I+II": ["I", "II"], "I": ["I"]}
     return SimpleNamespace(
         evaluation=SimpleNamespace(confidence=SURE, min_positives=10),
-        zeroshot=SimpleNamespace(runs=list(runs), leads=lead_sets, seen_similarity=0.95),
-        partial_leads=SimpleNamespace(runs=list(partials)),
-        linear_probe=SimpleNamespace(features=list(features)),
+        zeroshot=SimpleNamespace(leads=lead_sets, seen_similarity=0.95),
+        plan=SimpleNamespace(
+            zeroshot=dict.fromkeys(runs),
+            partial_leads=dict.fromkeys(partials),
+            linear_probe=list(features),
+            compare=[*combinations(runs, 2)],
+        ),
     )
 
 

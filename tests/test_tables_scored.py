@@ -74,7 +74,7 @@ def runs():
 
 
 def test_a_better_run_is_told_from_a_worse_one_and_not_from_itself(runs):
-    frame = differences.tidy(runs, LEADS, 0.95)
+    frame = differences.tidy(runs, scored.pairs(runs), LEADS, 0.95)
     between = frame.filter(kind=differences.RUNS, dataset=AVERAGE, metric=MACRO)
     assert between["excludes_zero"].all()
     assert (between["low"] > 0).all()
@@ -88,7 +88,7 @@ def test_tables_and_figures_show_what_the_evaluation_wrote(runs):
     row = runs[1].row(dataset="csn", leads="I", way="contrastive", names="name")
     assert f"{row['value']:.3f} [{row['low']:.2f}, {row['high']:.2f}]" in text.split("## Shown: I\n")[1]
     assert "hypertrophy (HYP)" in text.split("## Left out")[1]
-    compared = differences.tidy(runs, LEADS, 0.95)
+    compared = differences.tidy(runs, scored.pairs(runs), LEADS, 0.95)
     groups = queries.tidy(runs).filter(dataset=AVERAGE, run="kmerl", leads="I", way="query")
     assert set(groups["group"]) == set(queries.GROUPS)
     assert groups["value"].null_count() == 0
@@ -101,7 +101,7 @@ def test_tables_and_figures_show_what_the_evaluation_wrote(runs):
 def test_where_all_or_no_classes_are_renamed_the_empty_group_is_a_dash(share, metric):
     one = run("kmerl", ("query",), 0.5, share)
     assert np.isnan(one.row(metric, dataset=AVERAGE, leads="I", way="query", names="name")["value"])
-    compared = differences.tidy([one], LEADS, 0.95)
+    compared = differences.tidy([one], scored.pairs([one]), LEADS, 0.95)
     assert not compared.filter(pl.col("difference").is_null())["excludes_zero"].any()
     line = (
         queries.markdown([one], compared, 0.95, 0.95).split("## Shown: I\n")[1].split("| `kmerl` |")[1].split("\n")[0]

@@ -189,7 +189,8 @@ def copied(tmp_path_factory):
     folder = tmp_path_factory.mktemp("walls") / "project"
     for name in ("kmerl", "stages", "workflow"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "dvc.yaml", folder)
+    for name in ("dvc.yaml", "plan.yaml"):
+        shutil.copy(ROOT / name, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         return folder, fingerprints()

@@ -257,7 +257,7 @@ def test_a_run_without_a_query_network_is_asked_in_the_ways_it_knows(tmp_path, m
     assert set(scores["way"]) == {"contrastive"}
     with pytest.raises(
         UserError,
-        match=r"zeroshot.ways: none is for merl: its method knows contrastive; add one of these, or leave it out",
+        match=r"zeroshot.ways: none is for merl: its method knows contrastive; add one of these, or leave its",
     ):
         zeroshot.main(asked.params(zeroshot=asked.zeroshot(ways=["query", "mixture"])), "merl")
 
@@ -309,8 +309,8 @@ def test_a_run_that_trained_its_text_encoder_embeds_names_with_it(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("stages._asking.TextEncoder", Encoder)
     asked.project(tmp_path)
-    stored = Subject.load("one", threads=1)
-    trained = Subject("one", stored.model, stored.config, {"w": torch.tensor(3.0)})
+    stored = Subject.load("one", 1, asked.STORED)
+    trained = Subject("one", stored.model, stored.config, {"w": torch.tensor(3.0)}, asked.STORED)
     assert (trained.class_vectors(["cpsc2018"], "name")["cpsc2018"]["AFIB"] == 3).all()
     assert (trained.training().vectors == 3).all()
     assert not (stored.training().vectors == 3).any()

@@ -40,7 +40,7 @@ except ImportError:
 
 PACKAGES = ("stages", "kmerl")
 DATA = (".csv", ".txt", ".json", ".html", ".css", ".js")
-OUT, PARAMS = Path("data/code.json"), Path("params.yaml")
+OUT, PARAMS, PLAN = Path("data/code.json"), Path("params.yaml"), Path("plan.yaml")
 
 
 class _Bare(ast.NodeTransformer):
@@ -135,7 +135,7 @@ def fingerprint(module: str, definition: Any = None) -> str:
 
     Args:
         module: its dotted name.
-        definition: of its stage in ``dvc.yaml``; data files that this names are left out.
+        definition: of its stage in ``dvc.yaml`` and in the plan; data files that this names are left out.
     """
     compared = yaml.safe_dump(definition)
     digest = hashlib.sha256()
@@ -155,7 +155,10 @@ def fingerprints() -> dict[str, Any]:
     """
     dag = yaml.safe_load(Path("dvc.yaml").read_text("utf-8"))["stages"]
     stages, methods = (sorted(file.stem for file in Path(f).glob("[a-z]*.py")) for f in ("stages", "kmerl/methods"))
-    found: dict[str, Any] = {stage: fingerprint(f"stages.{stage}", dag.get(stage)) for stage in stages}
+    plan = yaml.safe_load(PLAN.read_text("utf-8"))["plan"] if PLAN.exists() else {}
+    found: dict[str, Any] = {
+        stage: fingerprint(f"stages.{stage}", [dag.get(stage), plan.get(stage)]) for stage in stages
+    }
     return found | {"methods": {name: fingerprint(f"kmerl.methods.{name}") for name in methods if name != "method"}}
 
 
