@@ -316,4 +316,4 @@ def test_a_run_that_trained_its_text_encoder_embeds_names_with_it(tmp_path, monk
     assert not (stored.training().vectors == 3).any()
     config = stored.config.model_copy(update={"text": asked.TEXT.model_copy(update={"pooling": "cls"})})
     with pytest.raises(UserError, match="made by another text encoder than run one's"):
-        Subject("one", stored.model, config, {}).training()
+        Subject("one", stored.model, config, {}, asked.STORED).training()
