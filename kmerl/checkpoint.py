@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import torch
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -66,6 +66,7 @@ class RunConfig(Section):
     trained_on: TrainedOn
     seed: int
     steps: int
+    _made: Method[Any] = PrivateAttr()
 
     @model_validator(mode="after")
     def _of_a_store(self) -> "RunConfig":
@@ -75,12 +76,13 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _of_a_method(self) -> "RunConfig":
-        self.made()
+        self._made = methods.made(self.method, self.options)
         return self
 
+    @property
     def made(self) -> Method[Any]:
         """Its method."""
-        return methods.made(self.method, self.options)
+        return self._made
 
 
 def described(method: Method[Any]) -> dict[str, Any]:
@@ -121,7 +123,7 @@ def load_run(folder: Path) -> tuple[Network, RunConfig, dict[str, Tensor]]:
         _assert_fits(config, shapes_of(weights), f"{weights}: does not fit {path}")
         tensors = load_file(weights)
         text = {name.removeprefix(TEXT_PREFIX): tensors.pop(name) for name in list(tensors) if _is_text(name)}
-        model = Network(config.model, config.made(), config.text_width, config.samples)
+        model = Network(config.model, config.made, config.text_width, config.samples)
         model.load_state_dict(tensors)
     except FileNotFoundError:
         raise UserError(f"{weights}: no such file; run the pretrain stage") from None
@@ -144,7 +146,7 @@ def _assert_fits(config: RunConfig, shapes: Shapes, what: str) -> None:
     """
     own = {name: shape for name, shape in shapes.items() if not _is_text(name)}
     sizes = config.model
-    method = config.made()
+    method = config.made
     depth = method.layers + (sizes.encoder.resolve().depth if sizes.encoder.kind == "vit" else 0)
     advice = "take both from one run"
     if depth > len(own):

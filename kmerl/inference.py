@@ -1,10 +1,7 @@
 """A trained model on stored records: any subset of leads, only visible leads processed (paper App. D.3)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,9 +14,6 @@ from kmerl.model.encoder import group_tokens
 from kmerl.model.network import Network
 from kmerl.model.tokens import Tokens, tokenize, trim
 from kmerl.waveforms import NormalizeParams, WaveformStore
-
-if TYPE_CHECKING:
-    from kmerl.evaluation.params import Way
 
 
 @dataclass(frozen=True)
@@ -73,48 +67,12 @@ def encode_records(
             done += size
 
 
-@torch.inference_mode()
-def ask_records(
-    model: Network,
-    store: WaveformStore,
-    rows: Sequence[int],
-    leads: Sequence[str],
-    normalize: NormalizeParams,
-    queries: Sequence[NDArray[np.float32]],
-    batch: int,
-    way: Way,
-) -> list[NDArray[np.float32]]:
-    """Probabilities of each list of queries; each record is encoded once for all lists.
-
-    The query network answers, or the sigmoid of the contrastive head's cosine over temperature.
-
-    Args:
-        model: in eval mode.
-        store: where the records are.
-        rows: (n,) rows of the store.
-        leads: the leads to show.
-        normalize: the rule of the model's run.
-        queries: lists of query vectors, each (Q, text width); queries of one list see one another.
-        batch: records encoded at a time.
-        way: ``query`` or ``contrastive``.
-
-    Returns:
-        For each list (n, Q); NaN where a record has none of the leads.
+def probabilities(logits: Tensor) -> Tensor:
+    """The sigmoid of a model's answers.
 
     Raises:
-        UserError: the model's answers are not finite.
+        UserError: they are not finite.
     """
-    device = next(model.parameters()).device
-    vectors = [torch.from_numpy(np.array(q)).to(device) for q in queries]
-    answers = [np.full((len(rows), len(q)), np.nan, dtype=np.float32) for q in queries]
-    for features in encode_records(model, store, rows, leads, normalize, batch):
-        for answer, vector in zip(answers, vectors, strict=True):
-            if way == "contrastive":
-                logits = model.compare(features.tokens, vector) / model.method.temperature
-            else:
-                logits = model.ask(features.tokens, vector)
-            probabilities = logits.sigmoid().cpu().numpy()
-            if not np.isfinite(probabilities).all():
-                raise UserError("the model answers with NaN: its weights are damaged; pretrain it again")
-            answer[features.records] = probabilities
-    return answers
+    if not logits.isfinite().all():
+        raise UserError("the model answers with NaN: its weights are damaged; pretrain it again")
+    return logits.sigmoid()

@@ -5,6 +5,7 @@ import polars as pl
 import torch
 
 from kmerl import methods
+from kmerl.evaluation.ways import Questions, ask_store, default_way
 from kmerl.leads import LEADS, bit_mask
 from kmerl.model.network import Network
 from kmerl.randomness import generator
@@ -154,3 +155,9 @@ def changed(run, pretrain=None, options=None):
 def model(run):
     torch.manual_seed(0)
     return Network(run.params.model, run.method, TEXT_WIDTH, SAMPLES)
+
+
+def answers(model, store, rows, leads, normalize, lists, way=None):
+    """What a model says of stored records, asked in its own way or another, list by list."""
+    way = way or default_way(model)
+    return ask_store(Questions(model, lists, [way]), store, rows, leads, normalize, batch=2)[way]

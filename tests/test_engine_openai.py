@@ -209,6 +209,12 @@ def test_the_key_is_sent_and_stands_nowhere_else(server, monkeypatch, caplog) ->
         assert KEY not in text
 
 
+def test_a_cookie_is_not_kept(server) -> None:
+    server.fault = lambda message, times: say(500, Set_Cookie="id=1") if times == 1 else None
+    ask(engine(server.url, connections=1), "a")
+    assert ["cookie" in headers for headers in server.headers] == [False, False]
+
+
 def test_without_a_key_none_is_sent(server, monkeypatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     ask(engine(server.url), "a")

@@ -33,7 +33,7 @@ from kmerl.archives.fetch.names import LEDGER
 from kmerl.archives.fetch.run import fetch
 from kmerl.archives.fetch.sources import SOURCES, Source
 from kmerl.errors import UserError
-from kmerl.http_headers import retry_after
+from kmerl.http_client import TransientError, retry_after
 
 
 @pytest.fixture
@@ -290,7 +290,7 @@ def test_waits_grow_up_to_the_longest(server, monkeypatch):
     monkeypatch.setattr(client.Client, "rest", lambda _, seconds: waits.append(seconds))
 
     def fails():
-        raise client.TransientError("it fails")
+        raise TransientError("it fails")
 
     patient = client.Client(params(server, attempts=6, first_wait_seconds=1, longest_wait_seconds=5), threading.Event())
     with pytest.raises(client.FileError, match="it fails, 6 times"):

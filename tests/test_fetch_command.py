@@ -177,7 +177,7 @@ def test_the_command_reads_the_projects_own_section(server, tmp_path, monkeypatc
     assert capsys.readouterr().out == "csn: 4 files, 1.0 MB, complete in x; 4 fetched (1.0 MB)\n"
     Path("params.yaml").write_text("fetch: {connections: 2}")
     assert main(["fetch", "csn", "x"]) == 1
-    assert "params.yaml: fetch.physionet_url: Field required" in capsys.readouterr().err
+    assert "params.yaml: fetch.connect_seconds: Field required" in capsys.readouterr().err
 
 
 def test_a_proxy_that_is_not_there_is_told(server, tmp_path, monkeypatch):

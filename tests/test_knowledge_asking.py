@@ -63,8 +63,7 @@ def talk(tmp_path, monkeypatch):
         told: list[Tally] = []
         asking = Asking(PARAMS.engine, ask, tmp_path / "answers", told.append)
         with Dialogue(asking, "extract", max_tokens, parse_list, tmp_path / name) as dialogue:
-            dialogue.ask(dialogue.request(NAMES, report=text) for text in texts)
-            found = [dialogue[dialogue.request(NAMES, report=text)["custom_id"]] for text in texts]
+            found = list(dialogue.ask(dialogue.request(NAMES, report=text) for text in texts))
         return found, told[0], tmp_path / name
 
     return run
@@ -307,8 +306,7 @@ def test_whatever_comes_back_each_question_ends_answered_or_listed(tmp_path_fact
         for _ in range(2):
             try:
                 with Dialogue(Asking(PARAMS.engine, ASK, folder / "a"), "extract", 10, parse_list, folder / "o") as one:
-                    one.ask(one.request(report=text) for text in texts)
-                    found = [one[one.request(report=text)["custom_id"]] for text in texts]
+                    found = list(one.ask(one.request(report=text) for text in texts))
                     break
             except UserError:
                 continue

@@ -7,7 +7,6 @@ from pydantic import ValidationError
 from kmerl import methods
 from kmerl.errors import UserError
 from kmerl.model.encoder import EcgEncoder, group_tokens
-from kmerl.model.heads import unit
 from kmerl.model.network import Network
 from kmerl.model.params import SIZES, EncoderParams, ModelParams, QueryParams, Shape
 from kmerl.model.query import QueryNetwork
@@ -89,7 +88,7 @@ def test_a_batch_of_mixed_lead_counts_equals_its_records_one_by_one():
     queries = torch.randn(3, 6)
     with torch.inference_mode():
         features, pooled = model.pool(groups)
-        ecg, logits = unit(model.project_ecg(pooled)), model.query.of_groups(features, queries)
+        ecg, logits = model.project(pooled), model.query.of_groups(features, queries)
     for place, i in enumerate(order):
         assert torch.allclose(torch.cat([ecg[place], logits[place]]), answers(model, *records[i], queries), atol=1e-5)
 
@@ -206,7 +205,7 @@ def test_merl_gives_a_missing_lead_the_place_of_a_silent_one(changes):
 def test_every_weight_of_a_resnet18_learns():
     model = small_model(**RESNET).train()
     groups = batch(model, *[(signal(12, seed), np.arange(12)) for seed in range(3)])
-    unit(model.project_ecg(model.pool(groups)[1]))[:, 0].sum().backward()
+    model.project(model.pool(groups)[1])[:, 0].sum().backward()
     assert all(weight.grad.abs().sum() > 0 for weight in model.encoder.parameters())
 
 

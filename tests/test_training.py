@@ -13,9 +13,8 @@ from kmerl import methods
 from kmerl.artifacts import read_json, read_table, write_json
 from kmerl.checkpoint import RunConfig, TrainedOn, check_store, described, load_run, save_run
 from kmerl.errors import UserError
-from kmerl.evaluation.ways import default_way
 from kmerl.history import HISTORY, curve, last
-from kmerl.inference import ask_records, visible_tokens
+from kmerl.inference import visible_tokens
 from kmerl.leads import LEADS
 from kmerl.randomness import generator
 from kmerl.text.params import TextParams
@@ -353,8 +352,7 @@ def test_a_saved_run_answers_as_before(store, tmp_path, kind):
     assert read.vocabulary == ["a", "b", "c"] and read.trained_on.origin == "simulated"
     queries = [small.texts().queries, small.texts().queries[:1]]
     before, after = (
-        ask_records(m.eval(), store, [3, 5, 20], ["II", "V1"], run.normalize, queries, 2, default_way(m))
-        for m in (model, loaded)
+        small.answers(m.eval(), store, [3, 5, 20], ["II", "V1"], run.normalize, queries) for m in (model, loaded)
     )
     assert [a.shape for a in after] == [(3, 3), (3, 1)]
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
@@ -386,8 +384,8 @@ def test_records_without_any_asked_lead_get_no_answer(tmp_path):
     store = small.store(tmp_path / "limb", n=4, leads=["I", "II"])
     run = small.params()
     model = small.model(run).eval()
-    (chest,) = ask_records(model, store, [0, 1], ["V1"], run.normalize, [small.texts().queries], 2, default_way(model))
-    (limb,) = ask_records(model, store, [0, 1], LEADS, run.normalize, [small.texts().queries], 2, default_way(model))
+    (chest,) = small.answers(model, store, [0, 1], ["V1"], run.normalize, [small.texts().queries])
+    (limb,) = small.answers(model, store, [0, 1], LEADS, run.normalize, [small.texts().queries])
     assert np.isnan(chest).all() and not np.isnan(limb).any()
 
 
@@ -399,13 +397,12 @@ def test_leads_that_are_not_shown_do_not_reach_the_answer(tmp_path, rule, kind):
     run = small.changed(small.method(kind), {"normalize": {"rule": rule, "scope": "visible_leads"}})
     model = small.model(run).eval()
     one, other = (
-        ask_records(model, store, [0, 1], ["II"], run.normalize, [small.texts().queries], 2, default_way(model))[0]
+        small.answers(model, store, [0, 1], ["II"], run.normalize, [small.texts().queries])[0]
         for store in (quiet, loud)
     )
     assert np.array_equal(one, other)
     whole = [
-        ask_records(model, store, [0], LEADS, run.normalize, [small.texts().queries], 2, default_way(model))[0]
-        for store in (quiet, loud)
+        small.answers(model, store, [0], LEADS, run.normalize, [small.texts().queries])[0] for store in (quiet, loud)
     ]
     assert not np.array_equal(*whole)
 
@@ -434,7 +431,7 @@ def test_a_model_with_damaged_weights_is_not_believed(store):
     with torch.no_grad():
         model.query.classify.bias.fill_(float("nan"))
     with pytest.raises(UserError, match="answers with NaN"):
-        ask_records(model, store, [0], LEADS, run.normalize, [small.texts().queries], 2, default_way(model))
+        small.answers(model, store, [0], LEADS, run.normalize, [small.texts().queries])
 
 
 def test_a_run_is_not_shown_waveforms_of_another_kind(store):

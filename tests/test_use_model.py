@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,9 +13,7 @@ import kmerl
 from kmerl.archives.wfdb_reader import read_recording
 from kmerl.checkpoint import save_run
 from kmerl.errors import UserError
-from kmerl.evaluation.ways import default_way
 from kmerl.history import HISTORY
-from kmerl.inference import ask_records
 from kmerl.leads import LEADS
 from kmerl.preprocessing.repair import WaveformParams, prepare
 from kmerl.shards import store_writer
@@ -80,8 +79,7 @@ def stored(tmp_path):
 @pytest.mark.parametrize("leads", [LEADS, ("II", "I"), ("V3",)])
 def test_a_file_is_answered_as_its_stored_record_is_in_evaluation(stored, used, leads):
     path, store = stored
-    way = default_way(used.network)
-    expected = ask_records(used.network, store, [0], leads, used.config.normalize, [embed(ASKED)], 4, way)[0][0]
+    expected = small.answers(used.network, store, [0], leads, used.config.normalize, [embed(ASKED)])[0][0]
     found = used.predict(path, leads, classes=ASKED, context="together")
     np.testing.assert_allclose(found.per_window[0], expected, atol=1e-6)
     assert len(found.windows) == 3

@@ -16,8 +16,8 @@ from workflow.fingerprint import PACKAGES, imports, source_file
 LEAVES = "artifacts errors escapes leads naming parts randomness regular section wording"
 """Modules of the library that any stage may import, as they import nothing but one another."""
 ASKS = (
-    "children http_headers knowledge.answers knowledge.asking knowledge.constraints knowledge.engines.* "
-    "knowledge.lexicon.* knowledge.parsing knowledge.requests knowledge.schemas knowledge.words"
+    "children http_client knowledge.answers knowledge.asking knowledge.constraints knowledge.engines.* "
+    "knowledge.lexicon.* knowledge.parsing knowledge.requests knowledge.schemas knowledge.words patience"
 )
 STORE = "archives.schemas shards waveforms"
 MODEL = f"{STORE} checkpoint history inference methods.method model.* text.params weights"
@@ -30,7 +30,7 @@ MAY = {
     "embed_ecg": f"{MODEL} evaluation.features evaluation.params evaluation.pooling evaluation.probe_params",
     "embed_text": "archives.classes knowledge.schemas knowledge.vocabulary text.*",
     "extract": f"{ASKS} knowledge.extract knowledge.places",
-    "fetch": "archives.fetch.* http_headers",
+    "fetch": "archives.fetch.* http_client patience",
     "figures": f"{SCORES} {STORE} history knowledge.schemas knowledge.vocabulary plots.*",
     "labels": "knowledge.labels knowledge.schemas knowledge.vocabulary",
     "linear_probe": f"{STORE} archives.classes evaluation.*",
@@ -63,8 +63,8 @@ NEVER = {
     "catalogue": "preprocessing.* waveforms shards archives.recordings archives.fetch.* archives.simulate.*",
     "pretrain": "evaluation.bootstrap tables.* results.* plots.* knowledge.engines.*",
     "linear_probe": "model.* evaluation.scoring evaluation.ways evaluation.zeroshot evaluation.partial_leads",
-    "labels": "http_headers knowledge.engines.* knowledge.asking",
-    "report": "http_headers knowledge.engines.* knowledge.asking tables.* model.tokens",
+    "labels": "http_client knowledge.engines.* knowledge.asking",
+    "report": "http_client knowledge.engines.* knowledge.asking tables.* model.tokens",
     "figures": "tables.* evaluation.bootstrap",
     "simulate": "archives.classes archives.registry",
 }

@@ -45,7 +45,7 @@ def config(merl=False, padding="tokens", **changes):
 def network(run):
     """Random weights, large enough that answers differ by what they are asked about."""
     torch.manual_seed(0)
-    model = Network(run.model, run.made(), run.text_width, run.samples)
+    model = Network(run.model, run.made, run.text_width, run.samples)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:

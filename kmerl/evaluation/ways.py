@@ -19,7 +19,7 @@ from torch import Tensor
 
 from kmerl.errors import UserError
 from kmerl.evaluation.params import MixtureParams, Way
-from kmerl.inference import encode_records
+from kmerl.inference import encode_records, probabilities
 from kmerl.leads import canonical
 from kmerl.model.network import Network
 from kmerl.waveforms import NormalizeParams, WaveformStore
@@ -145,9 +145,7 @@ class Questions:
                 logits["mixture"] = asked[:, self._own :] @ self._weights.T
         if "average" in self.ways:
             logits["average"] = (logits["query"] + logits["contrastive"]) / 2
-        if not all(logits[way].isfinite().all() for way in self.ways):
-            raise UserError("the model answers with NaN: its weights are damaged; pretrain it again")
-        return {way: logits[way].sigmoid() for way in self.ways}
+        return {way: probabilities(logits[way]) for way in self.ways}
 
 
 def ask_store(
@@ -177,7 +175,7 @@ def ask_store(
     shown = [canonical(lead) for lead in leads]
     answers = {way: np.full((len(rows), sum(questions.sizes)), np.nan, np.float32) for way in questions.ways}
     for features in encode_records(questions.model, store, rows, shown, normalize, batch):
-        for way, probabilities in questions(features.tokens).items():
-            answers[way][features.records] = probabilities.cpu().numpy()
+        for way, answer in questions(features.tokens).items():
+            answers[way][features.records] = answer.cpu().numpy()
     ends = np.cumsum(questions.sizes)[:-1]
     return {way: np.split(answer, ends, axis=1) for way, answer in answers.items()}

@@ -82,21 +82,19 @@ class Dialogue:
     """The questions and answers of one step, written to ``requests.jsonl`` and ``responses.jsonl`` of a folder.
 
     Answers are kept in the store as soon as they come; the two files follow from them, in the order of the
-    questions, so that a run that was killed and repeated ends with the same bytes. Memory holds 22 bytes per question;
-    ids and texts are on disk.
+    questions, so that a run that was killed and repeated ends with the same bytes. Memory holds 22 bytes per distinct
+    question and 8 each time that it is put; ids and texts are on disk.
 
     Args:
         asking: who is asked, and how.
         task: which prompt is put.
         max_tokens: longest answer at the first try.
-        check: raises UnusableError for an answer that cannot be read; such an answer is asked for again.
+        read: what an answer's text means; raises UnusableError if it cannot be read, and then it is asked for again.
         folder: gets the files, and ``cost.json``.
     """
 
-    def __init__(
-        self, asking: Asking, task: Task, max_tokens: int, check: Callable[[str], object], folder: Path
-    ) -> None:
-        self._asking, self._task, self._folder, self._check = asking, task, folder, check
+    def __init__(self, asking: Asking, task: Task, max_tokens: int, read: Callable[[str], Any], folder: Path) -> None:
+        self._asking, self._task, self._folder, self._read = asking, task, folder, read
         self._makers: dict[Task, RequestMaker] = {}
         self._writer = RequestWriter()
         self._limits = [math.ceil(max_tokens * asking.ask.growth**i) for i in range(asking.ask.retries + 1)]
@@ -141,19 +139,22 @@ class Dialogue:
             self._makers[task] = RequestMaker(prompt(task), self._engine.model, engine, ask, self._limits[0])
         return self._makers[task].make(constraint, **fields)
 
-    def ask(self, requests: Iterable[Request]) -> None:
+    def ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
         """Ask what was not asked before, by this run or an earlier one.
 
         Args:
             requests: may repeat each other; taken one at a time.
+
+        Returns:
+            One answer per request, in their order, each read when it is taken; if no try was of use, the last one and
+            its problem.
 
         Raises:
             UserError: the engine cannot go on, or answers cannot be kept.
         """
         first = len(self._state)
         self._requests.seek(0, os.SEEK_END)
-        for request in requests:
-            self._add(request)
+        numbers = array("q", map(self._add, requests))
         self._requests.flush()
         self._find_kept(first)
         todo, begin = len(self._waiting(first, len(self._limits))), time.monotonic()
@@ -163,23 +164,18 @@ class Dialogue:
                     self._round(waiting, attempt, bar)
         if todo:
             self.tally.seconds += time.monotonic() - begin
-
-    def __getitem__(self, request: str) -> Answer:
-        """The answer to a question of this dialogue, by its id; if no try was of use, the last and its problem."""
-        number = self._number(request)
-        response = None if number is None else self._response(number)
-        if number is None or response is None:
-            return Answer(request, "", "no answer")
-        answer = read_answer(response)
-        return answer if self._state[number] == _USABLE else replace(answer, problem=self._problem(number, answer))
+        return map(self._answer, numbers)
 
     # --- questions
 
-    def _add(self, request: Request) -> None:
+    def _add(self, request: Request) -> int:
+        """The number of a question; a new one is written down."""
         number = len(self._state)
         row = (request["custom_id"], number)
         if self._ids.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", row).rowcount == 0:
-            return
+            known = self._number(request["custom_id"])
+            assert known is not None
+            return known
         self._begin.append(self._requests.tell())
         self._requests.write(self._writer.line(request))
         self._state.append(_OPEN)
@@ -190,6 +186,7 @@ class Dialogue:
             self._constraints.append(constraint)
         self._kind.append(len(self._constraints) - 1)
         self.tally.questions += 1
+        return number
 
     def _number(self, request: str) -> int | None:
         found = self._ids.execute("SELECT number FROM ids WHERE id = ?", (request,)).fetchone()
@@ -224,7 +221,7 @@ class Dialogue:
             if response is None or self._state[number] == _USABLE:
                 continue
             attempt = self._limits.index(limit) if limit in self._limits else 0
-            usable = self._problem(number, read_answer(response)) is None
+            usable = self._judged(number, response).problem is None
             if usable or limit in self._limits:
                 self._place[number], self._tried[number] = place, max(self._tried[number], attempt + 1)
                 self._state[number] = _USABLE if usable else _OPEN
@@ -244,21 +241,29 @@ class Dialogue:
             self._place[number], self._tried[number] = self._store.keep(response, limit), attempt + 1
             if response.get("error"):
                 self._state[number] = _FAULT
-            elif self._problem(number, read_answer(response)) is None:
+            elif self._judged(number, response).problem is None:
                 self._state[number] = _USABLE
             if self._state[number] != _OPEN or attempt + 1 == len(self._limits):
                 bar.update()
 
-    def _problem(self, number: int, answer: Answer) -> str | None:
-        """Why an answer cannot be used."""
+    def _answer(self, number: int) -> Answer:
+        response = self._response(number)
+        if response is None:
+            self._requests.seek(self._begin[number])
+            return Answer(json.loads(self._requests.readline())["custom_id"], "", "no answer")
+        return self._judged(number, response)
+
+    def _judged(self, number: int, response: Response) -> Answer:
+        """An answer with what it means, or why it cannot be used."""
+        answer = read_answer(response)
         if answer.problem:
-            return answer.problem
+            return answer
         try:
-            check_constraint(self._constraints[self._kind[number]], answer.content)
-            self._check(answer.content)
+            if self._state[number] != _USABLE:
+                check_constraint(self._constraints[self._kind[number]], answer.content)
+            return replace(answer, value=self._read(answer.content))
         except UnusableError as error:
-            return str(error)
-        return None
+            return replace(answer, problem=str(error))
 
     def _response(self, number: int) -> Response | None:
         place = self._place[number]

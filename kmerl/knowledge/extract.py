@@ -1,8 +1,10 @@
 """Step 1: the positive cardiac entities of each distinct report (paper section 2.4, first prompt)."""
 
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import polars as pl
 from pydantic import Field
@@ -10,8 +12,10 @@ from pydantic import Field
 from kmerl.artifacts import table_writer
 from kmerl.knowledge.asking import Asking, Dialogue
 from kmerl.knowledge.constraints import NAMES
+from kmerl.knowledge.engines.messages import Request
 from kmerl.knowledge.parsing import parse_list
 from kmerl.knowledge.places import Place, locate, statements
+from kmerl.knowledge.requests import Answer
 from kmerl.knowledge.schemas import MENTIONS, UNUSABLE
 from kmerl.section import Section
 
@@ -24,13 +28,6 @@ class ExtractParams(Section):
     )
     max_tokens: int = Field(ge=1, description="tokens; longest answer to one question")
     longest_report: int = Field(ge=1, description="characters; longer reports are listed as unusable, not asked")
-
-
-class _Piece(NamedTuple):
-    """A part of a report that a question is about, and where it begins there."""
-
-    text: str
-    start: int
 
 
 def extract(reports: pl.DataFrame, asking: Asking, params: ExtractParams, folder: Path) -> dict[str, int]:
@@ -52,16 +49,23 @@ def extract(reports: pl.DataFrame, asking: Asking, params: ExtractParams, folder
         table_writer(folder / "mentions.parquet", MENTIONS) as mention,
         table_writer(folder / "unusable.parquet", UNUSABLE) as lose,
     ):
+        places, many = array("q"), array("q")  # of what is asked about: start and end in its report; how many of each
 
-        def pieces() -> Iterator[_Piece]:
+        def questions() -> Iterator[Request]:
             for text in reports["text"]:
-                if len(text) <= params.longest_report:
-                    yield from _pieces(text, params)
+                pieces = [] if len(text) > params.longest_report else _pieces(text, params)
+                many.append(len(pieces))
+                for start, end in pieces:
+                    places.extend((start, end))
+                    yield dialogue.request(NAMES, report=text[start:end])
 
-        dialogue.ask(dialogue.request(NAMES, report=piece.text) for piece in pieces())
-        for report_id, text in reports.select("report_id", "text").iter_rows():
+        answers = dialogue.ask(questions())
+        asked = zip(zip(*[iter(places)] * 2, strict=True), answers, strict=True)
+        for (report_id, text), pieces in zip(reports.select("report_id", "text").iter_rows(), many, strict=True):
             counts["reports"] += 1
-            found, lost = _read(dialogue, text, params)
+            found, lost = _read(text, islice(asked, pieces))
+            if len(text) > params.longest_report:
+                lost.append(("report too long", "", ""))
             for entity, place, request in found:
                 start, end = place or (None, None)
                 mention({"report_id": report_id, "entity": entity, "start": start, "end": end, "request": request})
@@ -74,30 +78,24 @@ def extract(reports: pl.DataFrame, asking: Asking, params: ExtractParams, folder
     return {**counts, "entities": len(names), "questions": dialogue.tally.questions}
 
 
-def _pieces(text: str, params: ExtractParams) -> list[_Piece]:
-    if params.unit == "report":
-        return [_Piece(text, 0)]
-    return [_Piece(text[start:end], start) for start, end in statements(text)]
+def _pieces(text: str, params: ExtractParams) -> list[Place]:
+    """Where in a report that stands which each question is about."""
+    return [(0, len(text))] if params.unit == "report" else statements(text)
 
 
 def _read(
-    dialogue: Dialogue, text: str, params: ExtractParams
+    text: str, asked: Iterable[tuple[Place, Answer]]
 ) -> tuple[list[tuple[str, Place | None, str]], list[tuple[str, str, str]]]:
     """What the answers about a report name, each entity once with its place, and what of them cannot be used."""
-    if len(text) > params.longest_report:
-        return [], [("report too long", "", "")]
     found: dict[str, tuple[str, Place | None, str]] = {}
     lost: list[tuple[str, str, str]] = []
-    for piece in _pieces(text, params):
-        request = dialogue.request(NAMES, report=piece.text)["custom_id"]
-        answer = dialogue[request]
+    for (start, end), answer in asked:
         if answer.problem:
-            lost.append((answer.problem, answer.content, request))
+            lost.append((answer.problem, answer.content, answer.request))
             continue
-        entities = parse_list(answer.content)
-        for entity, place in zip(entities, locate(piece.text, entities), strict=True):
-            there = None if place is None else (place[0] + piece.start, place[1] + piece.start)
+        for entity, place in zip(answer.value, locate(text[start:end], answer.value), strict=True):
+            there = None if place is None else (place[0] + start, place[1] + start)
             if entity not in found or (found[entity][1] is None and there is not None):
-                found[entity] = (entity, there, request)
+                found[entity] = (entity, there, answer.request)
     # a report that is known in part only sets no label, so its mentions would mislead
     return ([] if lost else list(found.values())), lost

@@ -62,15 +62,13 @@ class Objects:
             UserError: no answer can be used, or the engine cannot go on.
         """
         asked = [(names, constraint) for names, constraint in lists if names]
-        requests = [
+        answers = self._dialogue.ask(
             self._dialogue.request(constraint, task=task, entities=json.dumps(list(names), ensure_ascii=False))
             for names, constraint in asked
-        ]
-        self._dialogue.ask(requests)
+        )
         replies: list[dict[str, Any] | None] = []
-        for request in requests:
-            answer = self._dialogue[request["custom_id"]]
-            replies.append(None if answer.problem else parse_object(answer.content))
+        for answer in answers:
+            replies.append(answer.value)
             if answer.problem:
                 self._lost.append((None, answer.problem, answer.content, answer.request))
         if needed and replies and not any(reply is not None for reply in replies):

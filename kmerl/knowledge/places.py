@@ -1,6 +1,7 @@
 """Where an entity stands in a report: at the occurrence that asserts it, if there is one."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 from kmerl.knowledge.lexicon.reading import Assertion, assertion_at
@@ -15,7 +16,7 @@ def occurrences(text: Sequence[Word], entity: str) -> list[Place]:
 
     A closing bracket is not included.
     """
-    wanted = [word.text for word in words(entity)]
+    wanted = _texts(entity)
     result: list[Place] = []
     for i in range(len(text) - len(wanted) + 1 if wanted else 0):
         if text[i].text != wanted[0]:
@@ -24,6 +25,12 @@ def occurrences(text: Sequence[Word], entity: str) -> list[Place]:
         if [word.text for word in run] == wanted and all(word.boundary != HARD for word in run[1:]):
             result.append((run[0].start, run[-1].end))
     return result
+
+
+@lru_cache(maxsize=4096)
+def _texts(entity: str) -> list[str]:
+    # the same few entities are looked for in all reports
+    return [word.text for word in words(entity)]
 
 
 def locate(text: str, entities: Sequence[str]) -> list[Place | None]:

@@ -99,11 +99,12 @@ class RequestWriter:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: the text, and why it cannot be used (None if it can)."""
+    """What came back: the text, why it cannot be used (None if it can), and what it means if somebody read it."""
 
     request: str
     content: str
     problem: str | None
+    value: Any = None
 
 
 def read_answer(response: Response) -> Answer:

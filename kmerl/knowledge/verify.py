@@ -15,8 +15,9 @@ from pydantic import Field, model_validator
 from kmerl.artifacts import table_writer
 from kmerl.knowledge.asking import Asking, Dialogue
 from kmerl.knowledge.constraints import YES_NO
+from kmerl.knowledge.engines.messages import Request
 from kmerl.knowledge.parsing import parse_yes_no
-from kmerl.knowledge.places import is_denied, statements
+from kmerl.knowledge.places import Place, is_denied, statements
 from kmerl.knowledge.schemas import UNUSABLE, VERIFIED
 from kmerl.section import Section
 
@@ -76,24 +77,20 @@ def verify(
         table_writer(folder / "unusable.parquet", UNUSABLE) as lose,
     ):
 
-        def request(text: str, entities: list[str]) -> dict[str, Any]:
-            listed = json.dumps(entities, ensure_ascii=False)
-            return dialogue.request(YES_NO, report=text, entities=listed)
-
-        def asked() -> Iterator[dict[str, Any]]:
+        def questions() -> Iterator[Request]:
             for _, text, *mentioned in of_report.iter_rows():
-                for shown, about in _questions(text, _mentions(mentioned), params):
-                    yield request(shown, [mention.entity for mention in about])
+                places = statements(text) if params.shows == "statement" else []
+                for about in _together(mentioned, params):
+                    listed = json.dumps([mention.entity for mention in about], ensure_ascii=False)
+                    yield dialogue.request(YES_NO, report=_shown(text, about[0], places), entities=listed)
 
-        if params.enabled:
-            dialogue.ask(asked())
+        answers = dialogue.ask(questions()) if params.enabled else None
         for report_id, text, *mentioned in of_report.iter_rows():
-            for shown, about in _questions(text, _mentions(mentioned), params):
+            for about in _together(mentioned, params):
                 answer, question = "not asked", ""
-                if params.enabled:
-                    question = request(shown, [mention.entity for mention in about])["custom_id"]
-                    reply = dialogue[question]
-                    answer = "unusable" if reply.problem else "yes" if parse_yes_no(reply.content) else "no"
+                if answers:
+                    reply = next(answers)
+                    answer, question = "unusable" if reply.problem else "yes" if reply.value else "no", reply.request
                     if reply.problem:
                         counts["unusable"] += 1
                         lose({"report_id": report_id, "reason": reply.problem, "answer": reply.content,
@@ -114,21 +111,15 @@ class _Mention(NamedTuple):
     end: int | None
 
 
-def _mentions(columns: list[list[Any]]) -> list[_Mention]:
-    return [_Mention(*one) for one in zip(*columns, strict=True)]
+def _together(columns: list[list[Any]], params: VerifyParams) -> list[list[_Mention]]:
+    """A report's mentions, those together that one question is about."""
+    mentions = [_Mention(*one) for one in zip(*columns, strict=True)]
+    return [mentions] if params.unit == "list" else [[mention] for mention in mentions]
 
 
-def _questions(text: str, mentions: list[_Mention], params: VerifyParams) -> list[tuple[str, list[_Mention]]]:
-    """What each question about a report shows, and the entities that it is about."""
-    if params.unit == "list":
-        return [(text, mentions)]
-    if params.shows == "report":
-        return [(text, [mention]) for mention in mentions]
-    places = statements(text)
-    return [
-        (next((text[a:b] for a, b in places if mention.start is not None and a <= mention.start < b), text), [mention])
-        for mention in mentions
-    ]
+def _shown(text: str, mention: _Mention, places: list[Place]) -> str:
+    """The statement with a mention, or the whole report if none of ``places`` is that."""
+    return next((text[a:b] for a, b in places if mention.start is not None and a <= mention.start < b), text)
 
 
 def _judged(text: str, mentions: list[_Mention], answer: str, params: VerifyParams) -> Iterator[dict[str, Any]]:

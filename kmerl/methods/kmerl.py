@@ -86,21 +86,17 @@ class KMERL(Method[Options]):
 
     def parts(self, width: int, text_width: int) -> dict[str, nn.Module]:
         """P_e, P_t and F_CQ."""
-        from kmerl.model.heads import Projector
+        from kmerl.model.heads import projectors
         from kmerl.model.query import QueryNetwork
 
         options = self.options
-        found: dict[str, nn.Module] = {
-            "project_ecg": Projector(options.projector, width),
-            "project_text": Projector(options.projector, text_width),
-        }
+        found = projectors(options.projector, width, text_width)
         if options.query is not None:
             found["query"] = QueryNetwork(options.query, text_width, width)
         return found
 
     def losses(self, network: Network, batch: Batch, texts: Texts) -> dict[str, Term]:
         """L_contrast (Eq. 4) and L_CQ (section 2.5)."""
-        from kmerl.model.heads import unit
         from kmerl.model.losses import contrastive_loss, query_loss
 
         loss = self.options.loss
@@ -110,9 +106,8 @@ class KMERL(Method[Options]):
         logits = None
         if network.query is not None and queries is not None:
             logits = network.query.of_groups(features, queries).float()
-        assert network.project_ecg is not None
-        ecg = unit(network.project_ecg(pooled))
-        contrast = contrastive_loss(ecg, network.embed_text(reports), batch.reports.to(network.device), loss)
+        ecg, text = network.project(pooled), network.embed_text(reports)
+        contrast = contrastive_loss(ecg, text, batch.reports.to(network.device), loss)
         terms = {"contrastive": Term(loss.contrastive_weight, contrast)}
         if logits is not None:
             terms["query"] = Term(loss.query_weight, query_loss(logits, batch.labels.to(network.device)))

@@ -85,17 +85,14 @@ class MERL(Method[Options]):
         """Two projectors, and two linear maps with dropout."""
         from torch import nn
 
-        from kmerl.model.heads import Projector
+        from kmerl.model.heads import projectors
 
         projector = self.options.projector
-        found: dict[str, nn.Module] = {
-            "project_ecg": Projector(projector, width),
-            "project_text": Projector(projector, text_width),
-        }
 
         def view() -> nn.Module:
             return nn.Sequential(nn.Linear(width, projector.width, bias=False), nn.Dropout(projector.dropout))
 
+        found = projectors(projector, width, text_width)
         return found | {"views": nn.ModuleList(view() for _ in range(2 if projector.dropout else 0))}
 
     def losses(self, network: Network, batch: Batch, texts: Texts) -> dict[str, Term]:
@@ -107,9 +104,8 @@ class MERL(Method[Options]):
         reports = texts.of_reports(batch.reports, network.device)
         _, pooled = network.pool(batch.views[0].groups)
         seen = [unit(view(pooled)) for view in network.get_submodule("views").children()]
-        assert network.project_ecg is not None
-        ecg = unit(network.project_ecg(pooled))
-        contrast = contrastive_loss(ecg, network.embed_text(reports), batch.reports.to(network.device), loss)
+        ecg, text = network.project(pooled), network.embed_text(reports)
+        contrast = contrastive_loss(ecg, text, batch.reports.to(network.device), loss)
         terms = {"contrastive": Term(loss.contrastive_weight, contrast)}
         if seen:
             one, other = seen

@@ -22,6 +22,11 @@ class Projector(nn.Sequential):
         )
 
 
+def projectors(params: ProjectorParams, width: int, text_width: int) -> dict[str, nn.Module]:
+    """P_e and P_t, by which ECGs and texts are compared, as parts of a model."""
+    return {"project_ecg": Projector(params, width), "project_text": Projector(params, text_width)}
+
+
 def unit(x: Tensor) -> Tensor:
     """Vectors of length 1, in single precision."""
     return F.normalize(x.float(), dim=-1)

@@ -80,7 +80,11 @@ class Network(nn.Module):
 
     def embed_ecg(self, features: Tensor) -> Tensor:
         """z_e (B, n, D) -> unit vectors (B, P): AvgPool, then P_e."""
-        return unit(_there(self.project_ecg)(features.mean(1)))
+        return self.project(features.mean(1))
+
+    def project(self, pooled: Tensor) -> Tensor:
+        """Means of z_e (B, D) -> unit vectors (B, P) by P_e."""
+        return unit(_there(self.project_ecg)(pooled))
 
     def embed_text(self, texts: Tensor) -> Tensor:
         """z_t (B, text width) -> unit vectors (B, P) by P_t."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from kmerl.evaluation.auc import auc, macro
-from kmerl.inference import ask_records
+from kmerl.inference import encode_records, probabilities
 from kmerl.leads import LEADS
 from kmerl.model.network import Network
 from kmerl.training.batches import Batch, Batches, Examples
@@ -60,10 +60,14 @@ class Held:
         """
         if not len(self.examples):
             return {"auc": math.nan}
-        (answers,) = ask_records(
-            network, self.store, self.examples.rows.tolist(), LEADS, self.normalize, [self.texts.canonical()],
-            self.batch, way,
-        )  # fmt: skip
+        rows, queries = self.examples.rows.tolist(), torch.from_numpy(np.array(self.texts.canonical()))
+        answers, queries = np.full((len(rows), len(queries)), np.nan, np.float32), queries.to(network.device)
+        for features in encode_records(network, self.store, rows, LEADS, self.normalize, self.batch):
+            if way == "query":
+                logits = network.ask(features.tokens, queries)
+            else:
+                logits = network.compare(features.tokens, queries) / network.method.temperature
+            answers[features.records] = probabilities(logits).cpu().numpy()
         answered = ~np.isnan(answers).any(1)
         probability, labels = answers[answered].astype(np.float64), self.examples.labels[answered] > 0
         area = float(macro(auc(probability, labels), np.ones(labels.shape[1], bool)))

@@ -10,9 +10,9 @@ from typing import Any
 import requests
 
 from kmerl.archives.fetch import names
-from kmerl.archives.fetch.client import CHUNK, Client, FileError, TransientError
+from kmerl.archives.fetch.client import CHUNK, Client, FileError
 from kmerl.archives.fetch.disk import writing
-from kmerl.http_headers import whole_number
+from kmerl.http_client import TransientError, whole_number
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def fetch_file(client: Client, url: str, target: Path, sha256: str | None) -> Fe
         if sha256 is not None and fetched.sha256 != sha256:
             discard(target)
             wrong.append(fetched.sha256)
-            if len(wrong) == client.params.attempts or wrong.count(fetched.sha256) > 1:  # the same again is no accident
+            if len(wrong) == client.attempts or wrong.count(fetched.sha256) > 1:  # the same again is no accident
                 raise FileError(
                     f"{url}: its SHA-256 is {fetched.sha256}, but the list says {sha256}; ask who publishes it"
                 )

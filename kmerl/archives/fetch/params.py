@@ -5,10 +5,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from kmerl.archives.fetch.sources import SOURCES
-from kmerl.section import Section
+from kmerl.patience import Patience
 
 
-class FetchParams(Section):
+class FetchParams(Patience):
     """Where archives are published, and how politely and patiently they are asked for."""
 
     physionet_url: str = Field(description="folder of PhysioNet's projects: PROJECT/VERSION/FILE stands below it")
@@ -17,13 +17,7 @@ class FetchParams(Section):
         description="source -> beginnings of paths that are not fetched; a folder ends with /"
     )
     connections: int = Field(ge=1, le=16, description="files fetched at a time")
-    connect_seconds: float = Field(gt=0, description="s, until a connection stands")
     stall_seconds: float = Field(gt=0, description="s without a byte after which a connection is given up")
-    attempts: int = Field(ge=1, le=100, description="tries in a row that bring nothing new, then a file is given up")
-    first_wait_seconds: float = Field(ge=0, description="s before the second try; doubled before each further one")
-    longest_wait_seconds: float = Field(
-        ge=0, description="s, the longest wait before a try; a server that asks for more ends the run"
-    )
     measured_files: int = Field(
         ge=1, le=1000, description="files of each kind whose size is asked for, to tell the size of all"
     )

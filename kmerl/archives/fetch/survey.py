@@ -18,7 +18,7 @@ from kmerl.archives.fetch.keys import key
 from kmerl.archives.fetch.ledger import Ledger, line_of
 from kmerl.archives.fetch.sources import Entry, Source
 from kmerl.errors import UserError
-from kmerl.http_headers import whole_number
+from kmerl.http_client import whole_number
 
 _MOST_KINDS = 20
 """A list with more suffixes than this is no archive's; the rest counts as one kind."""

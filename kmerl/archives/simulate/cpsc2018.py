@@ -15,21 +15,11 @@ from pydantic import Field, model_validator
 from tqdm import tqdm
 
 from kmerl.archives.layouts import CPSC2018_COLUMNS, CPSC2018_LABELS, CPSC2018_REFERENCE, CPSC2018_SNOMED
-from kmerl.archives.manifest import MARKER
-from kmerl.archives.simulate import conditions, hearts
-from kmerl.archives.simulate.dipole import NoiseParams
-from kmerl.archives.simulate.population import (
-    MARKER_TEXT,
-    FaultParams,
-    PopulationParams,
-    Visit,
-    faults,
-    visits,
-)
-from kmerl.archives.simulate.wfdb_files import break_samples, digitise
+from kmerl.archives.simulate import conditions
+from kmerl.archives.simulate.digital import SimulatedParams, begin, record
+from kmerl.archives.simulate.population import Visit, visits
 from kmerl.archives.wfdb_format import MISSING
 from kmerl.randomness import generator
-from kmerl.section import Section
 
 _STEPS = 1000.0  # per mV, as many of the real files have it
 _NUMBER_OF = {name: number for number, name in CPSC2018_LABELS.items()}
@@ -37,16 +27,13 @@ _HEADER = b"MATLAB 5.0 MAT-file, simulated by kmerl.archives.simulate".ljust(124
 _COMPRESSED = 15  # miCOMPRESSED
 
 
-class SimulateCpsc2018Params(Section):
+class SimulateCpsc2018Params(SimulatedParams):
     """The simulated CPSC2018."""
 
     records: int = Field(description="number of recordings", ge=1, le=9999)
     shortest: int = Field(description="shortest recording, s (the real archive: 6)", ge=2, le=144)
     longest: int = Field(description="longest recording, s (the real archive: 60, one of 144)", ge=2, le=144)
     fs: Literal[500] = Field(description="sampling frequency, Hz; the archive's files do not name it, it is always 500")
-    population: PopulationParams
-    noise: NoiseParams
-    faults: FaultParams
 
     @model_validator(mode="after")
     def _ordered(self) -> "SimulateCpsc2018Params":
@@ -61,8 +48,7 @@ def write(folder: Path, seed: int, params: SimulateCpsc2018Params) -> tuple[list
     Returns:
         The truth (rows of :data:`~kmerl.archives.simulate.population.TRUTH`) and the number of records per fault.
     """
-    folder.mkdir(parents=True)
-    (folder / MARKER).write_text(MARKER_TEXT.format(archive="CPSC2018"), "utf-8")
+    begin(folder, "CPSC2018")
     planned = islice(_labelled(seed, params), params.records)
     truth: list[dict[str, Any]] = []
     broken: dict[str, int] = {}
@@ -96,17 +82,11 @@ def _write_record(path: Path, seed: int, params: SimulateCpsc2018Params, visit: 
     # most recordings are short, a few long, as in the real archive
     share = visit.draw.beta(1, 4.5)
     samples = round((params.shortest + (params.longest - params.shortest) * share) * params.fs)
-    recording = hearts.record(visit.patient, visit.conditions, visit.draw, params.fs, samples, params.noise)
-    draw = generator(seed, "cpsc2018", "fault", number)
-    fault = next(iter(faults(params.faults, draw)), None)
-    stored = digitise(recording.leads, _STEPS)
-    if fault:
-        stored = break_samples(stored, fault, draw)
-    data = np.where(stored == MISSING, np.nan, stored / _STEPS)
+    made = record(visit, params, params.fs, samples, _STEPS, generator(seed, "cpsc2018", "fault", number))
+    data = np.where(made.stored == MISSING, np.nan, made.stored / _STEPS)
     content = matlab_struct(data, visit.patient.age, "Female" if visit.patient.female else "Male")
-    keep = float(draw.uniform(0.1, 0.9)) if fault == "truncated" else 1.0
-    path.write_bytes(content[: int(len(content) * keep)])
-    return fault
+    path.write_bytes(content[: int(len(content) * made.keep)])
+    return made.fault
 
 
 def matlab_struct(data: NDArray[np.float64], age: int, sex: str) -> bytes:

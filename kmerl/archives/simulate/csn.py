@@ -8,34 +8,20 @@ from pydantic import Field
 from tqdm import tqdm
 
 from kmerl.archives.layouts import CSN_RECORDS, CSN_TABLE
-from kmerl.archives.manifest import MARKER
-from kmerl.archives.simulate import conditions, hearts
-from kmerl.archives.simulate.dipole import NoiseParams
-from kmerl.archives.simulate.population import (
-    MARKER_TEXT,
-    FaultParams,
-    PopulationParams,
-    Visit,
-    faults,
-    visits,
-)
-from kmerl.archives.simulate.wfdb_files import break_samples, digitise, write_matlab_record
+from kmerl.archives.simulate import conditions
+from kmerl.archives.simulate.digital import OneLengthParams, begin, record
+from kmerl.archives.simulate.population import Visit, visits
+from kmerl.archives.simulate.wfdb_files import write_matlab_record
 from kmerl.leads import LEADS
 from kmerl.randomness import generator
-from kmerl.section import Section
 
 _GAIN = 1000.0
 
 
-class SimulateCsnParams(Section):
+class SimulateCsnParams(OneLengthParams):
     """The simulated CSN."""
 
     records: int = Field(description="number of recordings", ge=1, le=45_152)
-    seconds: int = Field(description="length of a recording, s (the real archive: 10)", ge=2, le=60)
-    fs: int = Field(description="sampling frequency, Hz (the real archive: 500)", ge=100, le=2000)
-    population: PopulationParams
-    noise: NoiseParams
-    faults: FaultParams
 
 
 def write(folder: Path, seed: int, params: SimulateCsnParams) -> tuple[list[dict[str, Any]], dict[str, int]]:
@@ -44,8 +30,7 @@ def write(folder: Path, seed: int, params: SimulateCsnParams) -> tuple[list[dict
     Returns:
         The truth (rows of :data:`~kmerl.archives.simulate.population.TRUTH`) and the number of records per fault.
     """
-    folder.mkdir(parents=True)
-    (folder / MARKER).write_text(MARKER_TEXT.format(archive="CSN (ecg-arrhythmia 1.0.0)"), "utf-8")
+    begin(folder, "CSN (ecg-arrhythmia 1.0.0)")
     table = resources.files(__package__).joinpath("condition_names.csv").read_text("utf-8")
     (folder / CSN_TABLE).write_text(table, "utf-8")
     planned = visits(seed, "csn", "all", params.records, params.population, 0)
@@ -73,21 +58,14 @@ def _folder(number: int) -> str:
 
 def _write_record(folder: Path, seed: int, params: SimulateCsnParams, visit: Visit, number: int) -> str | None:
     """Write one recording; the fault that it got, if any."""
-    person = visit.patient
-    samples = params.seconds * params.fs
-    recording = hearts.record(person, visit.conditions, visit.draw, params.fs, samples, params.noise)
     draw = generator(seed, "csn", "fault", number)
-    fault = next(iter(faults(params.faults, draw)), None)
-    stored = digitise(recording.leads, _GAIN)
-    if fault:
-        stored = break_samples(stored, fault, draw)
-    codes = conditions.snomed_codes(recording.conditions, "csn", visit.draw)
+    made, person = record(visit, params, params.fs, params.samples, _GAIN, draw), visit.patient
+    codes = conditions.snomed_codes(made.recording.conditions, "csn", visit.draw)
     comments = [
         f"Age: {person.age}", f"Sex: {'Female' if person.female else 'Male'}", f"Dx: {','.join(codes)}",
         "Rx: Unknown", "Hx: Unknown", "Sx: Unknown",
     ]  # fmt: skip
-    keep = float(draw.uniform(0.1, 0.9)) if fault == "truncated" else 1.0
     write_matlab_record(
-        folder / _folder(number), _name(number), stored, LEADS, params.fs, f"{_GAIN}(0)/mV", comments, keep
+        folder / _folder(number), _name(number), made.stored, LEADS, params.fs, f"{_GAIN}(0)/mV", comments, made.keep
     )
-    return fault
+    return made.fault

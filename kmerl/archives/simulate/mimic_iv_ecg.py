@@ -10,21 +10,11 @@ import numpy as np
 from pydantic import Field
 from tqdm import tqdm
 
-from kmerl.archives.manifest import MARKER
 from kmerl.archives.simulate import hearts, reports
-from kmerl.archives.simulate.dipole import NoiseParams
-from kmerl.archives.simulate.population import (
-    MARKER_TEXT,
-    FaultParams,
-    PopulationParams,
-    Visit,
-    faults,
-    visits,
-)
-from kmerl.archives.simulate.wfdb_files import break_samples, digitise, write_record
-from kmerl.leads import positions
+from kmerl.archives.simulate.digital import OneLengthParams, begin, record
+from kmerl.archives.simulate.population import Visit, visits
+from kmerl.archives.simulate.wfdb_files import write_record
 from kmerl.randomness import generator
-from kmerl.section import Section
 
 LEAD_NAMES = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 """As MIMIC-IV-ECG orders them: aVF before aVL."""
@@ -40,15 +30,10 @@ _MEASUREMENTS = [
 ]  # fmt: skip
 
 
-class SimulateMimicParams(Section):
+class SimulateMimicParams(OneLengthParams):
     """The simulated MIMIC-IV-ECG."""
 
     records: int = Field(description="number of recordings", ge=1, le=800_035)
-    seconds: int = Field(description="length of a recording, s (the real archive: 10)", ge=2, le=60)
-    fs: int = Field(description="sampling frequency, Hz (the real archive: 500)", ge=100, le=2000)
-    population: PopulationParams
-    noise: NoiseParams
-    faults: FaultParams
     reports: reports.ReportParams
 
 
@@ -58,8 +43,7 @@ def write(folder: Path, seed: int, params: SimulateMimicParams) -> tuple[list[di
     Returns:
         The truth (rows of :data:`~kmerl.archives.simulate.population.TRUTH`) and the number of records per fault.
     """
-    folder.mkdir(parents=True)
-    (folder / MARKER).write_text(MARKER_TEXT.format(archive="MIMIC-IV-ECG 1.0"), "utf-8")
+    begin(folder, "MIMIC-IV-ECG 1.0")
     planned = visits(seed, "mimic_iv_ecg", "all", params.records, params.population, 0)
     studies = _numbers(seed, "study", params.records, 40_000_000, 50_000_000)
     subjects = np.sort(_numbers(seed, "subject", params.records, 10_000_000, 20_000_000))
@@ -119,25 +103,20 @@ def _time_of(visit: Visit, before: datetime) -> datetime:
 def _write_record(
     folder: Path, seed: int, params: SimulateMimicParams, visit: Visit, subject: int, study: int, time: datetime
 ) -> tuple[hearts.Recording, str | None]:
-    samples = params.seconds * params.fs
-    recording = hearts.record(visit.patient, visit.conditions, visit.draw, params.fs, samples, params.noise)
     draw = generator(seed, "mimic_iv_ecg", "fault", visit.patient.number, visit.index)
-    fault = next(iter(faults(params.faults, draw)), None)
-    stored = digitise(recording.leads[positions(LEAD_NAMES)], _GAIN)
-    if fault:
-        stored = break_samples(stored, fault, draw)
+    made = record(visit, params, params.fs, params.samples, _GAIN, draw, LEAD_NAMES)
     write_record(
         folder / _path(subject, study),
         str(study),
-        stored,
+        made.stored,
         LEAD_NAMES,
         params.fs,
         f"{_GAIN}(0)/mV",
         start=time.strftime("%H:%M:%S %d/%m/%Y"),
         comments=[f"<subject_id>: {subject}"],
-        keep=float(draw.uniform(0.1, 0.9)) if fault == "truncated" else 1.0,
+        keep=made.keep,
     )
-    return recording, fault
+    return made.recording, made.fault
 
 
 def _measurements(

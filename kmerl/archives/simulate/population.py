@@ -10,11 +10,6 @@ from kmerl.archives.simulate import conditions, hearts
 from kmerl.randomness import generator
 from kmerl.section import Section
 
-MARKER_TEXT = (
-    "This archive is simulated: waveforms, reports, codes and persons were computed by kmerl.archives.simulate\n"
-    "in the layout of {archive}. It holds no recording of any person and no file of {archive}.\n"
-)
-
 
 class PopulationParams(Section):
     """People and their recordings."""
@@ -24,14 +19,6 @@ class PopulationParams(Section):
         description="share of patients who get one condition by rota, so that rare ones occur",
         ge=0, le=1)  # fmt: skip
     torso: float = Field(description="relative variation of lead vectors between patients", ge=0, le=0.3)
-
-
-class FaultParams(Section):
-    """Shares of recordings that are broken in one way."""
-
-    nan: float = Field(description="share of records with runs of missing samples", ge=0, le=1)
-    dead_lead: float = Field(description="share of records with an all-zero lead", ge=0, le=1)
-    truncated: float = Field(description="share of records whose signal file ends early", ge=0, le=1)
 
 
 @dataclass(frozen=True)
@@ -75,16 +62,6 @@ def visits(seed: int, archive: str, part: str, records: int, params: PopulationP
             prior = keys
             made += 1
         number += 1
-
-
-def faults(params: FaultParams, draw: np.random.Generator) -> list[str]:
-    """The faults of one recording: ``nan``, ``dead_lead``, ``truncated``; at most one."""
-    roll = float(draw.random())
-    for name, share in params.model_dump().items():
-        if roll < share:
-            return [name]
-        roll -= share
-    return []
 
 
 def age_text(patient: hearts.Patient) -> int:

@@ -10,20 +10,10 @@ import numpy as np
 from pydantic import Field
 from tqdm import tqdm
 
-from kmerl.archives.manifest import MARKER
 from kmerl.archives.simulate import conditions, hearts, reports
-from kmerl.archives.simulate.dipole import NoiseParams
-from kmerl.archives.simulate.population import (
-    MARKER_TEXT,
-    FaultParams,
-    PopulationParams,
-    Visit,
-    age_text,
-    faults,
-    visits,
-)
-from kmerl.archives.simulate.wfdb_files import break_samples, digitise, write_record
-from kmerl.leads import positions
+from kmerl.archives.simulate.digital import OneLengthParams, begin, record
+from kmerl.archives.simulate.population import Visit, age_text, visits
+from kmerl.archives.simulate.wfdb_files import write_record
 from kmerl.randomness import generator
 from kmerl.section import Section
 
@@ -48,15 +38,10 @@ class FoldParams(Section):
     test: int = Field(description="recordings in fold 10", ge=1, le=5_000)
 
 
-class SimulatePtbXlParams(Section):
+class SimulatePtbXlParams(OneLengthParams):
     """The simulated PTB-XL."""
 
     records: FoldParams
-    seconds: int = Field(description="length of a recording, s (the real archive: 10)", ge=2, le=60)
-    fs: int = Field(description="sampling frequency, Hz (the real archive: 500)", ge=100, le=2000)
-    population: PopulationParams
-    noise: NoiseParams
-    faults: FaultParams
 
 
 def write(folder: Path, seed: int, params: SimulatePtbXlParams) -> tuple[list[dict[str, Any]], dict[str, int]]:
@@ -65,8 +50,7 @@ def write(folder: Path, seed: int, params: SimulatePtbXlParams) -> tuple[list[di
     Returns:
         The truth (rows of :data:`~kmerl.archives.simulate.population.TRUTH`) and the number of records per fault.
     """
-    folder.mkdir(parents=True)
-    (folder / MARKER).write_text(MARKER_TEXT.format(archive="PTB-XL 1.0.3"), "utf-8")
+    begin(folder, "PTB-XL 1.0.3")
     table = resources.files(__package__).joinpath("scp_statements.csv").read_text("utf-8")
     (folder / "scp_statements.csv").write_text(table, "utf-8")
     planned = _plan(seed, params)
@@ -119,17 +103,11 @@ def _file(ecg_id: int, kind: str) -> str:
 def _write_record(
     folder: Path, seed: int, params: SimulatePtbXlParams, visit: Visit, ecg_id: int
 ) -> tuple[hearts.Recording, str | None]:
-    samples = params.seconds * params.fs
-    recording = hearts.record(visit.patient, visit.conditions, visit.draw, params.fs, samples, params.noise)
     draw = generator(seed, "ptb_xl", "fault", ecg_id)
-    fault = next(iter(faults(params.faults, draw)), None)
-    stored = digitise(recording.leads[positions(LEAD_NAMES)], _GAIN)
-    if fault:
-        stored = break_samples(stored, fault, draw)
+    made = record(visit, params, params.fs, params.samples, _GAIN, draw, LEAD_NAMES)
     path = folder / _file(ecg_id, "hr")
-    keep = float(draw.uniform(0.1, 0.9)) if fault == "truncated" else 1.0
-    write_record(path.parent, path.name, stored, LEAD_NAMES, params.fs, f"{_GAIN}(0)/mV", keep=keep)
-    return recording, fault
+    write_record(path.parent, path.name, made.stored, LEAD_NAMES, params.fs, f"{_GAIN}(0)/mV", keep=made.keep)
+    return made.recording, made.fault
 
 
 def _row(recording: hearts.Recording, visit: Visit, ecg_id: int) -> dict[str, Any]:

@@ -7,28 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kmerl.archives.wfdb_format import MISSING
-
-
-def digitise(leads: NDArray[np.float64], gain: float) -> NDArray[np.int16]:
-    """Leads (L, T) in mV to units of 1/gain mV; NaN becomes :data:`MISSING`."""
-    scaled = np.clip(np.rint(leads * gain), -32767, 32767)
-    return np.where(np.isnan(scaled), MISSING, scaled).astype("<i2")
-
-
-def break_samples(samples: NDArray[np.int16], fault: str, draw: np.random.Generator) -> NDArray[np.int16]:
-    """A copy of ``samples`` (L, T) with missing runs (``nan``) or an all-zero lead (``dead_lead``)."""
-    samples = samples.copy()
-    n_leads, length = samples.shape
-    if fault == "nan":
-        start = int(draw.integers(0, length // 2))
-        run = int(draw.integers(length // 100, length // 4))
-        which = slice(None) if draw.random() < 0.5 else [int(draw.integers(n_leads))]
-        samples[which, start : start + run] = MISSING
-    elif fault == "dead_lead":
-        samples[int(draw.integers(n_leads))] = 0
-    return samples
-
 
 def write_record(
     folder: Path,

@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from kmerl.errors import UserError
-from kmerl.knowledge.engines.client import Client, RefusedError, StoppedError, TransientError
+from kmerl.http_client import UNREACHABLE, StoppedError, TransientError
+from kmerl.knowledge.engines.client import Client, RefusedError
 from kmerl.knowledge.engines.dialects import plain, translate
 from kmerl.knowledge.engines.params import EngineParams, OpenAiParams
 
@@ -137,7 +138,7 @@ class _Run:
         with self._lock:
             self._failed_in_a_row += 1
             failed = self._failed_in_a_row
-        if error.network or failed >= max(_FAILED_IN_A_ROW, self._params.connections):
+        if error.code == UNREACHABLE or failed >= max(_FAILED_IN_A_ROW, self._params.connections):
             what = "one question" if failed == 1 else f"{failed} questions in a row"
             raise UserError(
                 f"{_address(self._params)}: {error}, at every try of {what}; look at the server and run again, "

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from kmerl.patience import Patience
 from kmerl.section import Section
 
 
@@ -18,7 +19,7 @@ class LexiconParams(Section):
     )
 
 
-class OpenAiParams(Section):
+class OpenAiParams(Patience):
     """A server with OpenAI's interface: where it is, how it wants constraints, how patiently it is asked."""
 
     url: str | None = Field(
@@ -32,11 +33,7 @@ class OpenAiParams(Section):
     )
     connections: int = Field(ge=1, le=4096, description="questions under way at a time")
     requests_per_minute: int | None = Field(ge=1, description="most questions begun in a minute; null: no limit")
-    connect_seconds: float = Field(gt=0, description="s, until a connection stands")
     answer_seconds: float = Field(gt=0, description="s without a byte of the answer")
-    attempts: int = Field(ge=1, description="tries of one question while the server is busy, silent or broken")
-    first_wait_seconds: float = Field(gt=0, description="s before the second try; doubled before each further one")
-    longest_wait_seconds: float = Field(gt=0, description="s; a server that asks for a longer wait ends the run")
 
 
 class VllmParams(Section):
