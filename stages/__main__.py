@@ -128,6 +128,8 @@ def run(stage: str, item: str | None) -> str:
         known = ", ".join(sorted(path.stem for path in Path("stages").glob("[a-z]*.py")))
         raise UserError(f"no stage {stage!r}; the stages are {known}")
     everything = load(PARAMS)
+    if PLAN.name in dag.get("vars", []):
+        importlib.import_module("workflow.plan").check(everything)
     check_item(stage, item, dag)
     names = declared(stage, item, dag)
     params = select(everything, names)

@@ -661,7 +661,20 @@ def test_a_plan_of_other_parameters_is_refused_by_a_dvc_that_does_not_write_it(u
     assert said.returncode
     assert "code: error: plan.yaml is not of this params.yaml; run `python -m workflow.plan`" in said.stdout
     assert "Traceback" not in said.stdout
+    said = unmade.run("python", "-m", "stages", "pretrain", "pretrain@other", check=False)
+    assert said.stdout.startswith("pretrain@other: error: plan.yaml is not of this params.yaml; run ")
     unmade.run("python", "-m", "workflow.plan")
+    assert file.read_text() == plan
+
+
+@pytest.mark.parametrize("left", [None, b"", b"[1]", b"plan: {", b"\xff", b"<<<<<<< ours\n"])
+def test_whatever_is_left_of_the_plan_is_written_anew(unmade, parameters, left):
+    file = unmade.folder / "plan.yaml"
+    plan = file.read_text()
+    file.unlink()
+    if left is not None:
+        file.write_bytes(left)
+    unmade.run("snakemake", "-n")
     assert file.read_text() == plan
 
 

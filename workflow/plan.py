@@ -39,7 +39,17 @@ def refresh(params: Any) -> None:
 
 def fits(params: Any) -> bool:
     """Whether the file is of these parameters."""
-    return PLAN.is_file() and PLAN.read_text("utf-8") == text_of(params)
+    return PLAN.is_file() and PLAN.read_bytes() == text_of(params).encode()
+
+
+def check(params: Any) -> None:
+    """Refuse a file that is of other parameters.
+
+    Raises:
+        UserError: it is.
+    """
+    if not fits(params):
+        raise UserError(f"{PLAN} is not of this {PARAMS}; run `python -m workflow.plan`")
 
 
 def main() -> int:
