@@ -2,7 +2,8 @@
 
 python -m kmerl.inspect                   what the pipeline has made so far, one line each
 python -m kmerl.inspect PATH [PATH ...]   a raw record or archive, a table, a folder of the pipeline, a checkpoint ...
-python -m kmerl.inspect label RECORD_ID   how a record's label vector came from its report
+python -m kmerl.inspect label RECORD_ID   how a record's label vector came from its report; VARIANT behind it: of runs
+                                          that mine reports in another way, a folder of data/labels
 python -m kmerl.inspect cost              what asking a language model took in the last run of each stage
 """
 
@@ -104,8 +105,12 @@ def _rows(path: Path, name: str) -> str:
         return "damaged"
 
 
-def label(record_id: str) -> str:
+def label(record_id: str, variant: str = "base") -> str:
     """How the label vector of a record came about, from the pipeline's own folders.
+
+    Args:
+        record_id: of the pretraining archive.
+        variant: of the parameters that reports were mined by, a folder of ``data/labels``.
 
     Raises:
         UserError: the record has no report, or a stage's output is missing.
@@ -113,8 +118,8 @@ def label(record_id: str) -> str:
     from kmerl.knowledge.trace import Folders, explain
 
     data = Path("data")
-    steps = {name: data / "knowledge" / name for name in ("extract", "verify", "merge", "superclass")}
-    return explain(Folders(reports=data / "reports", labels=data / "labels", **steps), record_id)
+    steps = {name: data / "knowledge" / variant / name for name in ("extract", "verify", "merge", "superclass")}
+    return explain(Folders(reports=data / "reports", labels=data / "labels" / variant, **steps), record_id)
 
 
 def cost(logs: Path) -> str:
@@ -150,13 +155,13 @@ def main(argv: list[str]) -> int:
         print(screen(listing()))
         return 0
     status = 0
-    traced = argv[0] == "label" and len(argv) == 2
-    for name in argv[1:] if traced else argv:
+    traced = argv[0] == "label" and len(argv) in (2, 3)
+    for name in argv[1:2] if traced else argv:
         try:
             if argv == ["cost"] and not Path("cost").exists():
                 print(screen(cost(Path("logs"))))
             else:
-                print(screen(label(name) if traced else f"{name}: {describe(Path(name))}"))
+                print(screen(label(*argv[1:]) if traced else f"{name}: {describe(Path(name))}"))
         except UserError as error:
             print(f"inspect: {error}", file=sys.stderr)
             status = 1

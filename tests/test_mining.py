@@ -1,5 +1,6 @@
 """What is told about the mining of reports: quality by rules that are fair to any engine, counts, trees, costs."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -194,6 +195,18 @@ def test_quality_is_told_for_the_archive_that_was_mined(project) -> None:
     assert "lexicon" in text
     with pytest.raises(UserError, match="the reports of mimic_iv_ecg are mined, not those of ptb_xl"):
         quality_stage.main(params, "ptb_xl")
+
+
+def test_a_label_vector_is_explained_under_the_variant_that_is_named(project, capsys) -> None:
+    shutil.copytree("data/labels/base", "data/labels/other")
+    assert inspect.main(["label", "s1"]) == 0
+    base = capsys.readouterr().out
+    assert "sinus rhythm" in base
+    assert inspect.main(["label", "s1", "other"]) == 1
+    assert "data/knowledge/other" in capsys.readouterr().err
+    shutil.copytree("data/knowledge/base", "data/knowledge/other")
+    assert inspect.main(["label", "s1", "other"]) == 0
+    assert capsys.readouterr().out == base
 
 
 def test_a_wrong_bit_is_counted(project) -> None:
