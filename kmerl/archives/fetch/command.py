@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from kmerl.archives.fetch.job import Job, fetch, rehearse
 from kmerl.archives.fetch.params import FetchParams
 from kmerl.archives.fetch.recommended import RECOMMENDED
-from kmerl.archives.fetch.run import Job, fetch, rehearse
 from kmerl.archives.fetch.sources import SOURCES, find_source
 from kmerl.command_line import Parser
 from kmerl.errors import UserError

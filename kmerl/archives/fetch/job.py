@@ -16,7 +16,7 @@ from kmerl.archives.fetch.client import Client, FileError
 from kmerl.archives.fetch.disk import size_text, writing
 from kmerl.archives.fetch.download import fetch_file
 from kmerl.archives.fetch.ledger import Ledger, line_of
-from kmerl.archives.fetch.names import stored_list
+from kmerl.archives.fetch.own_files import stored_list
 from kmerl.archives.fetch.params import FetchParams
 from kmerl.archives.fetch.sources import PINS, SUMS, Entry, Source, entries
 from kmerl.archives.fetch.survey import Estimate, Reading, Survey, estimate, survey
