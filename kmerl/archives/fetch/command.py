@@ -27,8 +27,7 @@ PARAMS = Path("params.yaml")
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = Parser(
-        prog="python -m kmerl.archives fetch", description=__doc__, allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="python -m kmerl.archives fetch", description=__doc__,
         epilog=f"Everything else is the section `fetch` of {PARAMS} here, or else as the project recommends.",
     )  # fmt: skip
     add = result.add_argument
