@@ -27,8 +27,8 @@ from kmerl.knowledge.engines.params import EngineParams
 from kmerl.knowledge.engines.vllm import VllmEngine
 from kmerl.knowledge.params import KnowledgeParams
 from kmerl.knowledge.parsing import parse_list
-from kmerl.knowledge.places import statements
 from kmerl.knowledge.schemas import REPORTS
+from kmerl.knowledge.spans import statements
 
 ROOT = Path(__file__).parent.parent
 PARAMS = KnowledgeParams.model_validate(yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["knowledge"])

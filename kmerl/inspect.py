@@ -7,7 +7,6 @@ python -m kmerl.inspect label RECORD_ID   how a record's label vector came from 
 python -m kmerl.inspect cost              what asking a language model took in the last run of each stage
 """
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 
 from kmerl.archives.registry import recognise
 from kmerl.artifacts import read_json
+from kmerl.command_line import run
 from kmerl.errors import UserError
 from kmerl.escapes import screen
 from kmerl.views.files import FILES
@@ -169,10 +169,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        code = main(sys.argv[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    sys.exit(code)
+    run(main)

@@ -6,7 +6,6 @@ python -m kmerl.predict signal.csv --fs 250 --unit uV --plot answer.png
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from kmerl.command_line import Parser
+from kmerl.command_line import Parser, run
 from kmerl.errors import UserError
 from kmerl.escapes import printable, screen
 from kmerl.regular import content_of
@@ -30,10 +29,7 @@ _PICTURES = (".png", ".svg", ".pdf")
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    result = Parser(
-        prog="python -m kmerl.predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )  # fmt: skip
+    result = Parser(prog="python -m kmerl.predict", description=__doc__)
     add = result.add_argument
     add("record", type=Path, metavar="RECORD", help="a WFDB header, CPSC2018 or plain .mat, .npy, or CSV file")
     add("--run", type=Path, default=RUN, metavar="FOLDER", help=f"the pretrained run (default: {RUN})")
@@ -151,10 +147,4 @@ def _write(prediction: "Prediction", arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        code = main(sys.argv[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    sys.exit(code)
+    run(main)

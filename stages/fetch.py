@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kmerl.archives.fetch.run import Job, fetch
+from kmerl.archives.fetch.job import Job, fetch
 from kmerl.archives.fetch.sources import find_source
 from kmerl.artifacts import write_json
 

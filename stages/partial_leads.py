@@ -11,7 +11,7 @@ from kmerl.evaluation.schemas import AVERAGE, LEAD_SETS, MACRO, NESTED, RESAMPLE
 from kmerl.evaluation.scoring import score
 from kmerl.evaluation.ways import Questions, default_way
 from kmerl.evaluation.zeroshot import predict
-from stages._asking import Subject, summary
+from stages._runs import Subject, summary
 
 
 def main(params: Any, item: str) -> str:

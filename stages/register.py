@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from kmerl.archives.archive import existing_folder
-from kmerl.archives.fetch.names import is_ours
+from kmerl.archives.fetch.own_files import is_ours
 from kmerl.archives.manifest import MANIFEST, list_files, origin
 from kmerl.artifacts import table_writer
 from kmerl.errors import UserError

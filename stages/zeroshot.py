@@ -14,7 +14,7 @@ from kmerl.evaluation.scoring import Scores, score
 from kmerl.evaluation.ways import Questions, usable_ways
 from kmerl.evaluation.zeroshot import predict, predictions, seen_classes
 from kmerl.leads import LEADS
-from stages._asking import Subject, summary
+from stages._runs import Subject, summary
 
 
 def main(params: Any, item: str) -> str:

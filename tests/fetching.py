@@ -9,8 +9,8 @@ from pathlib import Path
 import yaml
 
 from kmerl.archives.fetch import client
+from kmerl.archives.fetch.job import Job
 from kmerl.archives.fetch.params import FetchParams
-from kmerl.archives.fetch.run import Job
 from kmerl.archives.fetch.sources import SOURCES, Source
 
 ROOT = Path(__file__).parent.parent

@@ -13,7 +13,7 @@ from kmerl.shards import Waveform, store_writer
 from kmerl.training.batches import Examples
 from kmerl.training.params import PretrainParams
 from kmerl.training.recipe import Recipe, recipe
-from kmerl.training.texts import Texts
+from kmerl.training.text_vectors import Texts
 from kmerl.waveforms import WaveformStore
 
 SAMPLES, QUERIES, REPORTS, TEXT_WIDTH = 200, 3, 7, 6

@@ -6,8 +6,8 @@ from kmerl.artifacts import digest, write_json
 from kmerl.errors import UserError
 from kmerl.knowledge.vocabulary import Vocabulary, load_names, make_vocabulary, names_of
 from kmerl.randomness import generator
-from kmerl.training.examples import examples, sample
-from kmerl.training.texts import Names
+from kmerl.training.dataset import examples, sample
+from kmerl.training.text_vectors import Names
 
 RECORDS = pl.DataFrame(
     {"record_id": ["r3", "r1", "r2", "r4", "r5"], "split": ["train", "train", "valid", "train", "train"]}

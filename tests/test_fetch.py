@@ -29,8 +29,8 @@ from fetching import (
 )
 
 from kmerl.archives.fetch import client
-from kmerl.archives.fetch.names import LEDGER
-from kmerl.archives.fetch.run import fetch
+from kmerl.archives.fetch.job import fetch
+from kmerl.archives.fetch.own_files import LEDGER
 from kmerl.archives.fetch.sources import SOURCES, Source
 from kmerl.errors import UserError
 from kmerl.http_client import TransientError, retry_after

@@ -28,9 +28,9 @@ from fetching import (
 )
 
 from kmerl.archives.__main__ import main
-from kmerl.archives.fetch import run, sources
+from kmerl.archives.fetch import sources
+from kmerl.archives.fetch.job import fetch, rehearse
 from kmerl.archives.fetch.recommended import RECOMMENDED
-from kmerl.archives.fetch.run import fetch, rehearse
 from kmerl.archives.fetch.sources import SOURCES
 from kmerl.errors import UserError
 from kmerl.params import check
@@ -115,7 +115,7 @@ def test_a_list_of_200_000_files_takes_no_more_memory_than_a_short_one(server, t
     lines = (f"{n:064x} files/p{n // 1000:04}/p{n:08}/s{n:08}/{n:08}.dat\n" for n in range(200_000))
     server.files[SUMS] = "".join(lines).encode()
     code = (
-        "import resource, sys, fetching as t; from kmerl.archives.fetch.run import rehearse\n"
+        "import resource, sys, fetching as t; from kmerl.archives.fetch.job import rehearse\n"
         "from pathlib import Path; from types import SimpleNamespace as S\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
         "before = peak(); text = rehearse(t.job(S(url=sys.argv[1]), Path(sys.argv[2])))\n"
@@ -208,7 +208,7 @@ def test_a_certificate_that_is_not_trusted_is_told(tmp_path, monkeypatch):
 
 
 def test_a_disk_without_room_is_told_before_anything_is_fetched(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(run.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    monkeypatch.setattr("kmerl.archives.fetch.job.shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(UserError, match=r"1.0 MB are to be fetched, but 1.0 kB are free there; free space"):
         fetch(job(server, tmp_path))
     assert held(tmp_path) == {}
@@ -283,7 +283,7 @@ def test_merls_split_files_are_fetched_by_name(server, tmp_path, monkeypatch):
     content = {"a.csv": b"1\n", "b.csv": b"2\n"}
     rows = [f"{name},finetune/{name},{hashlib.sha256(data).hexdigest()}" for name, data in content.items()]
     (tmp_path / "pins.csv").write_text("\n".join(["file,path,sha256", *rows]) + "\n")
-    for module in ("sources", "run"):
+    for module in ("sources", "job"):
         monkeypatch.setattr(f"kmerl.archives.fetch.{module}.PINS", tmp_path / "pins.csv")
     source = SOURCES["merl_splits"]
     server.files = {f"/{source.release}/finetune/{name}": data for name, data in content.items()}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kmerl.knowledge.cleaning import Reports, ReportsParams, clean
 from kmerl.knowledge.lexicon import OTHER_LANGUAGES, load
 from kmerl.knowledge.lexicon.reading import Assertion, read
-from kmerl.knowledge.places import locate
+from kmerl.knowledge.spans import locate
 from kmerl.knowledge.words import words
 from tests.test_knowledge_lexicon import findings
 

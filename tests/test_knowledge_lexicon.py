@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kmerl.knowledge.lexicon import load
 from kmerl.knowledge.lexicon.reading import Assertion, assertion_at, read
-from kmerl.knowledge.places import locate
+from kmerl.knowledge.spans import locate
 
 with (Path(__file__).parent / "statements.csv").open(encoding="utf-8", newline="") as file:
     STATEMENTS = {row["statement"]: row["findings"].split("|") for row in csv.DictReader(file)}

@@ -17,8 +17,8 @@ from kmerl.knowledge.asking import Asking
 from kmerl.knowledge.extract import ExtractParams, extract
 from kmerl.knowledge.merge import MergeParams, merge
 from kmerl.knowledge.objects import windows
-from kmerl.knowledge.places import statements
 from kmerl.knowledge.schemas import MENTIONS, UNUSABLE, VERIFIED
+from kmerl.knowledge.spans import statements
 from kmerl.knowledge.superclass import SuperclassParams, superclass
 from kmerl.knowledge.verify import VerifyParams, verify
 

@@ -12,7 +12,7 @@ from test_knowledge_chain import KNOWLEDGE, chain
 
 from kmerl import inspect
 from kmerl.archives.schemas import TRUTH as SCHEMA
-from kmerl.archives.simulate import conditions, hearts, population, reports
+from kmerl.archives.simulate import conditions, hearts, population, reporting
 from kmerl.archives.simulate.mimic_iv_ecg import SimulateMimicParams
 from kmerl.artifacts import frame, read_metadata, read_table, write_json, write_table
 from kmerl.errors import UserError
@@ -111,7 +111,7 @@ def test_the_truth_of_a_report_is_what_its_statements_say() -> None:
     named, known, denied = {}, {}, 0
     for i, visit in enumerate(population.visits(3, "mimic_iv_ecg", "all", 300, made.population, 0)):
         recording = hearts.record(visit.patient, visit.conditions, visit.draw, 500, 1000, made.noise)
-        report = reports.machine_report(recording, visit.prior, recording.noisy, made.reports, visit.draw)
+        report = reporting.machine_report(recording, visit.prior, recording.noisy, made.reports, visit.draw)
         named[str(i)] = engine._extract(". ".join(report.statements).lower() + ".")
         known[str(i)] = Truth(*map(frozenset, (report.asserted, report.not_excluded, report.denied)))
         denied += len(report.denied)

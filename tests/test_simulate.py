@@ -12,7 +12,7 @@ import pytest
 import wfdb
 import yaml
 
-from kmerl.archives.simulate import conditions, hearts, mimic_iv_ecg, population, ptb_xl, reports
+from kmerl.archives.simulate import conditions, hearts, mimic_iv_ecg, population, ptb_xl, reporting
 from kmerl.archives.simulate.params import SimulateParams
 from kmerl.errors import UserError
 from kmerl.leads import canonical
@@ -176,17 +176,17 @@ def test_broken_records_are_broken_as_announced(tmp_path):
 
 def test_there_are_at_least_forty_conditions_each_with_signs_statements_and_a_way_to_be_drawn():
     table = conditions.table()
-    wordings = {key for keys, _ in reports.phrases() for key in keys.split("+")}
+    phrased = {key for keys, _ in reporting.phrases() for key in keys.split("+")}
     reported = {key for key, c in table.items() if c.weights["mimic_iv_ecg"] or c.weights["ptb_xl"]}
     assert len(reported) >= 40
-    assert reported | {"normal"} == wordings
+    assert reported | {"normal"} == phrased
     scheduled = {c.key for c in table.values() if c.group in ("rhythm", "ectopy", "av", "normal")}
     assert set(table) == scheduled | set(hearts.CHANGES)
     for condition in table.values():
         assert condition.signs
         assert condition.key == "normal" or any(weight > 0 for weight in condition.weights.values())
         for kind in ("german", "english"):
-            assert condition.key not in reported or (condition.key, kind) in reports.phrases()
+            assert condition.key not in reported or (condition.key, kind) in reporting.phrases()
         assert condition.excludes <= set(table) | {c.group for c in table.values()}
 
 
@@ -225,8 +225,8 @@ def test_reports_speak_as_machines_do():
     texts, mentioned, there = [], 0, 0
     for visit in population.visits(1, "mimic_iv_ecg", "all", 500, made.population, 0):
         recording = hearts.record(visit.patient, visit.conditions, visit.draw, 500, 1500, made.noise)
-        found = reports.machine_report(recording, visit.prior, recording.noisy, made.reports, visit.draw).statements
-        cells = reports.columns(found, visit.draw)
+        found = reporting.machine_report(recording, visit.prior, recording.noisy, made.reports, visit.draw).statements
+        cells = reporting.columns(found, visit.draw)
         assert len(cells) == 18
         assert found == [cell for cell in cells if cell]
         text = ". ".join(found).lower()

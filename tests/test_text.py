@@ -87,7 +87,7 @@ def test_a_text_encoder_that_learns_changes_with_the_model(tmp_path, queries):
 
     from kmerl.training.batches import Batches
     from kmerl.training.loop import Learner
-    from kmerl.training.texts import Names, Texts
+    from kmerl.training.text_vectors import Names, Texts
 
     run = small.changed(small.params(), options={"text_layers": 1, "queries": queries})
     names = Names.of(

@@ -23,7 +23,7 @@ from kmerl.training.held import Held, validated
 from kmerl.training.loop import Learner, fit, learning_rate
 from kmerl.training.processes import distributed
 from kmerl.training.run import summary
-from kmerl.training.texts import Names
+from kmerl.training.text_vectors import Names
 from kmerl.waveforms import WaveformStore
 
 DUPLICATES = ("negative", "masked", "positive")

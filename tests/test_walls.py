@@ -29,7 +29,7 @@ MAY = {
     "catalogue": "archives.* catalogue",
     "embed_ecg": f"{MODEL} evaluation.features evaluation.params evaluation.pooling evaluation.probe_params",
     "embed_text": "archives.classes knowledge.schemas knowledge.vocabulary text.*",
-    "extract": f"{ASKS} knowledge.extract knowledge.places",
+    "extract": f"{ASKS} knowledge.extract knowledge.spans",
     "fetch": "archives.fetch.* http_client patience",
     "figures": f"{SCORES} {STORE} history knowledge.schemas knowledge.vocabulary plots.*",
     "labels": "knowledge.labels knowledge.schemas knowledge.vocabulary",
@@ -37,7 +37,7 @@ MAY = {
     "merge": f"{ASKS} knowledge.merge knowledge.objects",
     "mining": "knowledge.hierarchy knowledge.schemas knowledge.vocabulary plots.hierarchy plots.style tables.markdown "
     "tables.mining",
-    "mining_quality": "archives.schemas archives.simulate.conditions archives.simulate.reports knowledge.hierarchy "
+    "mining_quality": "archives.schemas archives.simulate.conditions archives.simulate.reporting knowledge.hierarchy "
     "knowledge.judging knowledge.lexicon.* knowledge.schemas knowledge.vocabulary knowledge.words tables.markdown "
     "tables.mining tables.mining_quality",
     "partial_leads": f"{ASKED} evaluation.partial_leads",
@@ -48,13 +48,13 @@ MAY = {
     "preprocessing.flaws quality.*",
     "random_convolutions": f"{STORE} evaluation.convolutions evaluation.features evaluation.params "
     "evaluation.probe_params",
-    "register": "archives.archive archives.fetch.names archives.manifest",
+    "register": "archives.archive archives.fetch.own_files archives.manifest",
     "report": f"{STORE} {PAGE} history knowledge.hierarchy knowledge.schemas knowledge.vocabulary model.params page.*",
     "reports": "archives.schemas knowledge.cleaning knowledge.schemas",
     "simulate": "archives.layouts archives.manifest archives.schemas archives.simulate.* archives.wfdb_format",
     "superclass": f"{ASKS} knowledge.merge knowledge.objects knowledge.superclass",
     "tables": f"{SCORES} evaluation.auc evaluation.bootstrap tables.*",
-    "verify": f"{ASKS} knowledge.places knowledge.verify",
+    "verify": f"{ASKS} knowledge.spans knowledge.verify",
     "zeroshot": ASKED,
 }
 """Stage -> the modules of the library it may import beside :data:`LEAVES`."""
@@ -175,7 +175,7 @@ EDITS = {
     ),
     "the rule of labels": ("kmerl/archives/ptb_xl.py", "def ", "catalogue"),
     "resampling": ("kmerl/preprocessing/repair.py", "def _resample(", "preprocess"),
-    "a prompt's client": ("kmerl/knowledge/engines/client.py", "def ", "extract merge superclass verify"),
+    "a prompt's client": ("kmerl/knowledge/engines/chat.py", "def ", "extract merge superclass verify"),
     "the trainer": ("kmerl/training/loop.py", "def fit(", "pretrain"),
     "the page": ("kmerl/page/page.py", "def render(", "report"),
     "the simulator": ("kmerl/archives/simulate/hearts.py", "def ", "simulate"),

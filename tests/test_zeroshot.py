@@ -18,7 +18,7 @@ from kmerl.leads import LEADS
 from kmerl.results.scores import read_zeroshot
 from kmerl.tables import scopes
 from stages import zeroshot
-from stages._asking import Subject
+from stages._runs import Subject
 
 CODES = {"rhythm": ["SR", "AF", "PACE"], "form": ["Q", "STE"]}
 LABELS = [
@@ -307,7 +307,7 @@ def test_a_run_that_trained_its_text_encoder_embeds_names_with_it(tmp_path, monk
             return np.full((len(texts), 6), float(self.weight), np.float32)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("stages._asking.TextEncoder", Encoder)
+    monkeypatch.setattr("stages._runs.TextEncoder", Encoder)
     asked.project(tmp_path)
     stored = Subject.load("one", 1, asked.STORED)
     trained = Subject("one", stored.model, stored.config, {"w": torch.tensor(3.0)}, asked.STORED)

@@ -3,6 +3,8 @@
 import sys
 from importlib import import_module
 
+from kmerl.command_line import run
+
 COMMANDS = {"check": "kmerl.archives.check.command", "fetch": "kmerl.archives.fetch.command"}
 """The module whose ``main(argv)`` a command runs; imported only then."""
 
@@ -16,4 +18,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

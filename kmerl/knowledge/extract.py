@@ -14,9 +14,9 @@ from kmerl.knowledge.asking import Asking, Dialogue
 from kmerl.knowledge.constraints import NAMES
 from kmerl.knowledge.engines.messages import Request
 from kmerl.knowledge.parsing import parse_list
-from kmerl.knowledge.places import Place, locate, statements
 from kmerl.knowledge.requests import Answer
 from kmerl.knowledge.schemas import MENTIONS, UNUSABLE
+from kmerl.knowledge.spans import Place, locate, statements
 from kmerl.section import Section
 
 

@@ -22,7 +22,7 @@ from functools import cache, lru_cache
 import polars as pl
 
 from kmerl.archives.simulate import conditions
-from kmerl.archives.simulate.reports import phrases
+from kmerl.archives.simulate.reporting import phrases
 from kmerl.knowledge.lexicon import as_phrase, load
 from kmerl.knowledge.lexicon.reading import read
 from kmerl.knowledge.vocabulary import Vocabulary

@@ -12,7 +12,7 @@ MENTIONS = pa.schema(
     ]
 )
 """An entity as the answer names it, its place ``[start, end)`` in the report's text (null if it is not written so;
-:func:`~kmerl.knowledge.places.locate` chooses among several), and the id of the question."""
+:func:`~kmerl.knowledge.spans.locate` chooses among several), and the id of the question."""
 
 
 VERIFIED = pa.schema(

@@ -17,8 +17,8 @@ from kmerl.knowledge.asking import Asking, Dialogue
 from kmerl.knowledge.constraints import YES_NO
 from kmerl.knowledge.engines.messages import Request
 from kmerl.knowledge.parsing import parse_yes_no
-from kmerl.knowledge.places import Place, is_denied, statements
 from kmerl.knowledge.schemas import UNUSABLE, VERIFIED
+from kmerl.knowledge.spans import Place, is_denied, statements
 from kmerl.section import Section
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kmerl.model.tokens import Tokens
     from kmerl.training.batches import Batch
     from kmerl.training.held import Held
-    from kmerl.training.texts import Texts
+    from kmerl.training.text_vectors import Texts
 
 
 class Options(Section):

@@ -14,7 +14,7 @@ from kmerl.model.encoder import Group, group_tokens
 from kmerl.model.params import TokenParams
 from kmerl.model.tokens import trim
 from kmerl.randomness import generator
-from kmerl.training.texts import Names
+from kmerl.training.text_vectors import Names
 from kmerl.waveforms import NormalizeParams, WaveformStore
 
 

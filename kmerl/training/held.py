@@ -15,7 +15,7 @@ from kmerl.inference import encode_records, probabilities
 from kmerl.leads import LEADS
 from kmerl.model.network import Network
 from kmerl.training.batches import Batch, Batches, Examples
-from kmerl.training.texts import Texts
+from kmerl.training.text_vectors import Texts
 from kmerl.waveforms import NormalizeParams, WaveformStore
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from kmerl.training.held import Held, validated
 from kmerl.training.params import LoopParams, OptimizerParams, PretrainParams
 from kmerl.training.processes import HUNG_SECONDS
 from kmerl.training.rank import COMPUTES, ENDS, READS, VALIDATES, WRITES, at
-from kmerl.training.texts import Texts
+from kmerl.training.text_vectors import Texts
 from kmerl.waveforms import WaveformStore
 
 

@@ -21,10 +21,10 @@ from kmerl.text.embeddings import Embeddings
 from kmerl.text.encoder import TextEncoder
 from kmerl.text.params import TextParams
 from kmerl.training.batches import Examples
-from kmerl.training.examples import examples, sample
+from kmerl.training.dataset import examples, sample
 from kmerl.training.loop import fit, told
 from kmerl.training.recipe import Recipe
-from kmerl.training.texts import Names, Texts
+from kmerl.training.text_vectors import Names, Texts
 from kmerl.waveforms import WaveformStore
 
 

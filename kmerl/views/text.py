@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from kmerl.escapes import one_line
+from kmerl.wording import size_text
 
 ROWS, DISTINCT = 5, 20  # rows shown, different values counted, at most
 _WIDE = 9  # columns that still fit side by side
@@ -25,12 +26,7 @@ def width() -> int:
 def size(path: Path) -> str:
     """A file's or folder's size for people."""
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    total = float(sum(file.stat().st_size for file in files))
-    for unit in ("B", "kB", "MB"):
-        if total < 1000:
-            return f"{total:.0f} {unit}" if unit == "B" else f"{total:.1f} {unit}"
-        total /= 1000
-    return f"{total:.1f} GB"
+    return size_text(sum(file.stat().st_size for file in files))
 
 
 def cell(value: Any) -> str:

@@ -6,7 +6,6 @@ python -m kmerl.archives check my_ecgs --csv found.csv   loose .hea, .dat and .m
 
 import argparse
 import csv
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,8 +36,7 @@ PARAMS = Path("params.yaml")
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = Parser(
-        prog="python -m kmerl.archives check", description=__doc__, allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="python -m kmerl.archives check", description=__doc__,
         epilog=f"Records are prepared as the section preprocess of {PARAMS} says where a project has one, "
         f"else for {described(DEFAULTS)}. The exit status is 0 if at least one record can be used, else 1.",
     )  # fmt: skip
@@ -64,9 +62,6 @@ def main(argv: Sequence[str]) -> int:
         print(f"check: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print("check: interrupted", file=sys.stderr)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     return 1
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from kmerl.archives.fetch.job import Job, fetch, rehearse
 from kmerl.archives.fetch.params import FetchParams
 from kmerl.archives.fetch.recommended import RECOMMENDED
-from kmerl.archives.fetch.run import Job, fetch, rehearse
 from kmerl.archives.fetch.sources import SOURCES, find_source
 from kmerl.command_line import Parser
 from kmerl.errors import UserError
@@ -27,8 +27,7 @@ PARAMS = Path("params.yaml")
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = Parser(
-        prog="python -m kmerl.archives fetch", description=__doc__, allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="python -m kmerl.archives fetch", description=__doc__,
         epilog=f"Everything else is the section `fetch` of {PARAMS} here, or else as the project recommends.",
     )  # fmt: skip
     add = result.add_argument

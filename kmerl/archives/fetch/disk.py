@@ -25,12 +25,3 @@ def writing(path: Path) -> Iterator[None]:
         if reason is None:
             raise
         raise UserError(f"{path}: cannot be written, {reason} and run again") from None
-
-
-def size_text(size: float) -> str:
-    """A number of bytes, readably."""
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"

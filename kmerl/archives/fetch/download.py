@@ -9,7 +9,7 @@ from typing import Any
 
 import requests
 
-from kmerl.archives.fetch import names
+from kmerl.archives.fetch import own_files
 from kmerl.archives.fetch.client import CHUNK, Client, FileError
 from kmerl.archives.fetch.disk import writing
 from kmerl.http_client import TransientError, whole_number
@@ -61,7 +61,7 @@ def fetch_file(client: Client, url: str, target: Path, sha256: str | None) -> Fe
                     f"{url}: its SHA-256 is {fetched.sha256}, but the list says {sha256}; ask who publishes it"
                 )
             raise TransientError("its checksum is wrong")
-        names.partial(target).replace(target)
+        own_files.partial(target).replace(target)
         discard(target)
         return fetched
 
@@ -72,8 +72,8 @@ def fetch_file(client: Client, url: str, target: Path, sha256: str | None) -> Fe
 
 def discard(target: Path) -> None:
     """Forget what there is of a file."""
-    names.version(target).unlink(missing_ok=True)  # first: without it the rest counts for nothing
-    names.partial(target).unlink(missing_ok=True)
+    own_files.version(target).unlink(missing_ok=True)  # first: without it the rest counts for nothing
+    own_files.partial(target).unlink(missing_ok=True)
 
 
 def _transfer(client: Client, url: str, target: Path) -> Fetched:
@@ -95,9 +95,9 @@ def _transfer(client: Client, url: str, target: Path) -> Fetched:
             if not have or start != have or version_of(response, length) != known:
                 discard(target)
                 raise TransientError("it changed on the server while it was fetched", wait=0 if have else None)
-        with names.partial(target).open("ab", buffering=0) as file:
+        with own_files.partial(target).open("ab", buffering=0) as file:
             if not have and (known.length is None or known.length > CHUNK):
-                names.version(target).write_text(json.dumps([known.tag, known.length]), "utf-8")
+                own_files.version(target).write_text(json.dumps([known.tag, known.length]), "utf-8")
             try:
                 for chunk in client.chunks(response):
                     file.write(chunk)
@@ -115,9 +115,9 @@ def _begun(target: Path) -> tuple[int, Any, Version]:
     """How much of a file is there, the hash of that, and the version it is of; nothing if that is not known."""
     digest = hashlib.sha256()
     try:
-        tag, length = json.loads(names.version(target).read_text("utf-8"))
+        tag, length = json.loads(own_files.version(target).read_text("utf-8"))
         known = Version(str(tag), None if length is None else int(length))
-        with names.partial(target).open("rb") as file:
+        with own_files.partial(target).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256")
             have = file.tell()
     except (FileNotFoundError, ValueError, TypeError):

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from kmerl.archives.fetch.disk import writing
 from kmerl.archives.fetch.keys import Keys
-from kmerl.archives.fetch.names import LEDGER
+from kmerl.archives.fetch.own_files import LEDGER
 from kmerl.errors import UserError
 
 

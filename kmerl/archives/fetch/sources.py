@@ -14,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from kmerl.archives.fetch.keys import key, repeated
-from kmerl.archives.fetch.names import is_ours
+from kmerl.archives.fetch.own_files import is_ours
 from kmerl.errors import UserError
 
 SUMS = "SHA256SUMS.txt"

@@ -13,12 +13,12 @@ from typing import IO
 from tqdm import tqdm
 
 from kmerl.archives.fetch.client import Client, FileError, RefusedError
-from kmerl.archives.fetch.disk import size_text
 from kmerl.archives.fetch.keys import key
 from kmerl.archives.fetch.ledger import Ledger, line_of
 from kmerl.archives.fetch.sources import Entry, Source
 from kmerl.errors import UserError
 from kmerl.http_client import whole_number
+from kmerl.wording import size_text
 
 _MOST_KINDS = 20
 """A list with more suffixes than this is no archive's; the rest counts as one kind."""

@@ -11,7 +11,7 @@ from kmerl.archives.layouts import CSN_RECORDS, CSN_TABLE
 from kmerl.archives.simulate import conditions
 from kmerl.archives.simulate.digital import OneLengthParams, begin, record
 from kmerl.archives.simulate.population import Visit, visits
-from kmerl.archives.simulate.wfdb_files import write_matlab_record
+from kmerl.archives.simulate.wfdb_files import write_record
 from kmerl.leads import LEADS
 from kmerl.randomness import generator
 
@@ -65,7 +65,8 @@ def _write_record(folder: Path, seed: int, params: SimulateCsnParams, visit: Vis
         f"Age: {person.age}", f"Sex: {'Female' if person.female else 'Male'}", f"Dx: {','.join(codes)}",
         "Rx: Unknown", "Hx: Unknown", "Sx: Unknown",
     ]  # fmt: skip
-    write_matlab_record(
-        folder / _folder(number), _name(number), made.stored, LEADS, params.fs, f"{_GAIN}(0)/mV", comments, made.keep
-    )
+    write_record(
+        folder / _folder(number), _name(number), made.stored, LEADS, params.fs, f"{_GAIN}(0)/mV", comments=comments,
+        keep=made.keep, matlab=True,
+    )  # fmt: skip
     return made.fault

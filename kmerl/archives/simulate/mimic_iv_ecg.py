@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 from tqdm import tqdm
 
-from kmerl.archives.simulate import hearts, reports
+from kmerl.archives.simulate import hearts, reporting
 from kmerl.archives.simulate.digital import OneLengthParams, begin, record
 from kmerl.archives.simulate.population import Visit, visits
 from kmerl.archives.simulate.wfdb_files import write_record
@@ -34,7 +34,7 @@ class SimulateMimicParams(OneLengthParams):
     """The simulated MIMIC-IV-ECG."""
 
     records: int = Field(description="number of recordings", ge=1, le=800_035)
-    reports: reports.ReportParams
+    reports: reporting.ReportParams
 
 
 def write(folder: Path, seed: int, params: SimulateMimicParams) -> tuple[list[dict[str, Any]], dict[str, int]]:
@@ -67,7 +67,7 @@ def write(folder: Path, seed: int, params: SimulateMimicParams) -> tuple[list[di
                 broken[fault] = broken.get(fault, 0) + 1
             stamp = time.strftime("%Y-%m-%d %H:%M:%S")
             listed.writerow([subject, study, study, stamp, f"{_path(subject, int(study))}/{study}"])
-            report = reports.machine_report(recording, visit.prior, recording.noisy, params.reports, visit.draw)
+            report = reporting.machine_report(recording, visit.prior, recording.noisy, params.reports, visit.draw)
             measured.writerow(_measurements(recording, report, visit.draw, subject, int(study), stamp, params))
             truth.append(
                 {
@@ -121,7 +121,7 @@ def _write_record(
 
 def _measurements(
     recording: hearts.Recording,
-    report: reports.MachineReport,
+    report: reporting.MachineReport,
     draw: np.random.Generator,
     subject: int,
     study: int,
@@ -147,6 +147,6 @@ def _measurements(
     values = [NOT_MEASURED if value is None else round(value) for value in times]
     cart = int(6_000_000 + 1000 * draw.integers(0, 900) + 296)
     return [
-        subject, study, cart, stamp, *reports.columns(report.statements, draw), "0.005-150 Hz",
+        subject, study, cart, stamp, *reporting.columns(report.statements, draw), "0.005-150 Hz",
         f"{params.noise.mains_frequency:g} Hz notch Baseline filter", *values,
     ]  # fmt: skip

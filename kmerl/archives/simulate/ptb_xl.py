@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 from tqdm import tqdm
 
-from kmerl.archives.simulate import conditions, hearts, reports
+from kmerl.archives.simulate import conditions, hearts, reporting
 from kmerl.archives.simulate.digital import OneLengthParams, begin, record
 from kmerl.archives.simulate.population import Visit, age_text, visits
 from kmerl.archives.simulate.wfdb_files import write_record
@@ -127,7 +127,7 @@ def _row(recording: hearts.Recording, visit: Visit, ecg_id: int) -> dict[str, An
         "nurse": f"{draw.integers(0, 12)}.0" if draw.random() < 0.86 else "",
         "site": f"{draw.integers(0, 4)}.0",
         "device": _DEVICES[int(draw.integers(len(_DEVICES)))],
-        "report": reports.cardiologist_report(recording, draw),
+        "report": reporting.cardiologist_report(recording, draw),
         "scp_codes": repr(conditions.scp_codes(recording.conditions, draw)),
         "heart_axis": _axis_name(recording.measured.qrs_axis) if draw.random() < 0.6 else "",
         "infarction_stadium1": "Stadium I" if acute else draw.choice(["unknown", "Stadium III"]) if old else "",

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from kmerl.errors import UserError
 from kmerl.http_client import UNREACHABLE, StoppedError, TransientError
-from kmerl.knowledge.engines.client import Client, RefusedError
+from kmerl.knowledge.engines.chat import Client, RefusedError
 from kmerl.knowledge.engines.dialects import plain, translate
 from kmerl.knowledge.engines.params import EngineParams, OpenAiParams
 
