@@ -17,6 +17,7 @@ from kmerl.knowledge.asking import Asking
 from kmerl.knowledge.extract import ExtractParams, extract
 from kmerl.knowledge.merge import MergeParams, merge
 from kmerl.knowledge.objects import windows
+from kmerl.knowledge.requests import RequestMaker
 from kmerl.knowledge.schemas import MENTIONS, UNUSABLE, VERIFIED
 from kmerl.knowledge.spans import statements
 from kmerl.knowledge.superclass import SuperclassParams, superclass
@@ -175,6 +176,19 @@ FRAME = pl.DataFrame({"report_id": list(REPORTS), "text": list(REPORTS.values())
 def extracted(folder: Path, unit: str, frame: pl.DataFrame = FRAME) -> pl.DataFrame:
     extract(frame, who(folder), ExtractParams(unit=unit, max_tokens=50, longest_report=5000), folder / unit)
     return read_table(folder / unit / "mentions.parquet", MENTIONS)
+
+
+@pytest.mark.parametrize("unit", ["report", "statement"])
+def test_a_report_is_cut_once_and_each_question_about_it_made_once(tmp_path, monkeypatch, unit) -> None:
+    made, cut = [], []
+    make, divide = RequestMaker.make, statements
+    monkeypatch.setattr(RequestMaker, "make", lambda self, *a, **b: made.append(b["report"]) or make(self, *a, **b))
+    monkeypatch.setattr("kmerl.knowledge.extract.statements", lambda text: cut.append(text) or divide(text))
+    extracted(tmp_path, unit)
+    statement = unit == "statement"
+    asked = [text[a:b] for text in REPORTS.values() for a, b in (divide(text) if statement else [(0, None)])]
+    assert made == asked
+    assert cut == [*REPORTS.values()] * statement
 
 
 def test_a_report_is_the_sum_of_its_statements() -> None:
