@@ -28,7 +28,7 @@ ARTIFACTS = (
     "data/knowledge/extract/*", "data/knowledge/verify/*", "data/knowledge/merge",
     "data/knowledge/superclass", "data/knowledge/unusable.parquet", "data/labels",
     "data/embeddings/*", "data/runs/*", "data/scores/*", "data/partial/*",
-    "data/features/*", "data/probes/*", "results/tables", "results/figures",
+    "data/features/*", "data/probes/*", "data/tables", "results/tables", "results/figures",
     "results/knowledge", "results/mining_quality/*", "results/metrics.json",
     "results/report.html", "results/quality.html", "results/quality.csv",
 )  # fmt: skip

@@ -5,7 +5,9 @@ from typing import Any
 
 import polars as pl
 
-from kmerl.artifacts import for_spreadsheets, whole, write_json
+from kmerl.artifacts import for_spreadsheets, whole, write_json, write_table
+from kmerl.documents.document import Document, write_document
+from kmerl.documents.markdown import markdown
 from kmerl.tables import differences, partial, probes, queries, scopes, zeroshot
 from kmerl.tables.metrics import metrics
 from stages._scores import counts_of, read_scores
@@ -14,28 +16,30 @@ DIGITS = 6  # in CSV files
 
 
 def main(params: Any) -> str:
-    """Write ``results/tables/`` and ``results/metrics.json``."""
+    """Write ``results/tables/``, ``results/metrics.json``, and ``data/tables/``, from which the page is made."""
     runs, partials, features = read_scores(params)
     sure, lead_counts = params.evaluation.confidence, counts_of(params, features)
     compared = differences.tidy(runs, lead_counts, sure)
-    written: dict[str, tuple[pl.DataFrame, str]] = {
+    made: dict[str, tuple[pl.DataFrame, Document]] = {
         "zeroshot_auc": (
-            zeroshot.tidy(runs), zeroshot.markdown(runs, params.evaluation.min_positives, sure)
+            zeroshot.tidy(runs), zeroshot.for_people(runs, params.evaluation.min_positives, sure)
         ),
-        "zeroshot_scopes_auc": (scopes.tidy(runs), scopes.markdown(runs, sure)),
-        "zeroshot_auc_by_class": (zeroshot.tidy_by_class(runs), zeroshot.markdown_by_class(runs, sure)),
+        "zeroshot_scopes_auc": (scopes.tidy(runs), scopes.for_people(runs, sure)),
+        "zeroshot_auc_by_class": (zeroshot.tidy_by_class(runs), zeroshot.classes_for_people(runs, sure)),
         "queries_auc": (
-            queries.tidy(runs), queries.markdown(runs, compared, params.zeroshot.seen_similarity, sure)
+            queries.tidy(runs), queries.for_people(runs, compared, params.zeroshot.seen_similarity, sure)
         ),
-        "comparisons_auc": (compared, differences.markdown(compared, runs, sure)),
-        "linear_probe_auc": (probes.tidy(features), probes.markdown(features, lead_counts, sure)),
-        "partial_leads_auc": (partial.tidy(partials, sure), partial.markdown(partials, sure)),
+        "comparisons_auc": (compared, differences.for_people(compared, runs, sure)),
+        "linear_probe_auc": (probes.tidy(features), probes.for_people(features, lead_counts, sure)),
+        "partial_leads_auc": (partial.tidy(partials, sure), partial.for_people(partials, sure)),
     }  # fmt: skip
-    with whole(Path("results/tables")) as folder:
+    with whole(Path("results/tables")) as folder, whole(Path("data/tables")) as data:
         folder.mkdir()
-        for name, (frame, text) in written.items():
+        for name, (frame, document) in made.items():
             for_spreadsheets(frame).write_csv(folder / f"{name}.csv", float_precision=DIGITS)
-            (folder / f"{name}.md").write_text(text, "utf-8")
+            (folder / f"{name}.md").write_text(markdown(document), "utf-8")
+            write_table(data / f"{name}.parquet", frame, frame.to_arrow().schema)
+            write_document(data / f"{name}.json", document)
     write_json("results/metrics.json", metrics(runs, partials, features))
-    rows = sum(frame.height for frame, _ in written.values())
-    return f"{len(runs)} runs, {len(features)} sets of features, {len(written)} tables of {rows} rows"
+    rows = sum(frame.height for frame, _ in made.values())
+    return f"{len(runs)} runs, {len(features)} sets of features, {len(made)} tables of {rows} rows"

@@ -7,6 +7,7 @@ import polars as pl
 
 from kmerl.archives import classes
 from kmerl.artifacts import write_table
+from kmerl.documents.markdown import markdown
 from kmerl.evaluation.probe_schemas import PROBE_RESAMPLES, PROBE_SCORES
 from kmerl.evaluation.schemas import (
     AVERAGE,
@@ -34,6 +35,11 @@ _GROUPS = {
     (MACRO, "other_name"): -0.07, (MACRO_MIN, "other_name"): -0.05, (MACRO_SEEN, "other_name"): -0.05,
     (MACRO_RENAMED, "other_name"): -0.09,
 }  # fmt: skip
+
+
+def text_of(make, *given):
+    """A document as Markdown."""
+    return markdown(make(*given))
 
 
 def metadata(name="kmerl", origin="simulated", trained="simulated", method=None):

@@ -84,7 +84,7 @@ def test_a_better_run_is_told_from_a_worse_one_and_not_from_itself(runs):
 
 
 def test_tables_and_figures_show_what_the_evaluation_wrote(runs):
-    text = zeroshot.markdown(runs, PARAMS.min_positives, 0.95)
+    text = scored.text_of(zeroshot.for_people, runs, PARAMS.min_positives, 0.95)
     row = runs[1].row(dataset="csn", leads="I", way="contrastive", names="name")
     assert f"{row['value']:.3f} [{row['low']:.2f}, {row['high']:.2f}]" in text.split("## Shown: I\n")[1]
     assert "hypertrophy (HYP)" in text.split("## Left out")[1]
@@ -92,7 +92,7 @@ def test_tables_and_figures_show_what_the_evaluation_wrote(runs):
     groups = queries.tidy(runs).filter(dataset=AVERAGE, run="kmerl", leads="I", way="query")
     assert set(groups["group"]) == set(queries.GROUPS)
     assert groups["value"].null_count() == 0
-    assert "| `kmerl` | query network ● |" in queries.markdown(runs, compared, 0.95, 0.95)
+    assert "| `kmerl` | query network ● |" in scored.text_of(queries.for_people, runs, compared, 0.95, 0.95)
     assert len(zeroshot_figure(runs, published.zeroshot(), LEADS, 0.95).axes) == 2
     assert len(queries_figure(runs, 0.95).axes) == 2
 
@@ -103,8 +103,7 @@ def test_where_all_or_no_classes_are_renamed_the_empty_group_is_a_dash(share, me
     assert np.isnan(one.row(metric, dataset=AVERAGE, leads="I", way="query", names="name")["value"])
     compared = differences.tidy([one], LEADS, 0.95)
     assert not compared.filter(pl.col("difference").is_null())["excludes_zero"].any()
-    line = (
-        queries.markdown([one], compared, 0.95, 0.95).split("## Shown: I\n")[1].split("| `kmerl` |")[1].split("\n")[0]
-    )
+    text = scored.text_of(queries.for_people, [one], compared, 0.95, 0.95)
+    line = text.split("## Shown: I\n")[1].split("| `kmerl` |")[1].split("\n")[0]
     assert line.split(" | ").count("–") == (3 if metric == MACRO_SEEN else 1)
     queries_figure([one], 0.95)

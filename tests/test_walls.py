@@ -13,7 +13,7 @@ from engines.project import ROOT
 from workflow import fingerprint, modules
 from workflow.fingerprint import PACKAGES, imports, source_file
 
-LEAVES = "artifacts errors escapes leads naming parts randomness regular section wording"
+LEAVES = "artifacts errors escapes leads naming origins parts randomness regular section wording"
 """Modules of the library that any stage may import, as they import nothing but one another."""
 ASKS = (
     "children http_headers knowledge.answers knowledge.asking knowledge.constraints knowledge.engines.* "
@@ -23,7 +23,8 @@ STORE = "archives.schemas shards waveforms"
 MODEL = f"{STORE} checkpoint history inference methods.method model.* text.params weights"
 ASKED = f"{MODEL} archives.classes evaluation.auc evaluation.bootstrap evaluation.params evaluation.schemas"
 ASKED += " evaluation.scoring evaluation.ways evaluation.zeroshot text.*"
-PAGE = "page.grid page.html page.pictures page.rejected page.texts"
+DOCUMENTS = "documents.document documents.numbers"
+PAGE = f"{DOCUMENTS} documents.html page.html page.pictures page.rejected page.texts page.values"
 SCORES = "archives.classes evaluation.probe_schemas evaluation.schemas results.*"
 MAY = {
     "catalogue": "archives.* catalogue",
@@ -35,11 +36,11 @@ MAY = {
     "labels": "knowledge.labels knowledge.schemas knowledge.vocabulary",
     "linear_probe": f"{STORE} archives.classes evaluation.*",
     "merge": f"{ASKS} knowledge.merge knowledge.objects",
-    "mining": "knowledge.hierarchy knowledge.schemas knowledge.vocabulary plots.hierarchy plots.style tables.markdown "
-    "tables.mining",
+    "mining": f"{DOCUMENTS} documents.markdown knowledge.hierarchy knowledge.schemas knowledge.vocabulary "
+    "plots.hierarchy plots.style tables.mining",
     "mining_quality": "archives.schemas archives.simulate.conditions archives.simulate.reports knowledge.hierarchy "
-    "knowledge.judging knowledge.lexicon.* knowledge.schemas knowledge.vocabulary knowledge.words tables.markdown "
-    "tables.mining tables.mining_quality",
+    "knowledge.judging knowledge.lexicon.* knowledge.schemas knowledge.vocabulary knowledge.words tables.mining "
+    f"tables.mining_quality {DOCUMENTS} documents.markdown",
     "partial_leads": f"{ASKED} evaluation.partial_leads",
     "preprocess": "archives.archive archives.cpsc_format archives.files archives.matlab archives.recordings "
     "archives.schemas archives.wfdb_* children pool preprocessing.* processors shards",
@@ -49,11 +50,12 @@ MAY = {
     "random_convolutions": f"{STORE} evaluation.convolutions evaluation.features evaluation.params "
     "evaluation.probe_params",
     "register": "archives.archive archives.fetch.names archives.manifest",
-    "report": f"{STORE} {PAGE} history knowledge.hierarchy knowledge.schemas knowledge.vocabulary model.params page.*",
+    "report": f"{STORE} {PAGE} evaluation.schemas history knowledge.hierarchy knowledge.schemas "
+    "knowledge.vocabulary model.params page.*",
     "reports": "archives.schemas knowledge.cleaning knowledge.schemas",
     "simulate": "archives.layouts archives.manifest archives.schemas archives.simulate.* archives.wfdb_format",
     "superclass": f"{ASKS} knowledge.merge knowledge.objects knowledge.superclass",
-    "tables": f"{SCORES} evaluation.auc evaluation.bootstrap tables.*",
+    "tables": f"{SCORES} evaluation.auc evaluation.bootstrap documents.* tables.*",
     "verify": f"{ASKS} knowledge.places knowledge.verify",
     "zeroshot": ASKED,
 }
@@ -167,7 +169,7 @@ EDITS = {
         "kmerl/methods/method.py", "learns nothing about texts",
         "embed_ecg partial_leads pretrain zeroshot methods.kmerl methods.merl methods.simclr",
     ),
-    "a table's heading": ("kmerl/tables/zeroshot.py", "# Zero-shot classification: macro AUC", "tables"),
+    "a table's heading": ("kmerl/tables/zeroshot.py", "Zero-shot classification: macro AUC", "tables"),
     "a figure": ("kmerl/plots/probes.py", "def probes_figure(", "figures"),
     "the class table": (
         "kmerl/archives/classes.csv", "NORM",

@@ -2,6 +2,7 @@ import asked
 import numpy as np
 import polars as pl
 import pytest
+import scored
 import small
 import torch
 from pydantic import ValidationError
@@ -282,7 +283,7 @@ def test_some_leads_are_asked_in_every_scope_and_results_are_in_the_first(tmp_pa
     assert frame.filter(dataset=AVERAGE).select("leads", "scope").rows() == [
         ("12 leads", "visible_leads"), ("I", "visible_leads"), ("I", "record")
     ]  # fmt: skip
-    text = scopes.markdown([both], 0.95)
+    text = scored.text_of(scopes.for_people, [both], 0.95)
     assert text.index("| I | the shown leads only |") < text.index("| I | all leads of the record |")
 
 

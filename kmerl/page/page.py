@@ -3,15 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from kmerl.documents.document import Grid
 from kmerl.knowledge.hierarchy import Hierarchy
+from kmerl.origins import LEARNT, mark, of_archives
 from kmerl.page.facts import Archive
-from kmerl.page.grid import Grid
 from kmerl.page.headline import Headline
-from kmerl.page.html import mark, render_page
+from kmerl.page.html import render_page
 from kmerl.page.results import LONGEST, Figure, Table
 from kmerl.page.texts import sections
-
-SIMULATED = "simulated"
 
 
 @dataclass(frozen=True)
@@ -51,23 +50,6 @@ class Page:
     confidence: float
 
 
-def notice(archives: Sequence[Archive]) -> str:
-    """What the data are and what the numbers can therefore mean; empty where all records are recorded ones."""
-    simulated = [one.name for one in archives if one.origin == SIMULATED]
-    recorded = [one.name for one in archives if one.origin != SIMULATED]
-    if not simulated:
-        return ""
-    if not recorded:
-        return (
-            "Every ECG and every report on this page was simulated. The numbers say that the pipeline works, "
-            "not how good a method is."
-        )
-    return (
-        f"Simulated: {', '.join(simulated)}. Recorded: {', '.join(recorded)}. Whatever was learnt from simulated "
-        "records or scored on them says that the pipeline works, not how good a method is."
-    )
-
-
 def groups(page: Page) -> list[Mapping[str, object]]:
     """The sections of results that have something to show, each with its figures and tables."""
     found: list[Mapping[str, object]] = []
@@ -83,7 +65,8 @@ def render(page: Page) -> str:
     """The HTML; equal pages give equal text. Whatever comes from data is escaped."""
     evaluated = [one.origin for one in page.archives if "evaluation" in one.use]
     learnt = [one.origin for one in page.archives]
+    told = of_archives({one.name: one.origin for one in page.archives}, "ECG and every report", LEARNT)
     return render_page(
-        "page.html", page=page, notice=notice(page.archives), mark=mark(evaluated or learnt, learnt),
+        "page.html", page=page, notice=told, mark=mark(evaluated or learnt, learnt),
         groups=groups(page), longest=LONGEST,
     )  # fmt: skip

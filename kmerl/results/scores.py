@@ -17,7 +17,6 @@ from kmerl.evaluation.probe_schemas import PROBE_RESAMPLES, PROBE_SCORES
 from kmerl.evaluation.schemas import AVERAGE, LEAD_SETS, MACRO, RESAMPLES, SCORES, SEEN
 
 QUERY, CONTRASTIVE = "query", "contrastive"
-SIMULATED, RECORDED = "simulated", "recorded"
 
 
 @dataclass(frozen=True)

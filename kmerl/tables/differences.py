@@ -11,14 +11,14 @@ from typing import Any
 
 import polars as pl
 
+from kmerl.documents import document as cells
+from kmerl.documents.document import Block, Bold, Cell, Document, Grid, Heading, Interval, Text, document, grid
 from kmerl.errors import UserError
-from kmerl.escapes import md
 from kmerl.evaluation.bootstrap import interval
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_RENAMED, MACRO_SEEN
 from kmerl.results.names import LEFT_OUT, title
 from kmerl.results.scores import QUERY, ZeroshotScores
-from kmerl.tables.cells import signed, without_nan
-from kmerl.tables.markdown import page, table
+from kmerl.tables.frames import without_nan
 from kmerl.tables.origin import notice, provenance
 
 COLUMNS = [
@@ -134,7 +134,7 @@ def _ways(runs: Sequence[ZeroshotScores]) -> Iterator[_Pair]:
                 yield WAYS, Side(run, leads, way, names), Side(run, leads, run.way, names), metric
 
 
-def markdown(frame: pl.DataFrame, runs: Sequence[ZeroshotScores], confidence: float) -> str:
+def for_people(frame: pl.DataFrame, runs: Sequence[ZeroshotScores], confidence: float) -> Document:
     """Every two runs per lead set, then one lead against all; names and ways are in the table of queries.
 
     Args:
@@ -143,50 +143,45 @@ def markdown(frame: pl.DataFrame, runs: Sequence[ZeroshotScores], confidence: fl
         confidence: of the intervals.
     """
     tasks = list(dict.fromkeys(task for run in runs for task in run.tasks))
-    parts = [
-        "# Comparisons: paired differences of macro AUC",
-        notice(runs),
-        f"Each row is the first score minus the second. Interval: {confidence:.0%} of the differences over resamples "
-        "of patients, the same resamples for both. **Bold**: the interval excludes 0. The number of comparisons is not "
-        "corrected for. Every run is asked in its own way by plain names. Intervals of single tasks: "
-        "comparisons_auc.csv.",
-        LEFT_OUT,
-        provenance(runs),
-    ]
+    blocks: list[Block | Text] = []
     between = frame.filter(kind=RUNS)
     for leads in between["leads"].unique(maintain_order=True):
-        parts += [f"## Shown: {md(leads)}", _table(between.filter(leads=leads), tasks, with_leads=False)]
+        blocks += [Heading(f"Shown: {leads}"), _grid(between.filter(leads=leads), tasks, with_leads=False)]
     if between.is_empty():
-        parts.append("One run only: nothing to compare it with.")
+        blocks.append("One run only: nothing to compare it with.")
     few = frame.filter(kind=LEADS)
     if few.height:
-        parts += ["## One lead against all", _table(few, tasks, with_leads=True)]
-    return page(parts)
+        blocks += [Heading("One lead against all"), _grid(few, tasks, with_leads=True)]
+    return document(
+        "Comparisons: paired differences of macro AUC",
+        notice(runs),
+        [
+            f"Each row is the first score minus the second. Interval: {confidence:.0%} of the differences over "
+            "resamples of patients, the same resamples for both. ",
+            Bold("Bold"),
+            ": the interval excludes 0. The number of comparisons is not corrected for. Every run is asked in its own "
+            "way by plain names. Intervals of single tasks: comparisons_auc.csv.",
+        ],
+        LEFT_OUT,
+        provenance(runs),
+        *blocks,
+    )
 
 
-def _table(frame: pl.DataFrame, tasks: Sequence[str], with_leads: bool) -> str:
+def _grid(frame: pl.DataFrame, tasks: Sequence[str], with_leads: bool) -> Grid:
     """One row per pair: the average with its interval, then the tasks."""
-    header = ["First − second", title(AVERAGE), "Interval", "Excludes 0", *map(title, tasks)]
-    body = []
+    body: list[list[Cell]] = []
     keys = ["run", "leads", "other_run", "other_leads"]
-    for names, part in frame.group_by(keys, maintain_order=True):
-        run, leads, other, against = (md(str(name)) for name in names)
+    for (run, leads, other, against), part in frame.group_by(keys, maintain_order=True):
         found = {row["dataset"]: row for row in part.iter_rows(named=True)}
-        average = found.get(AVERAGE)
+        short = [cells.difference(found.get(dataset), interval=False) for dataset in (AVERAGE, *tasks)]
         pair = f"{run}, {leads} − {other}, {against}" if with_leads else f"{run} − {other}"
-        body.append([pair, *_average(average), *[_short(found.get(task)) for task in tasks]])
-    return table(header, body)
+        body.append([pair, short[0], *_ends(found.get(AVERAGE)), *short[1:]])
+    return grid(["First − second", title(AVERAGE), "Interval", "Excludes 0", *map(title, tasks)], body)
 
 
-def _average(row: Mapping[str, Any] | None) -> list[str]:
+def _ends(row: Mapping[str, Any] | None) -> list[Cell]:
     if row is None or row["difference"] is None:
-        return ["–"] * 3
-    ends = "–" if row["low"] is None else f"[{signed(row['low'])}, {signed(row['high'])}]"
-    return [_short(row), ends, "yes" if row["excludes_zero"] else "no"]
-
-
-def _short(row: Mapping[str, Any] | None) -> str:
-    if row is None or row["difference"] is None:
-        return "–"
-    text = signed(row["difference"])
-    return f"**{text}**" if row["excludes_zero"] else text
+        return [None, None]
+    ends = None if row["low"] is None else Interval(row["low"], row["high"])
+    return [ends, "yes" if row["excludes_zero"] else "no"]

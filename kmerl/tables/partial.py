@@ -7,15 +7,30 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kmerl.escapes import md_code
+from kmerl.documents.document import (
+    Block,
+    Bold,
+    Cell,
+    Code,
+    Decimal,
+    Document,
+    Grid,
+    Heading,
+    Text,
+    document,
+    estimate,
+    grid,
+    listed,
+)
 from kmerl.evaluation.bootstrap import interval
 from kmerl.evaluation.schemas import AVERAGE, NESTED, SINGLE
+from kmerl.origins import RECORDED
 from kmerl.results import published
 from kmerl.results.names import LEFT_OUT, SCOPES, lead_count, title
-from kmerl.results.scores import RECORDED, PartialScores, tasks_of, with_data
-from kmerl.tables.cells import empty, estimate, signed, without_nan
-from kmerl.tables.markdown import page, table
+from kmerl.results.scores import PartialScores, tasks_of, with_data
+from kmerl.tables.frames import empty, without_nan
 from kmerl.tables.origin import notice, provenance
+from kmerl.tables.published import averages
 
 COLUMNS = [
     "run", "scope", "kind", "leads", "count", "dataset", "value", "low", "high", "n", "classes", "published", "data",
@@ -72,7 +87,7 @@ def _values(run: PartialScores, scope: str, dataset: str, kind: str) -> list[dic
     return [run.row(dataset=dataset, leads=one["leads"], scope=scope) for one in run.of_kind(kind)]
 
 
-def markdown(runs: Sequence[PartialScores], confidence: float) -> str:
+def for_people(runs: Sequence[PartialScores], confidence: float) -> Document:
     """The average with growing numbers of leads and with single leads, published averages, then every task.
 
     Args:
@@ -80,54 +95,50 @@ def markdown(runs: Sequence[PartialScores], confidence: float) -> str:
         confidence: of the intervals.
     """
     columns = [(run, scope) for run in runs for scope in run.scopes]
-    same = [md_code(run.name) for run in runs if len(run.scopes) == 1 and run.scores["scope"].n_unique() > 1]
-    parts = [
-        "# Zero-shot classification with some of the leads: macro AUC",
+    same = [Code(run.name) for run in runs if len(run.scopes) == 1 and run.scores["scope"].n_unique() > 1]
+    sees = listed(([f"{text} (", Code(name), ")"] for name, text in SCOPES.items()), " or ")
+    alone = any(run.of_kind(SINGLE) for run in runs)
+    blocks: list[Block | Text] = [
+        Heading("Average over the tasks, leads added one by one"),
+        _grid(columns, AVERAGE, NESTED, confidence),
+        "Published averages of the six tasks on recorded ECGs; the paper draws the steps between without numbers.",
+        averages(published.zeroshot()),
+    ]
+    if alone:
+        blocks += [Heading("Average over the tasks, one lead alone"), _grid(columns, AVERAGE, SINGLE, confidence)]
+    for task in tasks_of(runs):
+        kinds = [NESTED, SINGLE] if alone else [NESTED]
+        blocks += [Heading(title(task)), *(_grid(columns, task, kind, confidence) for kind in kinds)]
+    return document(
+        "Zero-shot classification with some of the leads: macro AUC",
         notice(runs),
         f"Cells: AUC [{confidence:.0%} bootstrap interval over patients]. Every run is asked in its own way by plain "
         "names; leads that are not shown are left out (K-MERL) or zero (MERL).",
-        "Normalisation sees "
-        + " or ".join(f"{text} (`{name}`)" for name, text in SCOPES.items())
-        + ". "
-        + (f"It makes no difference to {', '.join(same)}." if same else ""),
+        ["Normalisation sees ", *sees, ". ", *(["It makes no difference to ", *listed(same), "."] if same else [])],
         LEFT_OUT,
         provenance(runs),
-        "## Average over the tasks, leads added one by one",
-        _table(columns, AVERAGE, NESTED, confidence),
-        *_published(),
-    ]
-    if any(run.of_kind(SINGLE) for run in runs):
-        parts += ["## Average over the tasks, one lead alone", _table(columns, AVERAGE, SINGLE, confidence)]
-    for task in tasks_of(runs):
-        parts += [f"## {title(task)}", _table(columns, task, NESTED, confidence)]
-        if any(run.of_kind(SINGLE) for run in runs):
-            parts.append(_table(columns, task, SINGLE, confidence))
-    return page(parts)
+        *blocks,
+    )
 
 
-def _published() -> list[str]:
-    rows = [[one.method, one.lead_set, f"{one.auc:.3f}", one.source] for one in published.zeroshot()]
-    return [
-        "Published averages of the six tasks on recorded ECGs; the paper draws the steps between without numbers.",
-        table(["Method", "Leads", "Average of six tasks", "Source"], rows),
-    ]
-
-
-def _table(columns: Sequence[tuple[PartialScores, str]], dataset: str, kind: str, confidence: float) -> str:
+def _grid(columns: Sequence[tuple[PartialScores, str]], dataset: str, kind: str, confidence: float) -> Grid:
     """Rows: lead sets; columns: runs, and scopes where they differ."""
-    header = [md_code(run.name) + (f", {scope}" if len(run.scopes) > 1 else "") for run, scope in columns]
+    header: list[Text] = [
+        [Code(run.name), f", {scope}"] if len(run.scopes) > 1 else Code(run.name) for run, scope in columns
+    ]
     values = [_values(run, scope, dataset, kind) for run, scope in columns]
     labels = list(_labels(columns[0][0].of_kind(kind), kind))
-    body = [
-        [label, *[estimate(column[i]) if i < len(column) else "–" for column in values]]
+    body: list[list[Cell]] = [
+        [label, *(estimate(column[i]) if i < len(column) else None for column in values)]
         for i, label in enumerate(labels)
     ]
     if kind == NESTED and dataset == AVERAGE and len(labels) > 1:
-        means = [mean(run, scope, confidence) for run, scope in columns]
-        body.append([f"**Mean of 1 to {len(labels)}**", *map(estimate, means)])
-        falls = [signed(-fall) if (fall := largest_fall(run, scope)) else "none" for run, scope in columns]
+        means = [estimate(mean(run, scope, confidence)) for run, scope in columns]
+        lost = [largest_fall(run, scope) for run, scope in columns]
+        falls: list[Cell] = [Decimal(-fall, signed=True) if fall else "none" for fall in lost]
+        body.append([Bold(f"Mean of 1 to {len(labels)}"), *means])
         body.append(["Largest fall when a lead is added", *falls])
-    return table(["Leads", *header], body)
+    return grid(["Leads", *header], body)
 
 
 def _labels(sets: Sequence[Mapping[str, Any]], kind: str) -> Iterator[str]:

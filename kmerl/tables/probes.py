@@ -1,16 +1,31 @@
 """Linear probes on frozen features, those that nothing was learnt for first."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from kmerl.escapes import md, md_code
+from kmerl.documents.document import (
+    Block,
+    Bold,
+    Cell,
+    Code,
+    Count,
+    Decimal,
+    Document,
+    Grid,
+    Heading,
+    Text,
+    document,
+    estimate,
+    grid,
+    listed,
+)
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN
+from kmerl.origins import RECORDED
 from kmerl.results import published
 from kmerl.results.names import LEFT_OUT, PROBES, SCOPES, share_name, title
 from kmerl.results.published import SIX, Published
 from kmerl.results.scores import (
-    RECORDED,
     RunScores,
     baselines_first,
     kinds_of,
@@ -19,8 +34,7 @@ from kmerl.results.scores import (
     tasks_of,
     with_data,
 )
-from kmerl.tables.cells import empty, estimate, without_nan
-from kmerl.tables.markdown import NOTHING, page, table
+from kmerl.tables.frames import empty, without_nan
 from kmerl.tables.origin import notice, provenance
 
 COLUMNS = [
@@ -61,7 +75,7 @@ def tidy(runs: Sequence[RunScores]) -> pl.DataFrame:
     return without_nan(pl.concat([*ours, frame.select(COLUMNS)]))
 
 
-def markdown(runs: Sequence[RunScores], lead_counts: dict[str, int], confidence: float) -> str:
+def for_people(runs: Sequence[RunScores], lead_counts: Mapping[str, int], confidence: float) -> Document:
     """Averages per lead set, then every task, published rows below ours where the leads are as many.
 
     Args:
@@ -69,12 +83,20 @@ def markdown(runs: Sequence[RunScores], lead_counts: dict[str, int], confidence:
         lead_counts: lead set -> number of its leads.
         confidence: of the intervals.
     """
-    ordered, printed = baselines_first(runs), published.probes()
-    shares, tasks = shares_of(runs), tasks_of(runs)
+    ordered, kinds = baselines_first(runs), kinds_of(runs)
     lead_sets = list(dict.fromkeys(leads for run in runs for leads in run.lead_sets))
-    bare, kinds = [md_code(run.name) for run in ordered if not pretrained(run)], kinds_of(runs)
-    parts = [
-        "# Linear probes on frozen features: macro AUC",
+    bare = [Code(run.name) for run in ordered if not pretrained(run)]
+    printed = {leads: [one for one in published.probes() if one.leads == lead_counts.get(leads)] for leads in lead_sets}
+    blocks: list[Block | Text] = []
+    for leads in lead_sets:
+        blocks.append(Heading(f"Average over the tasks, shown: {leads}"))
+        blocks.append(_grid(ordered, kinds, AVERAGE, leads, printed[leads]))
+    for task in tasks_of(runs):
+        blocks.append(Heading(title(task)))
+        for leads in lead_sets:
+            blocks += [f"Shown: {leads}", _grid(ordered, kinds, task, leads, printed[leads])]
+    return document(
+        "Linear probes on frozen features: macro AUC",
         notice(runs),
         f"Cells: AUC on the evaluated split [{confidence:.0%} bootstrap interval over patients], by the share of the "
         "training split that the linear classifiers saw. A share below 100% is drawn several times: the value is the "
@@ -83,60 +105,47 @@ def markdown(runs: Sequence[RunScores], lead_counts: dict[str, int], confidence:
         "0.5. The last row of each table says how many classes do so in some draw.",
         LEFT_OUT,
         _scopes(runs),
-        f"**In bold: features without any pretraining ({', '.join(bare)}).** What they reach needs no pretraining; "
-        "only what lies above them can be its merit."
+        [
+            Bold(["In bold: features without any pretraining (", *listed(bare), ")."]),
+            " What they reach needs no pretraining; only what lies above them can be its merit.",
+        ]
         if bare
         else "",
         "Rows marked (published) are the K-MERL paper's Table 1, on recorded ECGs with 12 leads; their average is the "
         "mean of its six tasks. Its random rows are called Random Init there, under the heading From Scratch.",
-        "Probes. " + "; ".join(f"{PROBES.get(kind, md(kind))}: {TOLD.get(kind, '')}" for kind in kinds) + ".",
+        "Probes. " + "; ".join(f"{PROBES.get(kind, kind)}: {TOLD.get(kind, '')}" for kind in kinds) + ".",
         provenance(ordered),
-    ]
-    for leads in lead_sets:
-        shown = [one for one in printed if one.leads == lead_counts.get(leads)]
-        parts += [
-            f"## Average over the tasks, shown: {md(leads)}",
-            _table(ordered, kinds, AVERAGE, leads, shares, shown),
-        ]
-    for task in tasks:
-        parts.append(f"## {title(task)}")
-        for leads in lead_sets:
-            shown = [one for one in printed if one.leads == lead_counts.get(leads)]
-            parts += [f"Shown: {md(leads)}", _table(ordered, kinds, task, leads, shares, shown)]
-    return page(parts)
+        *blocks,
+    )
 
 
 def _scopes(runs: Sequence[RunScores]) -> str:
     """What normalisation saw where some of the leads were shown."""
     found = {name: scope for run in runs for name, scope in run.metadata.get("scopes", {}).items()}
-    told = "; ".join(f"{md(name)}: {SCOPES.get(scope, md(scope))}" for name, scope in found.items())
+    told = "; ".join(f"{name}: {SCOPES.get(scope, scope)}" for name, scope in found.items())
     return f"Normalisation of the encoders' input sees: {told}." if told else ""
 
 
-def _table(
-    runs: Sequence[RunScores],
-    kinds: Sequence[str],
-    dataset: str,
-    leads: str,
-    shares: Sequence[float],
-    printed: Sequence[Published],
-) -> str:
+def _grid(
+    runs: Sequence[RunScores], kinds: Sequence[str], dataset: str, leads: str, printed: Sequence[Published]
+) -> Grid:
     """Rows: features by every kind of probe, the published methods below the paper's; columns: shares."""
-    body = []
+    body: list[list[Cell]] = []
+    shares = shares_of(runs)
     unknown: dict[float, int] = {}
-    theirs: dict[str, dict[float | None, float]] = {}
+    theirs: dict[str, dict[float | None, Cell]] = {}
     for one in printed:
         if one.dataset == (SIX if dataset == AVERAGE else dataset):
-            theirs.setdefault(one.method, {})[one.share] = one.auc
+            theirs.setdefault(one.method, {})[one.share] = Decimal(one.auc)
     for kind in kinds:
         for run in runs:
             found = run.rows(dataset=dataset, leads=leads, kind=kind)
             rows = {row["share"]: row for row in found.iter_rows(named=True)}
             unknown |= {share: max(unknown.get(share, 0), len(row["untrained"])) for share, row in rows.items()}
-            name = md_code(run.name) if pretrained(run) else f"**{md_code(run.name)}**"
-            body.append([PROBES.get(kind, md(kind)), name, *[estimate(rows.get(share)) for share in shares]])
+            name = Code(run.name) if pretrained(run) else Bold(Code(run.name))
+            body.append([PROBES.get(kind, kind), name, *(estimate(rows.get(share)) for share in shares)])
         for method, values in theirs.items() if kind == kinds[0] else ():
-            cells = [f"{values[share]:.3f}" if share in values else NOTHING for share in shares]
-            body.append([PROBES["paper"], f"{method} (published)", *cells])
-    body.append(["", "Classes that count with 0.5", *[str(unknown.get(share, NOTHING)) for share in shares]])
-    return table(["Probe", "Features", *[share_name(share) for share in shares]], body)
+            body.append([PROBES["paper"], f"{method} (published)", *map(values.get, shares)])
+    counts = [Count(unknown[share]) if share in unknown else None for share in shares]
+    body.append(["", "Classes that count with 0.5", *counts])
+    return grid(["Probe", "Features", *map(share_name, shares)], body)

@@ -1,17 +1,30 @@
 """How much depends on the words asked: seen classes, the same by other names, renamed ones; and the ways of asking."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import polars as pl
 
-from kmerl.escapes import md, md_code
+from kmerl.documents.document import (
+    Block,
+    Bold,
+    Cell,
+    Code,
+    Document,
+    Grid,
+    Heading,
+    Items,
+    Text,
+    difference,
+    document,
+    estimate,
+    grid,
+)
+from kmerl.documents.numbers import NOTHING, decimal
 from kmerl.evaluation.schemas import AVERAGE
 from kmerl.results.names import ALL, GROUPS, LEFT_OUT, OTHER, RENAMED, SEEN, WAYS, title
 from kmerl.results.scores import ZeroshotScores, with_data
 from kmerl.tables import differences
-from kmerl.tables.cells import difference, estimate, without_nan
-from kmerl.tables.markdown import NOTHING, page, table
+from kmerl.tables.frames import without_nan
 from kmerl.tables.origin import notice, provenance
 
 COLUMNS = [
@@ -35,7 +48,9 @@ def tidy(runs: Sequence[ZeroshotScores]) -> pl.DataFrame:
     return without_nan(pl.concat(frames))
 
 
-def markdown(runs: Sequence[ZeroshotScores], compared: pl.DataFrame, seen_similarity: float, confidence: float) -> str:
+def for_people(
+    runs: Sequence[ZeroshotScores], compared: pl.DataFrame, seen_similarity: float, confidence: float
+) -> Document:
     """Averages per lead set, every run in every way; then what other ways change, and which classes are renamed.
 
     Args:
@@ -44,36 +59,42 @@ def markdown(runs: Sequence[ZeroshotScores], compared: pl.DataFrame, seen_simila
         seen_similarity: from which cosine on a name counts as a training query.
         confidence: of the intervals.
     """
-    parts = [
-        "# Zero-shot classification by other names: macro AUC, average over the tasks",
+    blocks: list[Block | Text] = []
+    for leads in dict.fromkeys(leads for run in runs for leads in run.lead_sets):
+        blocks += [Heading(f"Shown: {leads}"), _asked(runs, compared, leads)]
+    changed = compared.filter(kind=differences.WAYS, dataset=AVERAGE)
+    if changed.height:
+        blocks += [
+            Heading("What other ways of asking change"),
+            ["The other way minus the run's own, paired; ", Bold("bold"), " where the interval excludes 0."],
+            _remedies(changed),
+        ]
+    return document(
+        "Zero-shot classification by other names: macro AUC, average over the tasks",
         notice(runs),
-        f"Seen: the class's plain name is a training query, or as similar to one (cosine {seen_similarity:g} or more). "
-        "The same classes are asked a second time by another usual name. Renamed: the other classes, whose plain name "
-        f"training did not know. Cells: AUC [{confidence:.0%} bootstrap interval over patients]. Change: by the other "
-        "name minus by the plain name, paired; **bold** where the interval excludes 0.",
+        [
+            f"Seen: the class's plain name is a training query, or as similar to one (cosine {seen_similarity:g} or "
+            "more). The same classes are asked a second time by another usual name. Renamed: the other classes, whose "
+            f"plain name training did not know. Cells: AUC [{confidence:.0%} bootstrap interval over patients]. "
+            "Change: by the other name minus by the plain name, paired; ",
+            Bold("bold"),
+            " where the interval excludes 0.",
+        ],
         "Ways of asking: the query network (the paper's); the cosine of ECG and name (MERL's, and the only one "
         "without a query network); the mean of these two logits; the logits of the nearest training queries, weighted "
         "by similarity. ●: the run's own way.",
         LEFT_OUT,
         provenance(runs),
-    ]
-    for leads in dict.fromkeys(leads for run in runs for leads in run.lead_sets):
-        parts += [f"## Shown: {md(leads)}", _asked(runs, compared, leads)]
-    changed = compared.filter(kind=differences.WAYS, dataset=AVERAGE)
-    if changed.height:
-        parts += [
-            "## What other ways of asking change",
-            "The other way minus the run's own, paired; **bold** where the interval excludes 0.",
-            _remedies(changed),
-        ]
-    parts += ["## Renamed classes", *[_renamed(run) for run in runs]]
-    return page(parts)
+        *blocks,
+        Heading("Renamed classes"),
+        *map(_renamed, runs),
+    )
 
 
-def _asked(runs: Sequence[ZeroshotScores], compared: pl.DataFrame, leads: str) -> str:
+def _asked(runs: Sequence[ZeroshotScores], compared: pl.DataFrame, leads: str) -> Grid:
     changes = compared.filter(kind=differences.NAMES, dataset=AVERAGE, leads=leads)
     change = {(row["run"], row["way"]): row for row in changes.iter_rows(named=True)}
-    body = []
+    body: list[list[Cell]] = []
     for run in runs:
         for way in run.scores["way"].unique(maintain_order=True):
             cells = {
@@ -82,43 +103,32 @@ def _asked(runs: Sequence[ZeroshotScores], compared: pl.DataFrame, leads: str) -
             }
             own = " ●" if way == run.way else ""
             changed = difference(change.get((run.name, way)))
-            body.append(
-                [
-                    md_code(run.name),
-                    WAYS.get(way, way) + own,
-                    cells[SEEN],
-                    cells[OTHER],
-                    changed,
-                    cells[RENAMED],
-                    cells[ALL],
-                ]
-            )
-    header = ["Run", "Way", "Seen classes", "By other names", "Change", "Renamed classes", "All classes"]
-    return table(header, body)
+            asked = [cells[SEEN], cells[OTHER], changed, cells[RENAMED], cells[ALL]]
+            body.append([Code(run.name), WAYS.get(way, way) + own, *asked])
+    return grid(["Run", "Way", "Seen classes", "By other names", "Change", "Renamed classes", "All classes"], body)
 
 
-def _remedies(changed: pl.DataFrame) -> str:
+def _remedies(changed: pl.DataFrame) -> Grid:
     """Rows: run, lead set, way; columns: groups of classes."""
-    body = []
+    body: list[list[Cell]] = []
     for (run, leads, way), part in changed.group_by(["run", "leads", "way"], maintain_order=True):
         found = {(row["metric"], row["names"]): row for row in part.iter_rows(named=True)}
         cells = [difference(found.get(key)) for key in GROUPS.values()]
-        body.append([md_code(str(run)), md(str(leads)), WAYS.get(str(way), str(way)), *cells])
-    return table(["Run", "Leads", "Way", "Seen classes", "By other names", "Renamed classes", "All classes"], body)
+        body.append([Code(str(run)), str(leads), WAYS.get(str(way), str(way)), *cells])
+    return grid(["Run", "Leads", "Way", "Seen classes", "By other names", "Renamed classes", "All classes"], body)
 
 
-def _renamed(run: ZeroshotScores) -> str:
+def _renamed(run: ZeroshotScores) -> Items:
     """How many classes of each task the run knew, and the nearest training query of some that it did not."""
-    lines = [f"Run {md_code(run.name)}; name → nearest training query (cosine):", ""]
+    items: list[Text] = []
     for task in run.tasks:
         classes = run.seen.filter(task=task)
         unseen = classes.filter(~pl.col("seen")).sort("similarity", descending=True, maintain_order=True)
-        shown = [_nearest(row) for row in unseen.head(_MOST_LISTED).iter_rows(named=True)]
+        nearest = [
+            f"{row['name']} → {row['nearest']} ({decimal(row['similarity'], 2)})"
+            for row in unseen.head(_MOST_LISTED).iter_rows(named=True)
+        ]
         more = [f"{unseen.height - _MOST_LISTED} more"] if unseen.height > _MOST_LISTED else []
-        listed = "; ".join([*shown, *more]) or NOTHING
-        lines.append(f"- {title(task)}, {unseen.height} of {classes.height}: {listed}")
-    return "\n".join(lines)
-
-
-def _nearest(row: Mapping[str, Any]) -> str:
-    return f"{md(row['name'])} → {md(row['nearest'])} ({row['similarity']:.2f})"
+        listed = "; ".join([*nearest, *more]) or NOTHING
+        items.append(f"{title(task)}, {unseen.height} of {classes.height}: {listed}")
+    return Items(items, ["Run ", Code(run.name), "; name → nearest training query (cosine):"])

@@ -1,19 +1,33 @@
 """Zero-shot macro AUC of all runs, each asked in its own way by plain names, and the AUC of every class."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from kmerl.archives.classes import class_names
-from kmerl.escapes import md, md_code
+from kmerl.documents.document import (
+    Block,
+    Cell,
+    Code,
+    Document,
+    Grid,
+    Heading,
+    Items,
+    Text,
+    document,
+    estimate,
+    grid,
+)
+from kmerl.documents.numbers import NOTHING
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS
+from kmerl.origins import RECORDED
 from kmerl.results import published
 from kmerl.results.names import LEFT_OUT, SCOPES, title
-from kmerl.results.scores import RECORDED, RunScores, ZeroshotScores, tasks_of, with_data
-from kmerl.tables.cells import empty, estimate, span, without_nan
-from kmerl.tables.markdown import page, table
+from kmerl.results.scores import RunScores, ZeroshotScores, tasks_of, with_data
+from kmerl.tables.frames import empty, without_nan
 from kmerl.tables.origin import notice, provenance
+from kmerl.tables.published import averages
 
 COLUMNS = [
     "run", "dataset", "leads", "way", "metric", "value", "low", "high", "n", "classes", "published", "data",
@@ -69,7 +83,7 @@ def tidy_by_class(runs: Sequence[ZeroshotScores]) -> pl.DataFrame:
     return without_nan(pl.concat(frames))
 
 
-def markdown(runs: Sequence[ZeroshotScores], min_positives: int, confidence: float) -> str:
+def for_people(runs: Sequence[ZeroshotScores], min_positives: int, confidence: float) -> Document:
     """Averages first, then every task per lead set, what was left out, and the published figures apart.
 
     Args:
@@ -78,8 +92,15 @@ def markdown(runs: Sequence[ZeroshotScores], min_positives: int, confidence: flo
         confidence: of the intervals.
     """
     lead_sets = _lead_sets(runs)
-    parts = [
-        "# Zero-shot classification: macro AUC",
+    metrics = {MACRO: "", MACRO_MIN: f", classes with at least {min_positives} positives only"}
+    blocks: list[Block | Text] = []
+    for metric, which in metrics.items():
+        blocks += [Heading(f"Average over the tasks{which}"), _averages(runs, lead_sets, metric)]
+    for metric, which in metrics.items():
+        for leads in lead_sets:
+            blocks += [Heading(f"Shown: {leads}{which}"), _tasks(runs, leads, metric)]
+    return document(
+        "Zero-shot classification: macro AUC",
         notice(runs),
         f"Cells: AUC [{confidence:.0%} bootstrap interval over patients]. Records: those with a label in the task and "
         "a usable lead. Classes: those with positives and negatives among these records, of all classes of the task. "
@@ -88,71 +109,67 @@ def markdown(runs: Sequence[ZeroshotScores], min_positives: int, confidence: flo
         f"{SCOPES[runs[0].scope]}; other scopes: zeroshot_scopes_auc.md.",
         LEFT_OUT,
         provenance(runs),
-    ]
-    for metric, heading in (
-        (MACRO, "## Average over the tasks"),
-        (MACRO_MIN, f"## Average over the tasks, classes with at least {min_positives} positives only"),
-    ):
-        parts += [heading, _averages(runs, lead_sets, metric)]
-    for leads in lead_sets:
-        parts += [f"## Shown: {md(leads)}", _tasks(runs, leads, MACRO)]
-    for leads in lead_sets:
-        heading = f"## Shown: {md(leads)}, classes with at least {min_positives} positives only"
-        parts += [heading, _tasks(runs, leads, MACRO_MIN)]
-    parts += ["## Left out", _left_out(runs[0]), "## Published figures", *_published()]
-    return page(parts)
+        *blocks,
+        Heading("Left out"),
+        _left_out(runs[0]),
+        Heading("Published figures"),
+        "Averages over six tasks (four of PTB-XL, CPSC2018, CSN) on recorded ECGs, after pretraining on MIMIC-IV-ECG.",
+        averages(published.zeroshot()),
+    )
 
 
-def _averages(runs: Sequence[ZeroshotScores], lead_sets: Sequence[str], metric: str) -> str:
+def _averages(runs: Sequence[ZeroshotScores], lead_sets: Sequence[str], metric: str) -> Grid:
     """Rows: runs; columns: lead sets."""
-    body = []
+    body: list[list[Cell]] = []
     for run in runs:
         rows = {row["leads"]: row for row in run.asked(metric, dataset=AVERAGE).iter_rows(named=True)}
-        body.append([md_code(run.name), *[estimate(rows.get(leads)) for leads in lead_sets]])
-    return table(["Run", *map(md, lead_sets)], body)
+        body.append([Code(run.name), *(estimate(rows.get(leads)) for leads in lead_sets)])
+    return grid(["Run", *lead_sets], body)
 
 
-def _tasks(runs: Sequence[ZeroshotScores], leads: str, metric: str) -> str:
+def _tasks(runs: Sequence[ZeroshotScores], leads: str, metric: str) -> Grid:
     """Rows: tasks and their average; columns: runs."""
     rows = [{row["dataset"]: row for row in run.asked(metric, leads=leads).iter_rows(named=True)} for run in runs]
-    body = []
+    body: list[list[Cell]] = []
     for dataset in [*tasks_of(runs), AVERAGE]:
         found = [one.get(dataset) for one in rows]
-        classes = f"{span(found, 'classes')} of {len(class_names(dataset))}" if dataset != AVERAGE else ""
-        body.append([title(dataset), span(found, "n"), classes, *map(estimate, found)])
-    return table(["Task", "Records", "Classes", *[md_code(run.name) for run in runs]], body, right=[1, 2])
+        classes = f"{_span(found, 'classes')} of {len(class_names(dataset))}" if dataset != AVERAGE else ""
+        body.append([title(dataset), _span(found, "n"), classes, *map(estimate, found)])
+    return grid(["Task", "Records", "Classes", *(Code(run.name) for run in runs)], body, right=[1, 2])
 
 
-def _left_out(run: ZeroshotScores) -> str:
+def _span(rows: Iterable[Mapping[str, Any] | None], count: str) -> str:
+    """A count over several rows: one number, or from the smallest to the largest where they differ."""
+    counts = {row[count] for row in rows if row}
+    return "–".join(str(one) for one in sorted({min(counts), max(counts)})) if counts else NOTHING
+
+
+def _left_out(run: ZeroshotScores) -> Items | str:
     """The classes without an AUC by name, and under which lead sets if not under all; the same for every run."""
-    lines = []
+    items: list[Text] = []
     for task in run.tasks:
         rows = run.asked(MACRO, dataset=task)
         classes = []
         for code, name in class_names(task).items():
             without = rows.filter(pl.col("left_out").list.contains(code))["leads"].to_list()
-            where = f", {md(' and '.join(without))} only" if len(without) < rows.height else ""
-            classes += [f"{md(name)} ({md(code)}{where})"] if without else []
-        lines += [f"- {title(task)}: {', '.join(classes)}"] if classes else []
-    if not lines:
+            where = f", {' and '.join(without)} only" if len(without) < rows.height else ""
+            classes += [f"{name} ({code}{where})"] if without else []
+        items += [f"{title(task)}: {', '.join(classes)}"] if classes else []
+    if not items:
         return "No class was left out."
-    head = "Left out of every average, having no positives (or no negatives) among the records:"
-    return "\n".join([head, "", *lines])
+    return Items(items, "Left out of every average, having no positives (or no negatives) among the records:")
 
 
-def _published() -> list[str]:
-    rows = [[one.method, one.lead_set, f"{one.auc:.3f}", one.source] for one in published.zeroshot()]
-    return [
-        "Averages over six tasks (four of PTB-XL, CPSC2018, CSN) on recorded ECGs, after pretraining on MIMIC-IV-ECG.",
-        table(["Method", "Leads", "Average of six tasks", "Source"], rows),
-    ]
-
-
-def markdown_by_class(runs: Sequence[ZeroshotScores], confidence: float) -> str:
+def classes_for_people(runs: Sequence[ZeroshotScores], confidence: float) -> Document:
     """One table per task and lead set: every class with its positives and its AUC in every run."""
     asked = {(task, code): name for task in tasks_of(runs) for code, name in class_names(task).items()}
-    parts = [
-        "# Zero-shot classification: AUC per class",
+    blocks: list[Block | Text] = []
+    for task in tasks_of(runs):
+        blocks.append(Heading(title(task)))
+        for leads in _lead_sets(runs):
+            blocks += [f"Shown: {leads}", _classes(runs, task, leads)]
+    return document(
+        "Zero-shot classification: AUC per class",
         notice(runs),
         f"Cells: AUC [{confidence:.0%} bootstrap interval over patients]; – where a class has no positives or no "
         "negatives. Intervals of classes with few positives are wide. Every run is asked in its own way by plain "
@@ -160,27 +177,23 @@ def markdown_by_class(runs: Sequence[ZeroshotScores], confidence: float) -> str:
         LEFT_OUT,
         provenance(runs),
         "✓: the name is a training query, or as similar to one as zeroshot.seen_similarity says.",
-        "\n".join(f"- {md_code(run.name)}: {len(run.seen_codes & {*asked})} of {len(asked)} classes" for run in runs),
-    ]
-    for task in tasks_of(runs):
-        parts.append(f"## {title(task)}")
-        for leads in _lead_sets(runs):
-            parts += [f"Shown: {md(leads)}", _classes(runs, task, leads)]
-    return page(parts)
+        Items([[Code(run.name), f": {len(run.seen_codes & {*asked})} of {len(asked)} classes"] for run in runs]),
+        *blocks,
+    )
 
 
-def _classes(runs: Sequence[ZeroshotScores], task: str, leads: str) -> str:
+def _classes(runs: Sequence[ZeroshotScores], task: str, leads: str) -> Grid:
     found = [
         {row["code"]: row for row in run.asked(PER_CLASS, dataset=task, leads=leads).iter_rows(named=True)}
         for run in runs
     ]
-    body = []
+    body: list[list[Cell]] = []
     for code, name in class_names(task).items():
         of_class: list[Mapping[str, Any] | None] = [rows.get(code) for rows in found]
         knowing = [run.name for run in runs if (task, code) in run.seen_codes]
-        mark = "✓" if len(knowing) == len(runs) else ", ".join(map(md, knowing))
-        body.append([md(code), md(name), mark, span(of_class, "positives"), *map(estimate, of_class)])
-    return table(["Code", "Asked as", "✓", "Positives", *[md_code(run.name) for run in runs]], body, right=[3])
+        mark = "✓" if len(knowing) == len(runs) else ", ".join(knowing)
+        body.append([code, name, mark, _span(of_class, "positives"), *map(estimate, of_class)])
+    return grid(["Code", "Asked as", "✓", "Positives", *(Code(run.name) for run in runs)], body, right=[3])
 
 
 def _lead_sets(runs: Sequence[RunScores]) -> list[str]:

@@ -1,39 +1,9 @@
-"""Small tables that the page makes itself, and how it writes values."""
+"""How the page writes parameters and long texts."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table of plain text.
-
-    Attributes:
-        header: one text per column.
-        rows: each as long as the header.
-        right: columns of numbers, aligned right.
-        more: rows that exist but are not here.
-        bars: column -> of each row a share of 1, drawn under the text.
-    """
-
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    right: frozenset[int] = frozenset()
-    more: int = 0
-    bars: Mapping[int, Sequence[float]] = field(default_factory=dict)
-
-
-def count(number: int) -> str:
-    """A count as people write it: 12,345."""
-    return f"{number:,}"
-
-
-def signed(number: float) -> str:
-    """A difference with its sign: +0.123 or −0.123."""
-    return f"{number:+.3f}".replace("-", "−")
 
 
 def value(one: Any) -> str:
