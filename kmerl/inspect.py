@@ -35,7 +35,6 @@ ARTIFACTS = (
 _MAIN_TABLE = {
     "waveforms": "records.parquet", "labels": "labels.parquet", "reports": "reports.parquet",
     "embeddings": "texts.parquet", "run": "history.parquet", "scores": "scores.parquet",
-    "partial": "scores.parquet", "probes": "scores.parquet",
 }  # fmt: skip
 
 

@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kmerl.results.scores import PartialScores, RunScores, ZeroshotScores, read_partial, read_probes, read_zeroshot
+from kmerl.evaluation.schemas import LEAD_SETS, SEEN
+from kmerl.results.scores import RunScores, read_runs
 
 
-def read_scores(params: Any) -> tuple[list[ZeroshotScores], list[PartialScores], list[RunScores]]:
+def read_scores(params: Any) -> tuple[list[RunScores], list[RunScores], list[RunScores]]:
     """Zero-shot scores, scores with partial leads, and linear probes, of the runs and features that ``params`` name."""
     return (
-        read_zeroshot(Path("data/scores"), params.zeroshot.runs),
-        read_partial(Path("data/partial"), params.partial_leads.runs),
-        read_probes(Path("data/probes"), params.linear_probe.features),
+        read_runs(Path("data/scores"), params.zeroshot.runs, {"seen": SEEN}, first_scope=True),
+        read_runs(Path("data/partial"), params.partial_leads.runs, {"leads": LEAD_SETS}),
+        read_runs(Path("data/probes"), params.linear_probe.features),
     )
 
 

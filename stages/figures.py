@@ -22,12 +22,12 @@ from kmerl.plots.scores import zeroshot_figure
 from kmerl.plots.style import colours_of, save
 from kmerl.plots.training import training_figure
 from kmerl.results import published
-from kmerl.results.scores import PartialScores, RunScores, ZeroshotScores
+from kmerl.results.scores import RunScores
 from stages._scores import counts_of, read_scores
 from stages._stores import open_store
 
 
-def evaluated(params: Any, run: ZeroshotScores) -> Iterator[Example]:
+def evaluated(params: Any, run: RunScores) -> Iterator[Example]:
     """Records of every evaluated archive with the answers of ``run``, asked in its own way by plain names."""
     table = read_table(Path("data/scores") / run.name / "predictions.parquet", PREDICTIONS)
     asked = table.filter(pl.col("leads").is_in(params.figures.compare), way=run.way, names=run.names)
@@ -63,8 +63,8 @@ def training(params: Any, colours: dict[str, tuple[str, str]]) -> Figure:
 
 def scores(
     params: Any,
-    zeroshot: list[ZeroshotScores],
-    partials: list[PartialScores],
+    zeroshot: list[RunScores],
+    partials: list[RunScores],
     features: list[RunScores],
     colours: dict[str, tuple[str, str]],
 ) -> Iterator[tuple[str, Figure]]:

@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 
 from kmerl.artifacts import whole, write_table
+from kmerl.evaluation.answers import predict, score_answers
 from kmerl.evaluation.partial_leads import draw, lead_sets
 from kmerl.evaluation.schemas import AVERAGE, LEAD_SETS, MACRO, NESTED, RESAMPLES, SCORES
-from kmerl.evaluation.scoring import score
 from kmerl.evaluation.ways import Questions, default_way
-from kmerl.evaluation.zeroshot import predict
 from stages._asking import Subject, summary
 
 
@@ -29,7 +28,7 @@ def main(params: Any, item: str) -> str:
         questions = Questions(subject.model, lists, ways)
         asked = [("name", task) for task in vectors]
         answers.append(predict(questions, asked, records, shown, config.normalize, partial.scopes, evaluation.batch))
-    found = score(answers, item, evaluation, params.seed, by_class=False)
+    found = score_answers(answers, item, "partial_leads", evaluation, params.seed, by_class=False)
     metadata = subject.metadata(archives)
     with whole(Path("data/partial") / item) as folder:
         write_table(folder / "scores.parquet", found.scores, SCORES, metadata)

@@ -220,7 +220,7 @@ def tables_of(name, leads):
         scored.zeroshot(name, leads=counts, repeats=5, method="kmerl"),
         scored.zeroshot("b", leads=counts, repeats=5),
     ]
-    runs[0].seen[0, "nearest"] = name
+    runs[0].tables["seen"][0, "nearest"] = name
     partials = [scored.partial(name, repeats=5, method="kmerl")]
     features = [scored.probes(name, leads=(leads, "I"), repeats=5, trained=None, method="kmerl")]
     compared = differences.tidy(runs, counts, 0.95)

@@ -129,8 +129,8 @@ def artifacts(tmp_path_factory):
         ),
         ("data/runs/kmerl", ["2 tensors, 17 weights", "9 queries", "last steps"]),
         ("data/runs/kmerl/model.safetensors", ["encoder.weight", "(3, 4)"]),
-        ("data/scores/kmerl", ["method: kmerl", "query  other_name", "csn", "NORM", "classes by name"]),
-        ("data/partial/kmerl", ["visible_leads  nested", "only V6", "single  "]),
+        ("data/scores/kmerl", ["method: kmerl", "query  other_name", "csn", "NORM", "; seen: ", " of 106"]),
+        ("data/partial/kmerl", ["only V6   visible_leads", "nested", "only V6   single"]),
         ("data/probes/kmerl", ["12 leads", "train_records", "cpsc2018"]),
         ("data/features/kmerl", ["features, 2 arrays", "width: 4", "12 leads", "ptb_xl   3", "array (3, 4) float32"]),
         ("data/scores/kmerl/seen.parquet", ["106 rows", "similarity"]),
@@ -163,7 +163,7 @@ def test_without_arguments_every_artifact_has_a_line(artifacts, monkeypatch):
     assert found["data/waveforms/toy"] == "waveforms"
     assert found["data/simulated/toy"] == "archive"
     assert {"data/labels", "data/reports", "data/runs/kmerl", "results/figures", "results/report.html"} <= set(found)
-    kinds = {"scores": "scores", "partial": "partial", "probes": "probes", "features": "features"}
+    kinds = {"scores": "scores", "partial": "scores", "probes": "scores", "features": "features"}
     assert {name: found[f"data/{name}/kmerl"] for name in kinds} == kinds
     assert next(line for line in lines if line[0] == "data/waveforms/toy")[-1] == "24"
 

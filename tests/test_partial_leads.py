@@ -5,9 +5,9 @@ import pytest
 from pydantic import ValidationError
 
 from kmerl.artifacts import read_metadata, read_table
+from kmerl.evaluation.answers import find_records
 from kmerl.evaluation.partial_leads import draw, lead_sets
 from kmerl.evaluation.schemas import AVERAGE, LEAD_SETS, RESAMPLES, SCORES
-from kmerl.evaluation.zeroshot import find_records
 from kmerl.leads import PARTIAL_ORDER
 from stages import partial_leads, zeroshot
 

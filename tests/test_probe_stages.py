@@ -16,8 +16,7 @@ from kmerl.errors import UserError
 from kmerl.evaluation.features import Features
 from kmerl.evaluation.pooling import scoped
 from kmerl.evaluation.probe_params import EmbedEcgParams, RandomConvolutionsParams
-from kmerl.evaluation.probe_schemas import PROBE_RESAMPLES, PROBE_SCORES
-from kmerl.evaluation.schemas import AVERAGE, MACRO
+from kmerl.evaluation.schemas import AVERAGE, MACRO, RESAMPLES, SCORES
 from kmerl.leads import LEADS
 from kmerl.waveforms import NormalizeParams
 from stages import embed_ecg, linear_probe, random_convolutions
@@ -67,7 +66,7 @@ def test_every_kind_of_encoder_gives_features_and_scores(project, name, width):
         for k in range(2):
             assert np.load(project / f"data/features/{name}/{archive}-{k}.npy").shape == (24, width)
     path = project / "data/probes" / name / "scores.parquet"
-    scores, resamples = read_table(path, PROBE_SCORES), read_table(path.with_name("resamples.parquet"), PROBE_RESAMPLES)
+    scores, resamples = read_table(path, SCORES), read_table(path.with_name("resamples.parquet"), RESAMPLES)
     assert set(scores["run"]) == {name}
     assert set(scores["dataset"]) == {"ptbxl_super", "ptbxl_sub", "ptbxl_form", "ptbxl_rhythm", "cpsc2018", AVERAGE}
     average = scores.filter(dataset=AVERAGE, metric=MACRO)

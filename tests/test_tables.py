@@ -12,10 +12,10 @@ from kmerl.archives import classes
 from kmerl.documents import markdown
 from kmerl.documents.document import read_document, write_document
 from kmerl.errors import UserError
-from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_SEEN
+from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_SEEN, SEEN
 from kmerl.leads import LEADS as ALL_LEADS
 from kmerl.results import published
-from kmerl.results.scores import RunScores, read_zeroshot
+from kmerl.results.scores import read_runs, seen_codes
 from kmerl.tables import differences, partial, probes, queries, zeroshot
 from kmerl.tables.metrics import metrics
 from kmerl.tables.origin import notice, provenance
@@ -234,12 +234,12 @@ def test_a_remedy_is_compared_with_the_runs_own_way(compared):
 
 
 def test_classes_that_training_knew_are_marked_and_renamed_ones_listed_with_what_is_nearest(runs, compared):
-    seen = runs[0].seen.filter("seen")
+    seen = runs[0].tables["seen"].filter("seen")
     text = scored.text_of(zeroshot.classes_for_people, runs, SURE)
     assert text.count(" | ✓ | ") == seen.height * len(LEADS) + len(classes.tasks()) * len(LEADS)  # and headers
     assert f"`kmerl`: {seen.height} of 106 classes" in text
     listed = scored.text_of(queries.for_people, runs, compared, 0.95, SURE)
-    renamed = runs[0].seen.filter(pl.col("task") == "cpsc2018", ~pl.col("seen")).row(0, named=True)
+    renamed = runs[0].tables["seen"].filter(pl.col("task") == "cpsc2018", ~pl.col("seen")).row(0, named=True)
     assert f"{renamed['name']} → {renamed['nearest']} ({renamed['similarity']:.2f})" in listed
 
 
@@ -309,7 +309,7 @@ def test_metrics_hold_every_run_lead_set_task_and_share(runs, partials, features
 
 
 def test_what_was_evaluated_and_pretrained_is_named_once(runs):
-    bare = RunScores("bare", runs[0].scores, runs[0].resamples, scored.metadata(trained=None))
+    bare = replace(runs[0], name="bare", metadata=scored.metadata(trained=None))
     text = markdown.text(provenance([*runs, bare]))
     assert text.count("mimic_iv_ecg (simulated)") == 1
     assert "`bare`: not pretrained" in text
@@ -361,7 +361,7 @@ def test_the_page_gets_the_very_document_that_is_written_for_people(runs, tmp_pa
 
 def test_scores_read_back_are_those_written(runs, tmp_path):
     scored.write(tmp_path, runs[:1])
-    (one,) = read_zeroshot(tmp_path / "data/scores", ["kmerl"])
+    (one,) = read_runs(tmp_path / "data/scores", ["kmerl"], {"seen": SEEN}, first_scope=True)
     assert one.scores.equals(runs[0].scores)
-    assert one.seen_codes == runs[0].seen_codes
+    assert seen_codes(one) == seen_codes(runs[0])
     assert one.resampled(dataset=AVERAGE, leads="I", way="query", names="name").shape == (50,)

@@ -8,15 +8,14 @@ import pytest
 import scored
 
 from kmerl.archives import classes
+from kmerl.evaluation.answers import Answers, Condition, Records, score_answers
 from kmerl.evaluation.params import EvaluationParams
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_RENAMED, MACRO_SEEN
-from kmerl.evaluation.scoring import score
-from kmerl.evaluation.zeroshot import Answers, Condition, Records
 from kmerl.plots.queries import queries_figure
 from kmerl.plots.scores import zeroshot_figure
 from kmerl.randomness import generator
 from kmerl.results import published
-from kmerl.results.scores import ZeroshotScores
+from kmerl.results.scores import RunScores
 from kmerl.tables import differences, queries, zeroshot
 
 N, LEADS = 40, {"12 leads": 12, "I": 1}
@@ -64,8 +63,8 @@ def run(name, ways, skill, seen_share=0.4):
             for i, (code, text) in enumerate(classes.class_names(task).items())
         ]
     )  # fmt: skip
-    found = score(answers, name, PARAMS, 1, seen)
-    return ZeroshotScores(name, found.scores, found.resamples, scored.metadata(name), seen, found.scores.clear())
+    found = score_answers(answers, name, "zeroshot", PARAMS, 1, seen)
+    return RunScores(name, found.scores, found.resamples, scored.metadata(name), found.scores.clear(), {"seen": seen})
 
 
 @pytest.fixture(scope="module")

@@ -22,10 +22,10 @@ ASKS = (
 STORE = "archives.schemas shards waveforms"
 MODEL = f"{STORE} checkpoint history inference methods.method model.* text.params weights"
 ASKED = f"{MODEL} archives.classes evaluation.auc evaluation.bootstrap evaluation.params evaluation.schemas"
-ASKED += " evaluation.scoring evaluation.ways evaluation.zeroshot text.*"
+ASKED += " evaluation.answers evaluation.scoring evaluation.ways evaluation.zeroshot text.*"
 DOCUMENTS = "documents.document documents.numbers"
 PAGE = f"{DOCUMENTS} documents.html page.html page.pictures page.rejected page.texts page.values"
-SCORES = "archives.classes evaluation.probe_schemas evaluation.schemas results.*"
+SCORES = "archives.classes evaluation.schemas results.*"
 MAY = {
     "catalogue": "archives.* catalogue",
     "embed_ecg": f"{MODEL} evaluation.features evaluation.params evaluation.pooling evaluation.probe_params",
@@ -64,7 +64,7 @@ NEVER = {
     "preprocess": "model.* training.* text.* knowledge.* evaluation.* catalogue archives.merl_labels archives.classes",
     "catalogue": "preprocessing.* waveforms shards archives.recordings archives.fetch.* archives.simulate.*",
     "pretrain": "evaluation.bootstrap tables.* results.* plots.* knowledge.engines.*",
-    "linear_probe": "model.* evaluation.scoring evaluation.ways evaluation.zeroshot evaluation.partial_leads",
+    "linear_probe": "model.* evaluation.ways evaluation.answers evaluation.zeroshot evaluation.partial_leads",
     "labels": "http_headers knowledge.engines.* knowledge.asking",
     "report": "http_headers knowledge.engines.* knowledge.asking tables.* model.tokens",
     "figures": "tables.* evaluation.bootstrap",

@@ -2,9 +2,9 @@
 
 import polars as pl
 
+from kmerl.evaluation.answers import Records
 from kmerl.evaluation.params import PartialLeadsParams
 from kmerl.evaluation.schemas import LEAD_SETS, NESTED, SINGLE
-from kmerl.evaluation.zeroshot import Records
 from kmerl.randomness import generator
 
 

@@ -13,7 +13,7 @@ from kmerl.evaluation.features import Features
 from kmerl.evaluation.params import EvaluationParams
 from kmerl.evaluation.probe import Examples, Task, draw_share, learnable, probe, read_task
 from kmerl.evaluation.probe_params import Kind, LinearProbeParams
-from kmerl.evaluation.probe_scores import Answered, resamples_of
+from kmerl.evaluation.scoring import Answered, resamples_of
 from kmerl.randomness import generator
 
 Floats = NDArray[np.float32]
@@ -75,6 +75,7 @@ def probe_archive(
             "name other splits, or leave the archive out of evaluation.archives"
         )
     weights = resamples_of(records[tested], evaluation, seed, archive)
+    scopes = features.description.scopes
     for leads in features.description.sets:
         stored = features.read(archive, records, leads)
         for task in tasks:
@@ -84,10 +85,10 @@ def probe_archive(
             for share, kind in product(params.shares, params.kinds):
                 drawn = [part.answer(kind, test, share, draw, params, seed) for draw in range(draws_of(share, params))]
                 yield Answered(
-                    archive=archive, task=task.name, codes=task.codes, leads=leads, share=share, kind=kind,
-                    train_records=len(drawn[0][0]),
+                    condition={"leads": leads, "scope": scopes.get(leads), "share": share, "kind": kind},
+                    archive=archive, task=task.name, codes=task.codes, train_records=len(drawn[0][0]),
                     trained=np.all([learnable(task.labels[train]) for train, _ in drawn], axis=0),
-                    rows=task.rows[test], logits=np.stack([logits for _, logits in drawn]), labels=task.labels[test],
+                    rows=task.rows[test], answers=np.stack([logits for _, logits in drawn]), labels=task.labels[test],
                     weights=weights[:, places],
                 )  # fmt: skip
 

@@ -16,35 +16,41 @@ PREDICTIONS = pa.schema(
         pa.field("positive", pa.bool_(), nullable=False),
     ]
 )
+_KEYS = [
+    pa.field("evaluation", pa.string(), nullable=False),  # the room of kmerl.evaluations that it is of
+    pa.field("dataset", pa.string(), nullable=False),  # a task, or the average over all evaluated tasks
+    pa.field("leads", pa.string(), nullable=False),  # name of the lead set
+    pa.field("scope", pa.string()),  # leads that normalisation saw
+    pa.field("way", pa.string()),  # of asking
+    pa.field("names", pa.string()),  # column of the table of classes whose texts were asked
+    pa.field("kind", pa.string()),  # of probe
+    pa.field("share", pa.float64()),  # of the task's training records that a probe learnt from
+    pa.field("metric", pa.string(), nullable=False),
+]
+CONDITION = ("leads", "scope", "way", "names", "kind", "share")
+"""The columns that tell under what records were shown and asked about; null where they do not apply."""
 SCORES = pa.schema(
     [
-        pa.field("run", pa.string(), nullable=False),
-        pa.field("dataset", pa.string(), nullable=False),  # a task, or the average over all evaluated tasks
-        pa.field("leads", pa.string(), nullable=False),
-        pa.field("scope", pa.string(), nullable=False),  # leads that normalisation saw
-        pa.field("way", pa.string(), nullable=False),
-        pa.field("names", pa.string(), nullable=False),
-        pa.field("code", pa.string()),
-        pa.field("metric", pa.string(), nullable=False),
-        pa.field("value", pa.float64(), nullable=False),  # NaN where nothing could be averaged
+        pa.field("run", pa.string(), nullable=False),  # or the features that were probed
+        *_KEYS,
+        pa.field("code", pa.string()),  # of one class
+        pa.field("value", pa.float64(), nullable=False),  # mean over draws; NaN where nothing could be averaged
         pa.field("low", pa.float64(), nullable=False),
         pa.field("high", pa.float64(), nullable=False),
+        pa.field("draws", pa.int32()),  # of a share's records
+        pa.field("spread", pa.float64()),  # deviation over several draws
         pa.field("n", pa.int32(), nullable=False),  # records
         pa.field("positives", pa.int32(), nullable=False),  # labels of the classes counted
         pa.field("classes", pa.int32(), nullable=False),  # counted; of an average the tasks counted
+        pa.field("train_records", pa.int32()),  # of an average the sum over tasks
         pa.field("left_out", pa.list_(pa.string()), nullable=False),  # codes without an AUC; of an average tasks
+        # codes counted with AUC 0.5 in some draw, which has no positive or no negative of them; of an average task/code
+        pa.field("untrained", pa.list_(pa.string())),
     ]
 )
+"""Of every evaluation."""
 RESAMPLES = pa.schema(
-    [
-        pa.field("dataset", pa.string(), nullable=False),
-        pa.field("leads", pa.string(), nullable=False),
-        pa.field("scope", pa.string(), nullable=False),
-        pa.field("way", pa.string(), nullable=False),
-        pa.field("names", pa.string(), nullable=False),
-        pa.field("metric", pa.string(), nullable=False),
-        pa.field("values", pa.list_(pa.float32()), nullable=False),  # NaN where a resample has no value
-    ]
+    [*_KEYS, pa.field("values", pa.list_(pa.float32()), nullable=False)]  # NaN where a resample has no value
 )
 SEEN = pa.schema(
     [

@@ -11,7 +11,7 @@ from kmerl.evaluation.schemas import AVERAGE, NESTED, SINGLE
 from kmerl.plots.style import GREY, INK, chance, colours_of, heading, key, look, new_figure, spread
 from kmerl.results.names import SCOPES
 from kmerl.results.published import Published
-from kmerl.results.scores import PartialScores, data_of, defined
+from kmerl.results.scores import RunScores, data_of, defined, scopes_of, sets_of
 
 _WIDTH, _HEIGHT = 270.0, 122.0  # mm
 _LINES: tuple[Any, ...] = ("-", (0, (4, 2)))  # of the first and the second scope
@@ -19,7 +19,7 @@ _FACES = (None, "white")  # of their markers; None is the run's colour
 
 
 def partial_figure(
-    runs: Sequence[PartialScores],
+    runs: Sequence[RunScores],
     published: Sequence[Published],
     confidence: float,
     colours: Mapping[str, tuple[str, str]] | None = None,
@@ -35,12 +35,12 @@ def partial_figure(
     with look():
         colours = colours or colours_of(run.name for run in runs)
         figure = new_figure(_WIDTH, _HEIGHT)
-        single = any(run.of_kind(SINGLE) for run in runs)
+        single = any(sets_of(run, SINGLE) for run in runs)
         panels = figure.subplots(1, 1 + single, squeeze=False, sharey=True, width_ratios=[1.25, 1][: 1 + single])[0]
         figure.subplots_adjust(
             left=18 / _WIDTH, right=1 - 3 / _WIDTH, top=1 - 33 / _HEIGHT, bottom=17 / _HEIGHT, wspace=0.06
         )
-        nested = runs[0].of_kind(NESTED)
+        nested = sets_of(runs[0], NESTED)
         for run in runs:
             _draw_nested(panels[0], run, colours[run.name])
         _draw_published(panels[0], published, len(nested))
@@ -54,7 +54,7 @@ def partial_figure(
         panels[0].set_title("Leads added one by one")
         panels[0].set_ylabel("macro AUC, average over the tasks")
         if single:
-            alone = runs[0].of_kind(SINGLE)
+            alone = sets_of(runs[0], SINGLE)
             for i, run in enumerate(runs):
                 _draw_single(panels[1], run, (i - (len(runs) - 1) / 2) * min(0.24, 0.8 / len(runs)), colours[run.name])
             panels[1].set_xticks(range(len(alone)), [one["names"][0] for one in alone])
@@ -72,12 +72,12 @@ def partial_figure(
 
 
 def _legend(
-    runs: Sequence[PartialScores], published: Sequence[Published], confidence: float, colours: Mapping[str, Any]
+    runs: Sequence[RunScores], published: Sequence[Published], confidence: float, colours: Mapping[str, Any]
 ) -> tuple[list[Artist], int]:
     handles: list[Artist] = [
         key(run.name, color=colours[run.name][0], marker=colours[run.name][1], linestyle="-") for run in runs
     ]
-    scopes = next((run.scopes for run in runs if len(run.scopes) > 1), [])
+    scopes: Sequence[str] = next((scopes_of(run) for run in runs if len(scopes_of(run)) > 1), [])
     for i, scope in enumerate(scopes):
         text = f"normalised over {SCOPES.get(scope, scope)}"
         handles.append(key(text, color=GREY, linestyle=_LINES[i], marker="o", markerfacecolor=_FACES[i] or GREY))
@@ -95,12 +95,12 @@ def _new(sets: Sequence[Mapping[str, Any]], i: int) -> str:
     return ", ".join(lead for lead in sets[i]["names"] if lead not in before)
 
 
-def _draw_nested(axes: Axes, run: PartialScores, colour: tuple[str, str]) -> None:
+def _draw_nested(axes: Axes, run: RunScores, colour: tuple[str, str]) -> None:
     """A line with its band per scope."""
-    for i, scope in enumerate(run.scopes):
+    for i, scope in enumerate(scopes_of(run)):
         rows = [
             row | {"x": one["count"]}
-            for one in run.of_kind(NESTED)
+            for one in sets_of(run, NESTED)
             if (row := run.row(dataset=AVERAGE, leads=one["leads"], scope=scope)) and defined(row["value"])
         ]
         x, low, high, value = ([row[name] for row in rows] for name in ("x", "low", "high", "value"))
@@ -111,10 +111,10 @@ def _draw_nested(axes: Axes, run: PartialScores, colour: tuple[str, str]) -> Non
         )  # fmt: skip
 
 
-def _draw_single(axes: Axes, run: PartialScores, shift: float, colour: tuple[str, str]) -> None:
+def _draw_single(axes: Axes, run: RunScores, shift: float, colour: tuple[str, str]) -> None:
     """A dot with its whisker per lead and scope."""
-    for i, scope in enumerate(run.scopes):
-        for place, one in enumerate(run.of_kind(SINGLE)):
+    for i, scope in enumerate(scopes_of(run)):
+        for place, one in enumerate(sets_of(run, SINGLE)):
             row = run.row(dataset=AVERAGE, leads=one["leads"], scope=scope)
             if row and defined(row["value"]):
                 x, face = place + shift + i * 0.07, _FACES[i] or colour[0]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from kmerl.evaluation.schemas import AVERAGE
 from kmerl.plots.style import GREY, chance, colours_of, heading, key, look, new_figure
 from kmerl.results.names import GROUPS, OTHER, RENAMED, SEEN, WAYS
-from kmerl.results.scores import ZeroshotScores, data_of, defined
+from kmerl.results.scores import RunScores, data_of, defined
 
 _SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
     SEEN: ("seen classes, by the names known from training", {"marker": "o"}),
@@ -20,7 +20,7 @@ _WIDTH, _ROW, _HEAD, _FOOT, _LEFT = 270.0, 12.0, 32.0, 14.0, 52.0  # mm
 
 
 def queries_figure(
-    runs: Sequence[ZeroshotScores], confidence: float, colours: Mapping[str, tuple[str, str]] | None = None
+    runs: Sequence[RunScores], confidence: float, colours: Mapping[str, tuple[str, str]] | None = None
 ) -> Figure:
     """One panel per lead set; one row per run and way, one dot with its interval per group of classes.
 
@@ -60,7 +60,7 @@ def queries_figure(
         return figure
 
 
-def _draw(axes: Axes, run: ZeroshotScores, way: str, leads: str, place: int, colour: str) -> None:
+def _draw(axes: Axes, run: RunScores, way: str, leads: str, place: int, colour: str) -> None:
     for i, (group, (_, style)) in enumerate(_SHOWN.items()):
         metric, names = GROUPS[group]
         row = run.row(metric, dataset=AVERAGE, leads=leads, way=way, names=names)

@@ -10,7 +10,7 @@ from kmerl.evaluation.schemas import AVERAGE
 from kmerl.plots.style import GREY, INK, PALE, chance, colours_of, heading, key, look, new_figure, spread
 from kmerl.results.names import title
 from kmerl.results.published import Published
-from kmerl.results.scores import RunScores, ZeroshotScores, data_of, defined, tasks_of
+from kmerl.results.scores import RunScores, data_of, defined, tasks_of
 
 _WIDTH, _PANEL, _HEAD, _FOOT = 270.0, 58.0, 23.0, 12.0  # mm
 _MOST_NUMBERED = 4  # runs; the numbers of more would overlap
@@ -19,7 +19,7 @@ _PUBLISHED = 1.75  # width of the published column, in tasks
 
 
 def zeroshot_figure(
-    runs: Sequence[ZeroshotScores],
+    runs: Sequence[RunScores],
     published: Sequence[Published],
     lead_counts: Mapping[str, int],
     confidence: float,
@@ -79,7 +79,7 @@ def _heading(
     )
 
 
-def _lowest(runs: Sequence[ZeroshotScores], published: Sequence[Published]) -> float:
+def _lowest(runs: Sequence[RunScores], published: Sequence[Published]) -> float:
     """The AUC axis begins below the lowest interval, chance included."""
     ends = [0.45, *(one.auc for one in published)]
     for run in runs:
@@ -90,7 +90,7 @@ def _lowest(runs: Sequence[ZeroshotScores], published: Sequence[Published]) -> f
 
 def _draw_run(
     axes: Axes,
-    run: ZeroshotScores,
+    run: RunScores,
     leads: str,
     tasks: Sequence[str],
     shift: float,

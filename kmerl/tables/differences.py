@@ -17,7 +17,7 @@ from kmerl.errors import UserError
 from kmerl.evaluation.bootstrap import interval
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_RENAMED, MACRO_SEEN
 from kmerl.results.names import LEFT_OUT, title
-from kmerl.results.scores import QUERY, ZeroshotScores
+from kmerl.results.scores import QUERY, RunScores
 from kmerl.tables.frames import without_nan
 from kmerl.tables.origin import notice, provenance
 
@@ -33,7 +33,7 @@ RUNS, LEADS, NAMES, WAYS = "runs", "leads", "names", "ways"
 class Side:
     """One of the two scores that are compared."""
 
-    run: ZeroshotScores
+    run: RunScores
     leads: str
     way: str
     names: str
@@ -69,12 +69,12 @@ def difference(one: Side, other: Side, dataset: str, metric: str, confidence: fl
     }  # fmt: skip
 
 
-def side(run: ZeroshotScores, leads: str) -> Side:
+def side(run: RunScores, leads: str) -> Side:
     """A run asked in its own way by plain names."""
     return Side(run, leads, run.way, run.names)
 
 
-def tidy(runs: Sequence[ZeroshotScores], lead_counts: Mapping[str, int], confidence: float) -> pl.DataFrame:
+def tidy(runs: Sequence[RunScores], lead_counts: Mapping[str, int], confidence: float) -> pl.DataFrame:
     """All differences (columns :data:`COLUMNS`).
 
     Args:
@@ -96,13 +96,13 @@ def tidy(runs: Sequence[ZeroshotScores], lead_counts: Mapping[str, int], confide
 _Pair = tuple[str, Side, Side, str]
 
 
-def _runs(runs: Sequence[ZeroshotScores]) -> Iterator[_Pair]:
+def _runs(runs: Sequence[RunScores]) -> Iterator[_Pair]:
     for one, other in combinations(runs, 2):
         for leads in one.lead_sets:
             yield RUNS, side(one, leads), side(other, leads), MACRO
 
 
-def _leads(runs: Sequence[ZeroshotScores], lead_counts: Mapping[str, int]) -> Iterator[_Pair]:
+def _leads(runs: Sequence[RunScores], lead_counts: Mapping[str, int]) -> Iterator[_Pair]:
     """One lead of a run with a query network against the most leads of every run, itself too."""
     most = max(lead_counts.values())
     for one in runs:
@@ -113,19 +113,19 @@ def _leads(runs: Sequence[ZeroshotScores], lead_counts: Mapping[str, int]) -> It
                         yield LEADS, side(one, leads), side(other, against), MACRO
 
 
-def _asked(run: ZeroshotScores) -> list[tuple[str, str]]:
+def _asked(run: RunScores) -> list[tuple[str, str]]:
     """(leads, way) that the run was asked with."""
     return list(run.scores.select("leads", "way").unique(maintain_order=True).iter_rows())
 
 
-def _names(runs: Sequence[ZeroshotScores]) -> Iterator[_Pair]:
+def _names(runs: Sequence[RunScores]) -> Iterator[_Pair]:
     """Seen classes by other names minus the same classes by the names that training used."""
     for run in runs:
         for leads, way in _asked(run):
             yield NAMES, Side(run, leads, way, "other_name"), Side(run, leads, way, "name"), MACRO_SEEN
 
 
-def _ways(runs: Sequence[ZeroshotScores]) -> Iterator[_Pair]:
+def _ways(runs: Sequence[RunScores]) -> Iterator[_Pair]:
     """Every other way of asking minus the run's own."""
     groups = [(MACRO, "name"), (MACRO_SEEN, "name"), (MACRO_SEEN, "other_name"), (MACRO_RENAMED, "name")]
     for run in runs:
@@ -134,7 +134,7 @@ def _ways(runs: Sequence[ZeroshotScores]) -> Iterator[_Pair]:
                 yield WAYS, Side(run, leads, way, names), Side(run, leads, run.way, names), metric
 
 
-def for_people(frame: pl.DataFrame, runs: Sequence[ZeroshotScores], confidence: float) -> Document:
+def for_people(frame: pl.DataFrame, runs: Sequence[RunScores], confidence: float) -> Document:
     """Every two runs per lead set, then one lead against all; names and ways are in the table of queries.
 
     Args:

@@ -7,14 +7,12 @@ import polars as pl
 
 from kmerl.evaluation.schemas import AVERAGE
 from kmerl.results.names import share_name
-from kmerl.results.scores import PartialScores, RunScores, ZeroshotScores, defined, kinds_of
+from kmerl.results.scores import RunScores, defined, kinds_of
 
 PROBES, PARTIAL = "linear_probe", "partial_leads"
 
 
-def metrics(
-    runs: Sequence[ZeroshotScores], partial: Sequence[PartialScores], probes: Sequence[RunScores]
-) -> dict[str, Any]:
+def metrics(runs: Sequence[RunScores], partial: Sequence[RunScores], probes: Sequence[RunScores]) -> dict[str, Any]:
     """Macro AUC rounded to 4 digits, without what is undefined.
 
     Returns:

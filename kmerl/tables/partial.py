@@ -27,7 +27,7 @@ from kmerl.evaluation.schemas import AVERAGE, NESTED, SINGLE
 from kmerl.origins import RECORDED
 from kmerl.results import published
 from kmerl.results.names import LEFT_OUT, SCOPES, lead_count, title
-from kmerl.results.scores import PartialScores, tasks_of, with_data
+from kmerl.results.scores import RunScores, scopes_of, sets_of, tasks_of, with_data
 from kmerl.tables.frames import empty, without_nan
 from kmerl.tables.origin import notice, provenance
 from kmerl.tables.published import averages
@@ -38,14 +38,14 @@ COLUMNS = [
 MEAN = "mean of the nested sets"
 
 
-def tidy(runs: Sequence[PartialScores], confidence: float) -> pl.DataFrame:
+def tidy(runs: Sequence[RunScores], confidence: float) -> pl.DataFrame:
     """Macro AUC of every run, scope, lead set and task, then published averages (columns :data:`COLUMNS`)."""
     ours = []
     for run in runs:
-        kinds = run.sets.select("leads", "kind", "count")
-        rows = with_data(run.rows(), run).join(kinds, on="leads", how="left", maintain_order="left")
+        kinds = run.tables["leads"].select("leads", "kind", "count")
+        rows = with_data(run.rows().drop("kind"), run).join(kinds, on="leads", how="left", maintain_order="left")
         ours.append(rows.with_columns(*empty("published")).select(COLUMNS))
-        means = [row for scope in run.scopes if (row := mean(run, scope, confidence))]
+        means = [row for scope in scopes_of(run) if (row := mean(run, scope, confidence))]
         if means:
             extra = pl.DataFrame(means).with_columns(*empty("published")).with_columns(*_missing("count"))
             ours.append(extra.select(COLUMNS).cast({name: rows.schema[name] for name in ("n", "classes")}))
@@ -63,9 +63,9 @@ def _missing(*names: str) -> list[pl.Expr]:
     return [pl.lit(None, pl.Int32).alias(name) for name in names]
 
 
-def mean(run: PartialScores, scope: str, confidence: float) -> dict[str, Any] | None:
+def mean(run: RunScores, scope: str, confidence: float) -> dict[str, Any] | None:
     """The mean over the nested lead sets of the average over tasks, with its interval; None where one is missing."""
-    where = [{"dataset": AVERAGE, "leads": one["leads"], "scope": scope} for one in run.of_kind(NESTED)]
+    where = [{"dataset": AVERAGE, "leads": one["leads"], "scope": scope} for one in sets_of(run, NESTED)]
     rows = [row for one in where if (row := run.row(**one))]
     resampled = [values for one in where if (values := run.resampled(**one)) is not None]
     if not rows or len(rows) != len(where) or len(resampled) != len(where):
@@ -77,27 +77,27 @@ def mean(run: PartialScores, scope: str, confidence: float) -> dict[str, Any] | 
     } | vars(found)  # fmt: skip
 
 
-def largest_fall(run: PartialScores, scope: str) -> float:
+def largest_fall(run: RunScores, scope: str) -> float:
     """The most that the average loses where one more lead is shown; 0 if it never does."""
     values = [row["value"] for row in _values(run, scope, AVERAGE, NESTED) if row]
     return max([0.0, *(before - after for before, after in pairwise(values))])
 
 
-def _values(run: PartialScores, scope: str, dataset: str, kind: str) -> list[dict[str, Any] | None]:
-    return [run.row(dataset=dataset, leads=one["leads"], scope=scope) for one in run.of_kind(kind)]
+def _values(run: RunScores, scope: str, dataset: str, kind: str) -> list[dict[str, Any] | None]:
+    return [run.row(dataset=dataset, leads=one["leads"], scope=scope) for one in sets_of(run, kind)]
 
 
-def for_people(runs: Sequence[PartialScores], confidence: float) -> Document:
+def for_people(runs: Sequence[RunScores], confidence: float) -> Document:
     """The average with growing numbers of leads and with single leads, published averages, then every task.
 
     Args:
         runs: at least one.
         confidence: of the intervals.
     """
-    columns = [(run, scope) for run in runs for scope in run.scopes]
-    same = [Code(run.name) for run in runs if len(run.scopes) == 1 and run.scores["scope"].n_unique() > 1]
+    columns = [(run, scope) for run in runs for scope in scopes_of(run)]
+    same = [Code(run.name) for run in runs if len(scopes_of(run)) == 1 and run.scores["scope"].n_unique() > 1]
     sees = listed(([f"{text} (", Code(name), ")"] for name, text in SCOPES.items()), " or ")
-    alone = any(run.of_kind(SINGLE) for run in runs)
+    alone = any(sets_of(run, SINGLE) for run in runs)
     blocks: list[Block | Text] = [
         Heading("Average over the tasks, leads added one by one"),
         _grid(columns, AVERAGE, NESTED, confidence),
@@ -121,13 +121,13 @@ def for_people(runs: Sequence[PartialScores], confidence: float) -> Document:
     )
 
 
-def _grid(columns: Sequence[tuple[PartialScores, str]], dataset: str, kind: str, confidence: float) -> Grid:
+def _grid(columns: Sequence[tuple[RunScores, str]], dataset: str, kind: str, confidence: float) -> Grid:
     """Rows: lead sets; columns: runs, and scopes where they differ."""
     header: list[Text] = [
-        [Code(run.name), f", {scope}"] if len(run.scopes) > 1 else Code(run.name) for run, scope in columns
+        [Code(run.name), f", {scope}"] if len(scopes_of(run)) > 1 else Code(run.name) for run, scope in columns
     ]
     values = [_values(run, scope, dataset, kind) for run, scope in columns]
-    labels = list(_labels(columns[0][0].of_kind(kind), kind))
+    labels = list(_labels(sets_of(columns[0][0], kind), kind))
     body: list[list[Cell]] = [
         [label, *(estimate(column[i]) if i < len(column) else None for column in values)]
         for i, label in enumerate(labels)

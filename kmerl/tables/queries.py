@@ -22,7 +22,7 @@ from kmerl.documents.document import (
 from kmerl.documents.numbers import NOTHING, decimal
 from kmerl.evaluation.schemas import AVERAGE
 from kmerl.results.names import ALL, GROUPS, LEFT_OUT, OTHER, RENAMED, SEEN, WAYS, title
-from kmerl.results.scores import ZeroshotScores, with_data
+from kmerl.results.scores import RunScores, with_data
 from kmerl.tables import differences
 from kmerl.tables.frames import without_nan
 from kmerl.tables.origin import notice, provenance
@@ -33,7 +33,7 @@ COLUMNS = [
 _MOST_LISTED = 12
 
 
-def tidy(runs: Sequence[ZeroshotScores]) -> pl.DataFrame:
+def tidy(runs: Sequence[RunScores]) -> pl.DataFrame:
     """One row per run, way, lead set, task and group of classes (columns :data:`COLUMNS`).
 
     ``own_way``: whether this is how the run is asked elsewhere.
@@ -49,7 +49,7 @@ def tidy(runs: Sequence[ZeroshotScores]) -> pl.DataFrame:
 
 
 def for_people(
-    runs: Sequence[ZeroshotScores], compared: pl.DataFrame, seen_similarity: float, confidence: float
+    runs: Sequence[RunScores], compared: pl.DataFrame, seen_similarity: float, confidence: float
 ) -> Document:
     """Averages per lead set, every run in every way; then what other ways change, and which classes are renamed.
 
@@ -91,7 +91,7 @@ def for_people(
     )
 
 
-def _asked(runs: Sequence[ZeroshotScores], compared: pl.DataFrame, leads: str) -> Grid:
+def _asked(runs: Sequence[RunScores], compared: pl.DataFrame, leads: str) -> Grid:
     changes = compared.filter(kind=differences.NAMES, dataset=AVERAGE, leads=leads)
     change = {(row["run"], row["way"]): row for row in changes.iter_rows(named=True)}
     body: list[list[Cell]] = []
@@ -118,11 +118,11 @@ def _remedies(changed: pl.DataFrame) -> Grid:
     return grid(["Run", "Leads", "Way", "Seen classes", "By other names", "Renamed classes", "All classes"], body)
 
 
-def _renamed(run: ZeroshotScores) -> Items:
+def _renamed(run: RunScores) -> Items:
     """How many classes of each task the run knew, and the nearest training query of some that it did not."""
     items: list[Text] = []
     for task in run.tasks:
-        classes = run.seen.filter(task=task)
+        classes = run.tables["seen"].filter(task=task)
         unseen = classes.filter(~pl.col("seen")).sort("similarity", descending=True, maintain_order=True)
         nearest = [
             f"{row['name']} → {row['nearest']} ({decimal(row['similarity'], 2)})"

@@ -7,14 +7,14 @@ import polars as pl
 from kmerl.documents.document import Cell, Code, Document, document, estimate, grid
 from kmerl.evaluation.schemas import AVERAGE, MACRO
 from kmerl.results.names import LEFT_OUT, SCOPES, title
-from kmerl.results.scores import ZeroshotScores, tasks_of, with_data
+from kmerl.results.scores import RunScores, tasks_of, with_data
 from kmerl.tables.frames import without_nan
 from kmerl.tables.origin import notice, provenance
 
 COLUMNS = ["run", "dataset", "leads", "scope", "metric", "value", "low", "high", "n", "classes", "data"]
 
 
-def tidy(runs: Sequence[ZeroshotScores]) -> pl.DataFrame:
+def tidy(runs: Sequence[RunScores]) -> pl.DataFrame:
     """Macro AUC of every run and lead set in every scope, each run asked in its own way by plain names."""
     frames = []
     for run in runs:
@@ -23,7 +23,7 @@ def tidy(runs: Sequence[ZeroshotScores]) -> pl.DataFrame:
     return without_nan(pl.concat(frames))
 
 
-def for_people(runs: Sequence[ZeroshotScores], confidence: float) -> Document:
+def for_people(runs: Sequence[RunScores], confidence: float) -> Document:
     """The average and every task, lead sets with several scopes one below the other.
 
     Args:

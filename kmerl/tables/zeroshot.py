@@ -24,7 +24,7 @@ from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS
 from kmerl.origins import RECORDED
 from kmerl.results import published
 from kmerl.results.names import LEFT_OUT, SCOPES, title
-from kmerl.results.scores import RunScores, ZeroshotScores, tasks_of, with_data
+from kmerl.results.scores import RunScores, seen_codes, tasks_of, with_data
 from kmerl.tables.frames import empty, without_nan
 from kmerl.tables.origin import notice, provenance
 from kmerl.tables.published import averages
@@ -38,7 +38,7 @@ CLASS_COLUMNS = [
 ]  # fmt: skip
 
 
-def tidy(runs: Sequence[ZeroshotScores]) -> pl.DataFrame:
+def tidy(runs: Sequence[RunScores]) -> pl.DataFrame:
     """Macro averages of all runs, then the published figures, one row each (columns :data:`COLUMNS`).
 
     A published figure never shares a row with one of ours: it averages six tasks on recorded ECGs.
@@ -58,7 +58,7 @@ def tidy(runs: Sequence[ZeroshotScores]) -> pl.DataFrame:
     return without_nan(pl.concat([*ours, frame.select(COLUMNS)]))
 
 
-def tidy_by_class(runs: Sequence[ZeroshotScores]) -> pl.DataFrame:
+def tidy_by_class(runs: Sequence[RunScores]) -> pl.DataFrame:
     """AUC of every class by every name, each run asked in its own way (columns :data:`CLASS_COLUMNS`).
 
     Classes without positives have no value. ``name`` is what was asked, ``seen`` and ``nearest`` are about the plain
@@ -75,7 +75,7 @@ def tidy_by_class(runs: Sequence[ZeroshotScores]) -> pl.DataFrame:
             ],
             schema=["dataset", "code", "names", "name"],
         )
-        seen = run.seen.rename({"task": "dataset"}).drop("name")
+        seen = run.tables["seen"].rename({"task": "dataset"}).drop("name")
         rows = with_data(run.rows(PER_CLASS, way=run.way), run)
         for other, keys in ((names, ["dataset", "code", "names"]), (seen, ["dataset", "code"])):
             rows = rows.join(other, on=keys, how="left", maintain_order="left")
@@ -83,7 +83,7 @@ def tidy_by_class(runs: Sequence[ZeroshotScores]) -> pl.DataFrame:
     return without_nan(pl.concat(frames))
 
 
-def for_people(runs: Sequence[ZeroshotScores], min_positives: int, confidence: float) -> Document:
+def for_people(runs: Sequence[RunScores], min_positives: int, confidence: float) -> Document:
     """Averages first, then every task per lead set, what was left out, and the published figures apart.
 
     Args:
@@ -118,7 +118,7 @@ def for_people(runs: Sequence[ZeroshotScores], min_positives: int, confidence: f
     )
 
 
-def _averages(runs: Sequence[ZeroshotScores], lead_sets: Sequence[str], metric: str) -> Grid:
+def _averages(runs: Sequence[RunScores], lead_sets: Sequence[str], metric: str) -> Grid:
     """Rows: runs; columns: lead sets."""
     body: list[list[Cell]] = []
     for run in runs:
@@ -127,7 +127,7 @@ def _averages(runs: Sequence[ZeroshotScores], lead_sets: Sequence[str], metric: 
     return grid(["Run", *lead_sets], body)
 
 
-def _tasks(runs: Sequence[ZeroshotScores], leads: str, metric: str) -> Grid:
+def _tasks(runs: Sequence[RunScores], leads: str, metric: str) -> Grid:
     """Rows: tasks and their average; columns: runs."""
     rows = [{row["dataset"]: row for row in run.asked(metric, leads=leads).iter_rows(named=True)} for run in runs]
     body: list[list[Cell]] = []
@@ -144,7 +144,7 @@ def _span(rows: Iterable[Mapping[str, Any] | None], count: str) -> str:
     return "–".join(str(one) for one in sorted({min(counts), max(counts)})) if counts else NOTHING
 
 
-def _left_out(run: ZeroshotScores) -> Items | str:
+def _left_out(run: RunScores) -> Items | str:
     """The classes without an AUC by name, and under which lead sets if not under all; the same for every run."""
     items: list[Text] = []
     for task in run.tasks:
@@ -160,7 +160,7 @@ def _left_out(run: ZeroshotScores) -> Items | str:
     return Items(items, "Left out of every average, having no positives (or no negatives) among the records:")
 
 
-def classes_for_people(runs: Sequence[ZeroshotScores], confidence: float) -> Document:
+def classes_for_people(runs: Sequence[RunScores], confidence: float) -> Document:
     """One table per task and lead set: every class with its positives and its AUC in every run."""
     asked = {(task, code): name for task in tasks_of(runs) for code, name in class_names(task).items()}
     blocks: list[Block | Text] = []
@@ -177,12 +177,12 @@ def classes_for_people(runs: Sequence[ZeroshotScores], confidence: float) -> Doc
         LEFT_OUT,
         provenance(runs),
         "✓: the name is a training query, or as similar to one as zeroshot.seen_similarity says.",
-        Items([[Code(run.name), f": {len(run.seen_codes & {*asked})} of {len(asked)} classes"] for run in runs]),
+        Items([[Code(run.name), f": {len(seen_codes(run) & {*asked})} of {len(asked)} classes"] for run in runs]),
         *blocks,
     )
 
 
-def _classes(runs: Sequence[ZeroshotScores], task: str, leads: str) -> Grid:
+def _classes(runs: Sequence[RunScores], task: str, leads: str) -> Grid:
     found = [
         {row["code"]: row for row in run.asked(PER_CLASS, dataset=task, leads=leads).iter_rows(named=True)}
         for run in runs
@@ -190,7 +190,7 @@ def _classes(runs: Sequence[ZeroshotScores], task: str, leads: str) -> Grid:
     body: list[list[Cell]] = []
     for code, name in class_names(task).items():
         of_class: list[Mapping[str, Any] | None] = [rows.get(code) for rows in found]
-        knowing = [run.name for run in runs if (task, code) in run.seen_codes]
+        knowing = [run.name for run in runs if (task, code) in seen_codes(run)]
         mark = "✓" if len(knowing) == len(runs) else ", ".join(knowing)
         body.append([code, name, mark, _span(of_class, "positives"), *map(estimate, of_class)])
     return grid(["Code", "Asked as", "✓", "Positives", *(Code(run.name) for run in runs)], body, right=[3])
