@@ -27,8 +27,8 @@ ARTIFACTS = (
     "data/targets/*.parquet", "data/label_differences/*.parquet", "data/rejected/*/*.parquet", "data/reports",
     "data/knowledge/extract/*", "data/knowledge/verify/*", "data/knowledge/merge",
     "data/knowledge/superclass", "data/knowledge/unusable.parquet", "data/labels",
-    "data/embeddings/*", "data/runs/*", "data/scores/*", "data/partial/*",
-    "data/features/*", "data/probes/*", "data/tables", "results/tables", "results/figures",
+    "data/embeddings/*", "data/runs/*", "data/scores/*/*",
+    "data/features/*", "data/tables", "results/tables", "results/figures",
     "results/knowledge", "results/mining_quality/*", "results/metrics.json",
     "results/report.html", "results/quality.html", "results/quality.csv",
 )  # fmt: skip

@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError, create_model, field_validator, model_validator
 
@@ -20,13 +20,9 @@ from kmerl.archives.places import check_places
 from kmerl.archives.registry import ARCHIVES
 from kmerl.archives.simulate.params import SimulateParams
 from kmerl.errors import UserError
-from kmerl.evaluation.params import EvaluationParams, PartialLeadsParams, ZeroshotParams
-from kmerl.evaluation.probe_params import (
-    RANDOM_CONVOLUTIONS,
-    EmbedEcgParams,
-    LinearProbeParams,
-    RandomConvolutionsParams,
-)
+from kmerl.evaluation.params import EvaluationParams
+from kmerl.evaluations.registry import rooms
+from kmerl.features.params import RANDOM_CONVOLUTIONS, EmbedEcgParams, RandomConvolutionsParams
 from kmerl.knowledge.cleaning import ReportsParams
 from kmerl.knowledge.params import KnowledgeParams
 from kmerl.methods import NAMES
@@ -45,7 +41,17 @@ _METHODS: Any = {name: (load_method(name).section, ...) for name in NAMES}
 MethodsParams: Any = create_model("MethodsParams", __base__=Section, **_METHODS)
 
 
-class Params(Section):
+_EVALUATIONS: Any = {name: (room.PARAMS, ...) for name, room in rooms().items()}
+if TYPE_CHECKING:
+
+    class _Evaluations(Section):
+        zeroshot: Any
+        linear_probe: Any
+else:
+    _Evaluations = create_model("_Evaluations", __base__=Section, **_EVALUATIONS)
+
+
+class Params(_Evaluations):
     """All parameters of the pipeline."""
 
     seed: int = Field(ge=0, description="every random draw derives from it and from the name of what draws")
@@ -65,11 +71,8 @@ class Params(Section):
     methods: MethodsParams = Field(description="what each method adds to pretraining")
     runs: dict[str, Run] = Field(min_length=1, description="run -> its method, and what differs from the base")
     evaluation: EvaluationParams
-    zeroshot: ZeroshotParams
-    partial_leads: PartialLeadsParams
     embed_ecg: EmbedEcgParams
     random_convolutions: RandomConvolutionsParams
-    linear_probe: LinearProbeParams
     figures: FiguresParams
     quality: QualityParams
 

@@ -9,15 +9,15 @@ import torch
 from kmerl.archives import classes
 from kmerl.artifacts import whole, write_table
 from kmerl.errors import UserError
-from kmerl.evaluation.features import Features
-from kmerl.evaluation.probing import probe_archive, splits_left_to_test
 from kmerl.evaluation.schemas import AVERAGE, MACRO, RESAMPLES, SCORES
 from kmerl.evaluation.scoring import Answered, score
+from kmerl.evaluations.linear_probe.run import probe_archive, splits_left_to_test
+from kmerl.features.store import Features
 from stages._stores import open_store, read_targets
 
 
 def main(params: Any, item: str) -> str:
-    """Write ``data/probes/<item>/``: scores and their resamples."""
+    """Write ``data/scores/linear_probe/<item>/``: scores and their resamples."""
     evaluation, probing = params.evaluation, params.linear_probe
     torch.set_num_threads(probing.threads)
     features = Features(Path("data/features") / item)
@@ -42,7 +42,7 @@ def main(params: Any, item: str) -> str:
         "scopes": described.scopes,
         "splits": splits_left_to_test(evaluation.splits, probing),
     }
-    with whole(Path("data/probes") / item) as folder:
+    with whole(Path("data/scores/linear_probe") / item) as folder:
         write_table(folder / "scores.parquet", found.scores, SCORES, metadata)
         write_table(folder / "resamples.parquet", found.resamples, RESAMPLES, metadata)
     average = found.scores.filter(dataset=AVERAGE, metric=MACRO, kind=probing.kinds[0])

@@ -93,6 +93,7 @@ def main(params: Any) -> str:
     )  # fmt: skip
     metrics = flat(read_json("results/metrics.json"))
     scores, pairs = (read_table(TABLES / f"{name}.parquet") for name in ("zeroshot_auc", "comparisons_auc"))
+    sections, tables = results.read_tables(TABLES)
     methods = {one.name: str(one.config.get("title")) for one in runs if one.config.get("steps")}
     page = Page(
         archives=stores,
@@ -109,8 +110,9 @@ def main(params: Any) -> str:
             metrics=grid(["Metric", "Value"], [[name, value(one)] for name, one in metrics.items()], [1]),
         ),
         hierarchy=hierarchy(vocabulary, trace, studies),
-        figures=results.read_figures(FIGURES),
-        tables=results.read_tables(TABLES),
+        sections=sections,
+        figures=results.read_figures(FIGURES, DATA / "figures.json"),
+        tables=tables,
         confidence=params.evaluation.confidence,
     )
     text = render(page)

@@ -1,45 +1,33 @@
-"""Write the tables of all scores, with the published ones beside them."""
+"""Write the tables of all evaluations, with the published ones beside ours."""
 
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from kmerl.artifacts import for_spreadsheets, whole, write_json, write_table
-from kmerl.documents.document import Document, write_document
+from kmerl.documents.document import write_document
 from kmerl.documents.markdown import markdown
-from kmerl.tables import differences, partial, probes, queries, scopes, zeroshot
-from kmerl.tables.metrics import metrics
-from stages._scores import counts_of, read_scores
+from kmerl.evaluations.registry import rooms
+from kmerl.tables.table import Table
+from stages._scores import read_scores
 
 DIGITS = 6  # in CSV files
 
 
 def main(params: Any) -> str:
     """Write ``results/tables/``, ``results/metrics.json``, and ``data/tables/``, from which the page is made."""
-    runs, partials, features = read_scores(params)
-    sure, lead_counts = params.evaluation.confidence, counts_of(params, features)
-    compared = differences.tidy(runs, lead_counts, sure)
-    made: dict[str, tuple[pl.DataFrame, Document]] = {
-        "zeroshot_auc": (
-            zeroshot.tidy(runs), zeroshot.for_people(runs, params.evaluation.min_positives, sure)
-        ),
-        "zeroshot_scopes_auc": (scopes.tidy(runs), scopes.for_people(runs, sure)),
-        "zeroshot_auc_by_class": (zeroshot.tidy_by_class(runs), zeroshot.classes_for_people(runs, sure)),
-        "queries_auc": (
-            queries.tidy(runs), queries.for_people(runs, compared, params.zeroshot.seen_similarity, sure)
-        ),
-        "comparisons_auc": (compared, differences.for_people(compared, runs, sure)),
-        "linear_probe_auc": (probes.tidy(features), probes.for_people(features, lead_counts, sure)),
-        "partial_leads_auc": (partial.tidy(partials, sure), partial.for_people(partials, sure)),
-    }  # fmt: skip
+    evaluations = rooms("tables")
+    scores = read_scores(params)
+    made: list[Table] = [one for name, room in evaluations.items() for one in room.tables(scores[name], params)]
+    sections = [vars(section) for room in evaluations.values() for section in room.SECTIONS]
     with whole(Path("results/tables")) as folder, whole(Path("data/tables")) as data:
         folder.mkdir()
-        for name, (frame, document) in made.items():
-            for_spreadsheets(frame).write_csv(folder / f"{name}.csv", float_precision=DIGITS)
-            (folder / f"{name}.md").write_text(markdown(document), "utf-8")
-            write_table(data / f"{name}.parquet", frame, frame.to_arrow().schema)
-            write_document(data / f"{name}.json", document)
-    write_json("results/metrics.json", metrics(runs, partials, features))
-    rows = sum(frame.height for frame, _ in made.values())
-    return f"{len(runs)} runs, {len(features)} sets of features, {len(made)} tables of {rows} rows"
+        for one in made:
+            for_spreadsheets(one.frame).write_csv(folder / f"{one.name}.csv", float_precision=DIGITS)
+            (folder / f"{one.name}.md").write_text(markdown(one.document), "utf-8")
+            write_table(data / f"{one.name}.parquet", one.frame, one.frame.to_arrow().schema)
+            write_document(data / f"{one.name}.json", one.document)
+        write_json(data / "index.json", {"sections": sections, "tables": [one.told() for one in made]})
+    measured = [room.metrics(scores[name]) for name, room in evaluations.items()]
+    write_json("results/metrics.json", {key: value for one in measured for key, value in one.items()})
+    counts = ", ".join(f"{len(runs)} of {name}" for name, runs in scores.items())
+    return f"scores {counts}; {len(made)} tables of {sum(one.frame.height for one in made)} rows"

@@ -9,16 +9,17 @@ from kmerl.archives import classes
 from kmerl.artifacts import whole, write_table
 from kmerl.errors import UserError
 from kmerl.evaluation.answers import predict, score_answers
-from kmerl.evaluation.schemas import AVERAGE, MACRO, PREDICTIONS, RESAMPLES, SCORES, SEEN
+from kmerl.evaluation.schemas import AVERAGE, MACRO, RESAMPLES, SCORES
 from kmerl.evaluation.scoring import joined
 from kmerl.evaluation.ways import Questions, usable_ways
-from kmerl.evaluation.zeroshot import predictions, seen_classes
+from kmerl.evaluations.zeroshot.run import predictions, seen_classes
+from kmerl.evaluations.zeroshot.schemas import PREDICTIONS, SEEN
 from kmerl.leads import LEADS
 from stages._asking import Subject, summary
 
 
 def main(params: Any, item: str) -> str:
-    """Write ``data/scores/<item>/``: predictions, scores, their resamples, and which classes are seen."""
+    """Write ``data/scores/zeroshot/<item>/``: predictions, scores, their resamples, and which classes are seen."""
     evaluation, zeroshot = params.evaluation, params.zeroshot
     subject = Subject.load(item, evaluation.threads)
     ways = usable_ways(subject.model, zeroshot.ways)
@@ -49,7 +50,7 @@ def main(params: Any, item: str) -> str:
         further = score_answers(elsewhere, item, "zeroshot", evaluation, params.seed, by_class=False)
         found = joined([found, further])
     metadata = subject.metadata(archives)
-    with whole(Path("data/scores") / item) as folder:
+    with whole(Path("data/scores/zeroshot") / item) as folder:
         write_table(folder / "predictions.parquet", predictions(answers), PREDICTIONS, metadata)
         write_table(folder / "scores.parquet", found.scores, SCORES, metadata)
         write_table(folder / "resamples.parquet", found.resamples, RESAMPLES, metadata)

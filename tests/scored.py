@@ -8,18 +8,9 @@ import polars as pl
 from kmerl.archives import classes
 from kmerl.artifacts import columns_of, write_table
 from kmerl.documents.markdown import markdown
-from kmerl.evaluation.schemas import (
-    AVERAGE,
-    LEAD_SETS,
-    MACRO,
-    MACRO_MIN,
-    MACRO_RENAMED,
-    MACRO_SEEN,
-    PER_CLASS,
-    RESAMPLES,
-    SCORES,
-    SEEN,
-)
+from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, MACRO_RENAMED, MACRO_SEEN, PER_CLASS, RESAMPLES, SCORES
+from kmerl.evaluations.partial_leads.schemas import LEAD_SETS
+from kmerl.evaluations.zeroshot.schemas import SEEN
 from kmerl.leads import PARTIAL_ORDER
 from kmerl.randomness import generator
 from kmerl.results.scores import RunScores
@@ -166,9 +157,9 @@ def probes(name="kmerl", level=0.7, gain=0.08, leads=("12 leads", "I"), repeats=
 
 def write(root: Path, runs=(), partials=(), features=()) -> None:
     """Scores as the stages leave them, below ``root``."""
-    for kind, several in (("scores", runs), ("partial", partials), ("probes", features)):
+    for kind, several in (("zeroshot", runs), ("partial_leads", partials), ("linear_probe", features)):
         for one in several:
-            folder = root / "data" / kind / one.name
+            folder = root / "data/scores" / kind / one.name
             scores = pl.concat([one.scores, one.elsewhere])
             write_table(folder / "scores.parquet", scores, SCORES, one.metadata)
             write_table(folder / "resamples.parquet", one.resamples, RESAMPLES, one.metadata)

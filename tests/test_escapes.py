@@ -28,12 +28,17 @@ from kmerl.documents.html import html
 from kmerl.documents.markdown import markdown
 from kmerl.errors import UserError
 from kmerl.escapes import csv_cell, csv_text, md, md_code, one_line, printable, screen
+from kmerl.evaluations.linear_probe import tables as probes
+from kmerl.evaluations.partial_leads import tables as partial
+from kmerl.evaluations.zeroshot import table_auc as zeroshot
+from kmerl.evaluations.zeroshot import table_comparisons as differences
+from kmerl.evaluations.zeroshot import table_queries as queries
+from kmerl.evaluations.zeroshot.figure_auc import zeroshot_figure
+from kmerl.evaluations.zeroshot.figure_queries import queries_figure
 from kmerl.knowledge.schemas import REPORTS, TRACE, VERIFIED
 from kmerl.plots.examples import Answer, Example, example_figure
-from kmerl.plots.queries import queries_figure
-from kmerl.plots.scores import zeroshot_figure
 from kmerl.plots.style import png, svg
-from kmerl.tables import differences, mining, partial, probes, queries, zeroshot
+from kmerl.tables import mining
 from stages import mining as mining_stage
 from stages import tables as tables_stage
 from tests.archives import noise, write_record

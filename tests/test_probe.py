@@ -15,9 +15,11 @@ from sklearn.metrics import roc_auc_score
 
 from kmerl.errors import UserError
 from kmerl.evaluation.auc import auc
-from kmerl.evaluation.features import Features, write_features
-from kmerl.evaluation.logistic import fit_logistic
-from kmerl.evaluation.probe import (
+from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS, RESAMPLES, SCORES
+from kmerl.evaluation.scoring import score
+from kmerl.evaluations.linear_probe import Kind
+from kmerl.evaluations.linear_probe.logistic import fit_logistic
+from kmerl.evaluations.linear_probe.probe import (
     Examples,
     choose,
     draw_share,
@@ -28,10 +30,8 @@ from kmerl.evaluation.probe import (
     read_task,
     standardizer,
 )
-from kmerl.evaluation.probe_params import Kind
-from kmerl.evaluation.probing import probe_archive, splits_left_to_test
-from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS, RESAMPLES, SCORES
-from kmerl.evaluation.scoring import score
+from kmerl.evaluations.linear_probe.run import probe_archive, splits_left_to_test
+from kmerl.features.store import Features, write_features
 from kmerl.randomness import generator
 
 TRAIN, VALID, TEST = separable(200, "train"), separable(60, "valid"), separable(80, "test")

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 import pytest
+import scored
 from pydantic import BaseModel, ConfigDict
 from safetensors.numpy import save_file
 
@@ -18,10 +19,12 @@ from kmerl.documents.document import Code, Count, Heading, document, grid, write
 from kmerl.documents.html import html
 from kmerl.errors import UserError
 from kmerl.evaluation.schemas import AVERAGE, MACRO
+from kmerl.evaluations.registry import rooms
 from kmerl.knowledge.hierarchy import Entity, hierarchy
 from kmerl.knowledge.labels import LabelsParams, make_labels
 from kmerl.knowledge.schemas import STUDIES, TRACE, UNUSABLE, UNUSED, VERIFIED
 from kmerl.knowledge.vocabulary import make_vocabulary
+from kmerl.leads import LEADS
 from kmerl.origins import LEARNT, mark, of_archives
 from kmerl.page import facts, rejected, results, texts
 from kmerl.page.headline import headlines
@@ -177,6 +180,23 @@ def build(origin="simulated"):
     one = document("Old title", f"In short, {EVIL}.", Heading("Run"), ["named ", Code(EVIL)], cells)
     for stem in ("zeroshot_auc", "comparisons_auc", "new_table"):
         write_document(tables / f"{stem}.json", one)
+    sections = [{"id": "zeroshot", "title": "Zero-shot", "text": "Asked by name."}]
+    shown = [
+        {"name": name, "section": "zeroshot", "title": name, "caption": EVIL}
+        for name in ("zeroshot_auc", "comparisons_auc")
+    ]
+    write_json(tables / "index.json", {"sections": sections, "tables": shown})
+    examples = [
+        {
+            "name": f"ecg_example_{k}",
+            "section": "examples",
+            "title": f"Evaluated record {k}",
+            "caption": "",
+            "wide": True,
+        }
+        for k in (9, 10)
+    ]
+    write_json(data / "figures.json", [shown[0], *examples])
     (figures / "zeroshot_auc.svg").write_text(SVG)
     for stem in ("ecg_example_10", "ecg_example_9", "new_figure"):
         (figures / f"{stem}.png").write_bytes(PNG)
@@ -281,7 +301,11 @@ def test_every_table_and_figure_is_there_described_or_not(params):
 
 
 def test_a_run_without_comparisons_probes_or_figures_has_a_page_too(params):
-    for path in [*Path("results/figures").glob("[a-z]*"), *Path("data/tables").glob("*.json")]:
+    for path in [
+        *Path("results/figures").glob("[a-z]*"),
+        *Path("data/tables").glob("*auc.json"),
+        Path("data/tables/new_table.json"),
+    ]:
         path.unlink()
     for name, table in (("zeroshot_auc", scores(ours=0.75)), ("comparisons_auc", PAIRS)):
         store_table(Path(f"data/tables/{name}.parquet"), table.clear())
@@ -311,6 +335,8 @@ def test_what_was_run_is_told(params):
         ("results/figures/new_figure.png", PNG[:-6]),
         ("data/tables/new_table.json", b'{"title": "T", "notice": "", "blocks": [{"heading": 1}]}'),
         ("data/tables/new_table.json", b""),
+        ("data/tables/index.json", b'{"sections": []}'),
+        ("data/figures.json", b'[{"title": "no name"}]'),
         ("data/tables/new_table.json", b'{"title": "\xff\xfe"}'),
         ("data/tables/zeroshot_auc.parquet", b"run,dataset\nours,average\n"),
         ("results/metrics.json", b"{"),
@@ -402,18 +428,32 @@ def test_the_texts_of_a_document_cannot_bring_in_pictures_or_html():
 def test_a_huge_svg_gives_way_to_its_png(tmp_path):
     (tmp_path / "ecg_example_1.svg").write_text(SVG.replace("L 8 8", "L 8 8 " * 100_000))
     (tmp_path / "ecg_example_1.png").write_bytes(PNG)
-    (figure,) = results.read_figures(tmp_path)
+    write_json(tmp_path / "index.json", [])
+    (figure,) = results.read_figures(tmp_path, tmp_path / "index.json")
     assert figure.source.startswith("data:image/png;base64,")
 
 
-def test_every_caption_belongs_to_a_section_of_the_page():
+def test_every_table_and_figure_of_an_evaluation_has_a_caption_in_a_section_of_the_page(tmp_path):
+    runs = {
+        "zeroshot": [scored.zeroshot(repeats=5)], "partial_leads": [scored.partial(repeats=5)],
+        "linear_probe": [scored.probes(repeats=5)],
+    }  # fmt: skip
+    params = SimpleNamespace(
+        evaluation=SimpleNamespace(confidence=0.95, min_positives=5),
+        zeroshot=SimpleNamespace(
+            leads={"12 leads": list(LEADS), "I+II": ["I", "II"], "I": ["I"]}, seen_similarity=0.95
+        ),
+    )
+    tables, figures = rooms("tables"), rooms("figures")
     known = {section["id"] for section in texts.sections()}
-    for kind in ("figures", "tables"):
-        for stem in texts._texts()[kind]:
-            found = texts.caption(kind, stem.replace("*", "1"))
-            assert found.section in known
-            assert found.caption
-            assert "{" not in found.title
+    known |= {section.id for room in tables.values() for section in room.SECTIONS}
+    assert {*runs} == {*tables} == {*figures}
+    for name, several in runs.items():
+        shown = [*tables[name].tables(several, params), *figures[name].figures(several, params, {"kmerl": ("k", "o")})]
+        assert len(shown) >= 2
+        for one in shown:
+            assert one.section in known
+            assert one.title and one.caption
 
 
 def test_dvcs_own_page_of_plots_fetches_nothing_either():

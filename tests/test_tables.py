@@ -12,12 +12,18 @@ from kmerl.archives import classes
 from kmerl.documents import markdown
 from kmerl.documents.document import read_document, write_document
 from kmerl.errors import UserError
-from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_SEEN, SEEN
+from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_SEEN
+from kmerl.evaluations.linear_probe import tables as probes
+from kmerl.evaluations.partial_leads import tables as partial
+from kmerl.evaluations.registry import rooms
+from kmerl.evaluations.zeroshot import table_auc as zeroshot
+from kmerl.evaluations.zeroshot import table_comparisons as differences
+from kmerl.evaluations.zeroshot import table_queries as queries
+from kmerl.evaluations.zeroshot.schemas import SEEN
+from kmerl.evaluations.zeroshot.scores import seen_codes
 from kmerl.leads import LEADS as ALL_LEADS
 from kmerl.results import published
-from kmerl.results.scores import read_runs, seen_codes
-from kmerl.tables import differences, partial, probes, queries, zeroshot
-from kmerl.tables.metrics import metrics
+from kmerl.results.scores import read_runs
 from kmerl.tables.origin import notice, provenance
 from stages import tables as stage
 
@@ -295,7 +301,9 @@ def test_the_mean_over_growing_leads_and_the_largest_fall(partials):
 
 
 def test_metrics_hold_every_run_lead_set_task_and_share(runs, partials, features):
-    value = metrics(runs, partials, features)
+    value = {}
+    for name, several in (("zeroshot", runs), ("partial_leads", partials), ("linear_probe", features)):
+        value |= rooms("tables")[name].metrics(several)
     assert set(value["merl_vit"]) == set(LEADS)
     assert set(value["kmerl"]["I"]) == {*classes.tasks(), AVERAGE}
     assert set(value["linear_probe"]["kmerl"]) == {"paper", "logistic"}
@@ -305,7 +313,7 @@ def test_metrics_hold_every_run_lead_set_task_and_share(runs, partials, features
     )
     undefined = pl.when(pl.col("dataset") == "csn").then(float("nan")).otherwise("value").alias("value")
     one = replace(runs[0], scores=runs[0].scores.with_columns(undefined))
-    assert "csn" not in metrics([one], [], [])["kmerl"]["I"]
+    assert "csn" not in rooms("tables")["zeroshot"].metrics([one])["kmerl"]["I"]
 
 
 def test_what_was_evaluated_and_pretrained_is_named_once(runs):
@@ -333,18 +341,20 @@ def test_the_stage_writes_every_table_twice_over_and_the_same_bytes_again(
     names = [[one.name for one in several] for several in (runs, partials, features)]
     first: dict[str, bytes] = {}
     for _ in range(2):
-        assert stage.main(params(*names)).startswith("3 runs")
+        assert stage.main(params(*names)).startswith("scores 3 of zeroshot")
         found = {p.name: p.read_bytes() for one in ("results", "data/tables") for p in (tmp_path / one).rglob("*.*")}
         stems = ["zeroshot_auc", "zeroshot_scopes_auc", "zeroshot_auc_by_class", "queries_auc", "comparisons_auc",
                  "linear_probe_auc", "partial_leads_auc"]  # fmt: skip
         kinds = ("csv", "md", "json", "parquet")
-        assert set(found) == {"metrics.json", *(f"{stem}.{kind}" for stem in stems for kind in kinds)}
+        assert set(found) == {"metrics.json", "index.json", *(f"{stem}.{kind}" for stem in stems for kind in kinds)}
         assert not first or found == first
         first = found
     assert json.loads(first["metrics.json"])["kmerl"]["12 leads"][AVERAGE] > 0.5
     for name, content in first.items():
         assert b"NaN" not in content, name
-        assert name.endswith((".csv", ".parquet")) or b"imulated data" in content or name == "metrics.json", name
+        assert (
+            name.endswith((".csv", ".parquet")) or b"imulated data" in content or name in ("metrics.json", "index.json")
+        ), name
     with pytest.raises(UserError, match="no such file"):
         stage.main(params(["other"]))
 
@@ -361,7 +371,7 @@ def test_the_page_gets_the_very_document_that_is_written_for_people(runs, tmp_pa
 
 def test_scores_read_back_are_those_written(runs, tmp_path):
     scored.write(tmp_path, runs[:1])
-    (one,) = read_runs(tmp_path / "data/scores", ["kmerl"], {"seen": SEEN}, first_scope=True)
+    (one,) = read_runs(tmp_path / "data/scores/zeroshot", ["kmerl"], {"seen": SEEN}, one_scope=True)
     assert one.scores.equals(runs[0].scores)
     assert seen_codes(one) == seen_codes(runs[0])
     assert one.resampled(dataset=AVERAGE, leads="I", way="query", names="name").shape == (50,)

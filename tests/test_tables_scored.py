@@ -11,12 +11,14 @@ from kmerl.archives import classes
 from kmerl.evaluation.answers import Answers, Condition, Records, score_answers
 from kmerl.evaluation.params import EvaluationParams
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_RENAMED, MACRO_SEEN
-from kmerl.plots.queries import queries_figure
-from kmerl.plots.scores import zeroshot_figure
+from kmerl.evaluations.zeroshot import table_auc as zeroshot
+from kmerl.evaluations.zeroshot import table_comparisons as differences
+from kmerl.evaluations.zeroshot import table_queries as queries
+from kmerl.evaluations.zeroshot.figure_auc import zeroshot_figure
+from kmerl.evaluations.zeroshot.figure_queries import queries_figure
 from kmerl.randomness import generator
 from kmerl.results import published
 from kmerl.results.scores import RunScores
-from kmerl.tables import differences, queries, zeroshot
 
 N, LEADS = 40, {"12 leads": 12, "I": 1}
 PARAMS = EvaluationParams(

@@ -12,12 +12,13 @@ from kmerl.archives import classes
 from kmerl.artifacts import read_metadata, read_table
 from kmerl.errors import UserError
 from kmerl.evaluation.answers import find_records, predict, score_answers
-from kmerl.evaluation.schemas import AVERAGE, MACRO, PREDICTIONS, RESAMPLES, SCORES, SEEN
+from kmerl.evaluation.schemas import AVERAGE, MACRO, RESAMPLES, SCORES
 from kmerl.evaluation.ways import Questions, Training
-from kmerl.evaluation.zeroshot import predictions, seen_classes
+from kmerl.evaluations.zeroshot import table_scopes as scopes
+from kmerl.evaluations.zeroshot.run import predictions, seen_classes
+from kmerl.evaluations.zeroshot.schemas import PREDICTIONS, SEEN
 from kmerl.leads import LEADS
 from kmerl.results.scores import read_runs
-from kmerl.tables import scopes
 from stages import zeroshot
 from stages._asking import Subject
 
@@ -231,7 +232,7 @@ def test_the_stage_asks_every_class_of_the_evaluated_archives(tmp_path, monkeypa
     asked.project(tmp_path)
     summary = zeroshot.main(asked.params(), "one")
     assert summary.startswith("40 records, 5 tasks; macro AUC by query, averaged: 12 leads 0.")
-    folder = tmp_path / "data/scores/one"
+    folder = tmp_path / "data/scores/zeroshot/one"
     scores = read_table(folder / "scores.parquet", SCORES)
     tasks = classes.tasks("ptb_xl") + classes.tasks("cpsc2018")
     for task in tasks:
@@ -257,7 +258,7 @@ def test_the_stage_gives_the_same_bytes_again(tmp_path, monkeypatch):
     contents = []
     for _ in range(2):
         zeroshot.main(asked.params(zeroshot=asked.zeroshot(ways=["average"], names=["other_name"])), "one")
-        contents.append({file.name: file.read_bytes() for file in (tmp_path / "data/scores/one").iterdir()})
+        contents.append({file.name: file.read_bytes() for file in (tmp_path / "data/scores/zeroshot/one").iterdir()})
     assert contents[0] == contents[1]
 
 
@@ -265,7 +266,7 @@ def test_a_run_without_a_query_network_is_asked_in_the_ways_it_knows(tmp_path, m
     monkeypatch.chdir(tmp_path)
     asked.project(tmp_path, "merl_vit", name="merl")
     assert "macro AUC by contrastive" in zeroshot.main(asked.params(), "merl")
-    scores = read_table(tmp_path / "data/scores/merl/scores.parquet")
+    scores = read_table(tmp_path / "data/scores/zeroshot/merl/scores.parquet")
     assert set(scores["way"]) == {"contrastive"}
     with pytest.raises(
         UserError,
@@ -278,13 +279,13 @@ def test_some_leads_are_asked_in_every_scope_and_results_are_in_the_first(tmp_pa
     monkeypatch.chdir(tmp_path)
     asked.project(tmp_path, rule="minmax", name="one", louder_but=("I", "II"))
     zeroshot.main(asked.params(zeroshot=asked.zeroshot(scopes=["visible_leads", "record"])), "one")
-    (both,) = read_runs(tmp_path / "data/scores", ["one"], {"seen": SEEN}, first_scope=True)
+    (both,) = read_runs(tmp_path / "data/scores/zeroshot", ["one"], {"seen": SEEN}, one_scope=True)
     assert (both.scope, set(both.scores["scope"]), set(both.elsewhere["scope"])) == (
         "visible_leads", {"visible_leads"}, {"record"}
     )  # fmt: skip
     assert set(both.elsewhere["leads"]) == {"I"} and set(both.elsewhere["way"]) == {"query"}
     zeroshot.main(asked.params(zeroshot=asked.zeroshot(scopes=["record"])), "one")
-    (alone,) = read_runs(tmp_path / "data/scores", ["one"], {"seen": SEEN}, first_scope=True)
+    (alone,) = read_runs(tmp_path / "data/scores/zeroshot", ["one"], {"seen": SEEN}, one_scope=True)
     keys = ["dataset", "leads", "metric", "value", "low", "high"]
     expected = alone.asked(leads="I").select(keys)
     assert both.elsewhere.filter(metric=MACRO).select(keys).equals(expected, null_equal=True)

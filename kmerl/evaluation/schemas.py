@@ -1,21 +1,7 @@
-"""The tables that evaluation writes; apart from it, so that readers of them need no model."""
+"""The tables that every evaluation writes; apart from it, so that readers of them need no model."""
 
 import pyarrow as pa
 
-PREDICTIONS = pa.schema(
-    [
-        pa.field("record_id", pa.string(), nullable=False),
-        pa.field("patient_id", pa.string()),
-        pa.field("archive", pa.string(), nullable=False),
-        pa.field("task", pa.string(), nullable=False),
-        pa.field("code", pa.string(), nullable=False),
-        pa.field("leads", pa.string(), nullable=False),
-        pa.field("way", pa.string(), nullable=False),  # of kmerl.evaluation.params.Way
-        pa.field("names", pa.string(), nullable=False),  # column of the table of classes
-        pa.field("probability", pa.float32(), nullable=False),
-        pa.field("positive", pa.bool_(), nullable=False),
-    ]
-)
 _KEYS = [
     pa.field("evaluation", pa.string(), nullable=False),  # the room of kmerl.evaluations that it is of
     pa.field("dataset", pa.string(), nullable=False),  # a task, or the average over all evaluated tasks
@@ -52,30 +38,9 @@ SCORES = pa.schema(
 RESAMPLES = pa.schema(
     [*_KEYS, pa.field("values", pa.list_(pa.float32()), nullable=False)]  # NaN where a resample has no value
 )
-SEEN = pa.schema(
-    [
-        pa.field("task", pa.string(), nullable=False),
-        pa.field("code", pa.string(), nullable=False),
-        pa.field("name", pa.string(), nullable=False),
-        pa.field("nearest", pa.string(), nullable=False),  # training query
-        pa.field("similarity", pa.float64(), nullable=False),  # cosine of the two texts' vectors
-        pa.field("seen", pa.bool_(), nullable=False),
-    ]
-)
-LEAD_SETS = pa.schema(
-    [
-        pa.field("leads", pa.string(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),  # nested | single
-        pa.field("count", pa.int32(), nullable=False),
-        pa.field("names", pa.list_(pa.string()), nullable=False),
-    ]
-)
 AVERAGE = "average"
 """The dataset of the rows that average over tasks."""
 MACRO, MACRO_MIN, PER_CLASS = "macro_auc", "macro_auc_min", "auc"
 """The metrics: over a task's classes, over those of them with enough positives, and of one class."""
 MACRO_SEEN, MACRO_RENAMED = "macro_auc_seen", "macro_auc_renamed"
 """Over the classes whose plain name is a training query, and over the others."""
-
-
-NESTED, SINGLE = "nested", "single"

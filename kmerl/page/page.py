@@ -37,6 +37,7 @@ class Page:
         headlines: one per lead set; may be empty.
         facts: tables about what was run.
         hierarchy: superclasses, entities, names.
+        sections: of evaluations: id, title and text.
         figures, tables: of the results, in the order shown.
         confidence: of the intervals.
     """
@@ -45,6 +46,7 @@ class Page:
     headlines: Sequence[Headline]
     facts: Facts
     hierarchy: Hierarchy
+    sections: Sequence[Mapping[str, str]]
     figures: Sequence[Figure]
     tables: Sequence[Table]
     confidence: float
@@ -53,7 +55,7 @@ class Page:
 def groups(page: Page) -> list[Mapping[str, object]]:
     """The sections of results that have something to show, each with its figures and tables."""
     found: list[Mapping[str, object]] = []
-    for section in sections():
+    for section in [*page.sections, *sections()]:
         figures = [one for one in page.figures if one.caption.section == section["id"]]
         tables = [one for one in page.tables if one.caption.section == section["id"]]
         if figures or tables:

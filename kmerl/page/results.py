@@ -1,21 +1,40 @@
 """The tables and figures of a results folder, ready to stand inside the page."""
 
-import re
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
+from kmerl.artifacts import read_json
 from kmerl.documents.document import read_document
 from kmerl.documents.html import html
 from kmerl.errors import UserError
 from kmerl.page.pictures import png_source, svg_source
-from kmerl.page.texts import Caption, caption
 
 LONGEST = 100
 """Rows of a table that stands open; longer ones are folded."""
 
+_INDEX, OTHER = "index.json", "other"
 _LARGEST_SVG = 400_000  # bytes; ECG paper as PNG is smaller beyond that
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What stands over a table, or under a figure.
+
+    Attributes:
+        section: id of the page's section it belongs to.
+        title, caption: plain text.
+        wide: needs more than a phone's width to be readable.
+    """
+
+    section: str
+    title: str
+    caption: str
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,15 +63,51 @@ class Table:
     rows: int
 
 
-def read_figures(folder: Path) -> list[Figure]:
+def read_figures(folder: Path, index: Path) -> list[Figure]:
     """All figures of a folder: the SVG of each, or its PNG where that is much smaller or alone.
+
+    Args:
+        folder: of the pictures.
+        index: what stands under them, in the order shown; pictures that are not named there come last.
 
     Raises:
         UserError: a file is cut short.
     """
+    captions = _captions(read_json(index), index)
     stems = {path.stem for path in folder.glob("*") if path.suffix in (".svg", ".png") and path.name[0] != "."}
-    figures = [Figure(stem, caption("figures", stem), _source(folder, stem)) for stem in stems]
-    return sorted(figures, key=lambda figure: (figure.caption.place, _natural(figure.stem)))
+    return [Figure(stem, caption, _source(folder, stem)) for stem, caption in _ordered(stems, captions)]
+
+
+def read_tables(folder: Path) -> tuple[list[Mapping[str, str]], list[Table]]:
+    """The sections of evaluations, and all tables of a folder of documents, in the order of its index.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    index = read_json(folder / _INDEX)
+    if not isinstance(index, dict) or {*index} != {"sections", "tables"}:
+        raise UserError(f"{folder / _INDEX}: names no sections and tables; run the stage tables again")
+    stems = {path.stem for path in folder.glob("[!.]*.json") if path.name != _INDEX}
+    tables = []
+    for stem, caption in _ordered(stems, _captions(index["tables"], folder / _INDEX)):
+        document = read_document(folder / f"{stem}.json")
+        tables.append(Table(stem, caption, html(document), document.rows))
+    return index["sections"], tables
+
+
+def _captions(told: Any, path: Path) -> dict[str, Caption]:
+    """Captions by name, as a stage wrote them."""
+    try:
+        return {one["name"]: Caption(**{key: value for key, value in one.items() if key != "name"}) for one in told}
+    except (TypeError, KeyError):
+        raise UserError(f"{path}: not a list of captions; run its stage again") from None
+
+
+def _ordered(stems: AbstractSet[str], captions: Mapping[str, Caption]) -> list[tuple[str, Caption]]:
+    """Those with a caption in its order, then the others."""
+    others = sorted(stems - {*captions})
+    known = [(stem, caption) for stem, caption in captions.items() if stem in stems]
+    return known + [(stem, Caption(OTHER, stem.replace("_", " "), "")) for stem in others]
 
 
 def _source(folder: Path, stem: str) -> str:
@@ -68,26 +123,8 @@ def _source(folder: Path, stem: str) -> str:
     return png_source(pixels)
 
 
-def read_tables(folder: Path) -> list[Table]:
-    """All tables of a folder of documents.
-
-    Raises:
-        UserError: a file is damaged.
-    """
-    tables = []
-    for path in folder.glob("[!.]*.json"):
-        document = read_document(path)
-        tables.append(Table(path.stem, caption("tables", path.stem), html(document), document.rows))
-    return sorted(tables, key=lambda table: (table.caption.place, _natural(table.stem)))
-
-
 def _text(path: Path) -> str:
     try:
         return path.read_bytes().decode()  # with the line ends that are there
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not readable as text ({error.reason}); run its stage again") from None
-
-
-def _natural(stem: str) -> list[tuple[int, str]]:
-    """Sorts ``ecg_example_10`` after ``ecg_example_9``."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", stem)]

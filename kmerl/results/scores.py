@@ -124,15 +124,15 @@ class RunScores:
 
 
 def read_runs(
-    folder: Path, names: Sequence[str], also: Mapping[str, pa.Schema] | None = None, first_scope: bool = False
+    folder: Path, names: Sequence[str], beside: Mapping[str, pa.Schema] | None = None, one_scope: bool = False
 ) -> list[RunScores]:
     """The scores of the runs called ``names``, one folder each below ``folder``.
 
     Args:
         folder: of one evaluation.
         names: of runs or features.
-        also: name and schema of its other tables.
-        first_scope: whether results are in the scope that stands first, and others are ``elsewhere``.
+        beside: name and schema of its other tables.
+        one_scope: whether results are in the scope that stands first, and others are ``elsewhere``.
 
     Raises:
         UserError: a file is missing, damaged or of other columns.
@@ -141,28 +141,11 @@ def read_runs(
     for name in names:
         path = folder / name / "scores.parquet"
         scores, resamples = read_table(path, SCORES), read_table(path.with_name("resamples.parquet"), RESAMPLES)
-        tables = {one: read_table(folder / name / f"{one}.parquet", schema) for one, schema in (also or {}).items()}
-        own = pl.col("scope") == scores["scope"][0] if first_scope else pl.lit(True)
+        tables = {one: read_table(folder / name / f"{one}.parquet", schema) for one, schema in (beside or {}).items()}
+        own = pl.col("scope") == scores["scope"][0] if one_scope else pl.lit(True)
         metadata, elsewhere = read_metadata(path), scores.filter(~own)
         found.append(RunScores(name, scores.filter(own), resamples.filter(own), metadata, elsewhere, tables))
     return found
-
-
-def seen_codes(run: RunScores) -> set[tuple[str, str]]:
-    """(task, code) of the classes that the run was trained to know by their plain names."""
-    return {*run.tables["seen"].filter("seen").select("task", "code").iter_rows()}
-
-
-def sets_of(run: RunScores, kind: str) -> list[dict[str, Any]]:
-    """The lead sets of a kind, ``nested`` or ``single``, as evaluated."""
-    return run.tables["leads"].filter(pl.col("kind") == kind).to_dicts()
-
-
-def scopes_of(run: RunScores) -> list[str]:
-    """What normalisation saw, in the order evaluated; one only if all give the same scores."""
-    scopes = run.scores["scope"].unique(maintain_order=True).to_list()
-    first, *others = [run.scores.filter(scope=scope).drop("scope") for scope in scopes]
-    return scopes if any(not first.equals(other) for other in others) else scopes[:1]
 
 
 def defined(value: float | None) -> bool:
@@ -180,32 +163,6 @@ def with_data(frame: pl.DataFrame, run: RunScores) -> pl.DataFrame:
 def tasks_of(runs: Sequence[RunScores]) -> list[str]:
     """The tasks of all runs, in the order evaluated."""
     return list(dict.fromkeys(task for run in runs for task in run.tasks))
-
-
-def pretrained(run: RunScores) -> bool:
-    """Whether anything was learnt before the probe."""
-    return run.trained_on is not None
-
-
-def baselines_first(runs: Sequence[RunScores]) -> list[RunScores]:
-    """The same, features without pretraining first: a reader must see what they reach."""
-    return sorted(runs, key=pretrained)
-
-
-def shares_of(runs: Sequence[RunScores]) -> list[float]:
-    """The shares of all features, least first."""
-    return sorted({share for run in runs for share in run.scores["share"]})
-
-
-def other_scopes(run: RunScores) -> list[str]:
-    """The sets of features whose normalisation saw other leads than that of the first."""
-    scopes: Mapping[str, str] = run.metadata.get("scopes", {})
-    return [name for name, scope in scopes.items() if scope != next(iter(scopes.values()))]
-
-
-def kinds_of(runs: Sequence[RunScores]) -> list[str]:
-    """The kinds of probes, in the order asked for."""
-    return list(dict.fromkeys(kind for run in runs for kind in run.scores["kind"].unique(maintain_order=True)))
 
 
 def data_of(runs: Sequence[RunScores]) -> str:

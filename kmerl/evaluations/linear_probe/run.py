@@ -9,11 +9,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kmerl.errors import UserError
-from kmerl.evaluation.features import Features
 from kmerl.evaluation.params import EvaluationParams
-from kmerl.evaluation.probe import Examples, Task, draw_share, learnable, probe, read_task
-from kmerl.evaluation.probe_params import Kind, LinearProbeParams
 from kmerl.evaluation.scoring import Answered, resamples_of
+from kmerl.evaluations.linear_probe import Kind, LinearProbeParams
+from kmerl.evaluations.linear_probe.probe import Examples, Task, draw_share, learnable, probe, read_task
+from kmerl.features.store import Features
 from kmerl.randomness import generator
 
 Floats = NDArray[np.float32]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kmerl.errors import UserError
-from kmerl.evaluation.probe_params import EmbedEcgParams
+from kmerl.features.params import EmbedEcgParams
 from kmerl.inference import encode_records
 from kmerl.leads import LEADS
 from kmerl.model.network import Network

@@ -23,14 +23,18 @@ from kmerl.documents.document import (
     listed,
 )
 from kmerl.evaluation.bootstrap import interval
-from kmerl.evaluation.schemas import AVERAGE, NESTED, SINGLE
+from kmerl.evaluation.schemas import AVERAGE
+from kmerl.evaluations.partial_leads.schemas import NESTED, SINGLE
+from kmerl.evaluations.partial_leads.scores import scopes_of, sets_of
 from kmerl.origins import RECORDED
 from kmerl.results import published
 from kmerl.results.names import LEFT_OUT, SCOPES, lead_count, title
-from kmerl.results.scores import RunScores, scopes_of, sets_of, tasks_of, with_data
+from kmerl.results.scores import RunScores, tasks_of, with_data
 from kmerl.tables.frames import empty, without_nan
+from kmerl.tables.metrics import tree
 from kmerl.tables.origin import notice, provenance
 from kmerl.tables.published import averages
+from kmerl.tables.table import Section, Table
 
 COLUMNS = [
     "run", "scope", "kind", "leads", "count", "dataset", "value", "low", "high", "n", "classes", "published", "data",
@@ -151,3 +155,41 @@ def _labels(sets: Sequence[Mapping[str, Any]], kind: str) -> Iterator[str]:
         yield (
             f"{lead_count(one['count'])}: {'+ ' if len(before) > len(new) else ''}{', '.join(new)}" if many else new[0]
         )
+
+
+SECTIONS = [
+    Section(
+        "partial",
+        "With some of the leads",
+        (
+            "The same questions with one to twelve leads, added in the paper's order, and with every single lead "
+            "alone. K-MERL reads only the leads that are there; MERL gets zeros for the others."
+        ),
+    ),
+]
+
+
+def tables(runs: Sequence[RunScores], params: Any) -> Iterator[Table]:
+    """Macro AUC with 1 to 12 leads, and with every single lead.
+
+    Args:
+        runs: at least one.
+        params: the sections evaluation and partial_leads.
+    """
+    sure = params.evaluation.confidence
+    yield Table(
+        "partial_leads_auc",
+        "partial",
+        "Zero-shot AUC with some of the leads",
+        (
+            "Every nested and every single lead set. Where the normalisation looks at a record's extremes, two "
+            "scopes are given: all leads of the record, as in the paper, or the visible ones only."
+        ),
+        tidy(runs, sure),
+        for_people(runs, sure),
+    )
+
+
+def metrics(runs: Sequence[RunScores]) -> dict[str, Any]:
+    """{run: {scope: {leads: average}}}, below the evaluation's name."""
+    return {"partial_leads": {run.name: tree(run.rows(dataset=AVERAGE), "scope", "leads") for run in runs}}

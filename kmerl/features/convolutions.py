@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kmerl.evaluation.probe_params import RandomConvolutionsParams
+from kmerl.features.params import RandomConvolutionsParams
 from kmerl.leads import from_bit_mask
 from kmerl.randomness import generator
 from kmerl.waveforms import WaveformStore

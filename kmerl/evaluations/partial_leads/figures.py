@@ -1,17 +1,21 @@
 """Zero-shot AUC with 1 to 12 leads and with every lead alone (paper section 3.5)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kmerl.evaluation.schemas import AVERAGE, NESTED, SINGLE
+from kmerl.evaluation.schemas import AVERAGE
+from kmerl.evaluations.partial_leads.schemas import NESTED, SINGLE
+from kmerl.evaluations.partial_leads.scores import scopes_of, sets_of
+from kmerl.plots.drawn import Drawn
 from kmerl.plots.style import GREY, INK, chance, colours_of, heading, key, look, new_figure, spread
+from kmerl.results import published
 from kmerl.results.names import SCOPES
 from kmerl.results.published import Published
-from kmerl.results.scores import RunScores, data_of, defined, scopes_of, sets_of
+from kmerl.results.scores import RunScores, data_of, defined
 
 _WIDTH, _HEIGHT = 270.0, 122.0  # mm
 _LINES: tuple[Any, ...] = ("-", (0, (4, 2)))  # of the first and the second scope
@@ -134,3 +138,24 @@ def _draw_published(axes: Axes, published: Sequence[Published], most: int) -> No
             else:
                 text = f"{one.method}\n{one.auc:.3f}"
                 axes.annotate(text, (x, place), (0, 5), textcoords="offset points", fontsize=7.5, ha="center")
+
+
+def figures(runs: Sequence[RunScores], params: Any, colours: Mapping[str, tuple[str, str]]) -> Iterator[Drawn]:
+    """AUC with 1 to 12 leads, and with every single lead.
+
+    Args:
+        runs: at least one.
+        params: the sections evaluation and partial_leads.
+        colours: run -> colour and marker.
+    """
+    yield Drawn(
+        "partial_leads_auc",
+        "partial",
+        "Zero-shot AUC with one to twelve leads, and with single leads",
+        (
+            "Averages over the tasks. On the left leads are added one by one, on the right every lead is alone. A "
+            "method that copes with missing leads draws a flat line. Where the scope of the normalisation changes "
+            "the scores, the second scope is dashed and hollow. Published averages are marked as such."
+        ),
+        partial_figure(runs, published.zeroshot(), params.evaluation.confidence, colours),
+    )

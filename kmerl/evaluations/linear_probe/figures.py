@@ -1,6 +1,6 @@
 """AUC of linear probes against the share of the training split that they saw."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,20 +8,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kmerl.evaluation.schemas import AVERAGE
-from kmerl.plots.style import GREY, INK, chance, colours_of, heading, key, look, new_figure, spread
-from kmerl.results.names import PROBES, share_name, title
-from kmerl.results.published import SIX, Published
-from kmerl.results.scores import (
-    RunScores,
+from kmerl.evaluations.linear_probe.scores import (
     baselines_first,
-    data_of,
-    defined,
     kinds_of,
+    lead_counts,
     other_scopes,
     pretrained,
     shares_of,
-    tasks_of,
 )
+from kmerl.plots.drawn import Drawn
+from kmerl.plots.style import GREY, INK, chance, colours_of, heading, key, look, new_figure, spread
+from kmerl.results import published
+from kmerl.results.names import PROBES, share_name, title
+from kmerl.results.published import SIX, Published
+from kmerl.results.scores import RunScores, data_of, defined, tasks_of
 
 _WIDTH, _LARGE, _SMALL, _HEAD, _FOOT = 270.0, 82.0, 44.0, 30.0, 14.0  # mm
 _BARE = ((INK, "X"), (GREY, "P"))
@@ -150,3 +150,26 @@ def _draw_published(axes: Axes, published: Sequence[Published], shares: Sequence
         axes.text(len(shares) - 1 + _BESIDE + 0.07, place, f"{method} {auc:.3f}", fontsize=7.5, va="center")
     if published:
         axes.set_xlim(-0.35, len(shares) + 0.12)
+
+
+def figures(runs: Sequence[RunScores], params: Any, colours: Mapping[str, tuple[str, str]]) -> Iterator[Drawn]:
+    """AUC by share of training records.
+
+    Args:
+        runs: at least one.
+        params: the sections evaluation and linear_probe.
+        colours: run -> colour and marker.
+    """
+    yield Drawn(
+        "linear_probe_auc",
+        "probe",
+        "Linear probes by share of training records",
+        (
+            "Macro AUC of a linear classifier on frozen features (the first kind of probe; the table has all) "
+            "against the share of the training split that it saw: the average over tasks above, every task below. A "
+            "share below 100% is drawn several times: the points are means over draws, the pale bars the deviation. "
+            "Features without pretraining, random convolutions and the untrained encoder, are black or grey and "
+            "dashed: pretraining is worth what lies above them."
+        ),
+        probes_figure(runs, published.probes(), lead_counts(runs), params.evaluation.confidence, colours),
+    )

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from kmerl.errors import UserError
 from kmerl.evaluation.auc import auc
-from kmerl.evaluation.logistic import fit_logistic
-from kmerl.evaluation.probe_params import Kind, LinearProbeParams
+from kmerl.evaluations.linear_probe import Kind, LinearProbeParams
+from kmerl.evaluations.linear_probe.logistic import fit_logistic
 from kmerl.randomness import generator
 
 Floats = NDArray[np.float32]

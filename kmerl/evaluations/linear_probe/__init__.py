@@ -1,41 +1,14 @@
-"""The parameters of feature extraction and of probes; torch is not needed to check them."""
+"""Linear classifiers on frozen features (paper App. D.3, Table 4)."""
 
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from kmerl.evaluation.params import LeadSets, Scope, distinct
+from kmerl.evaluation.params import distinct
 from kmerl.section import Section
 
 Kind = Literal["paper", "standardized", "logistic", "merl_code"]
-RANDOM_CONVOLUTIONS = "random_convolutions"
-"""The name of the features that no run makes."""
 Positive = Annotated[float, Field(gt=0)]
-
-
-class EmbedEcgParams(Section):
-    """Which runs' features are computed, and from which leads."""
-
-    runs: Annotated[list[str], AfterValidator(distinct)] = Field(min_length=1, description="runs whose encoders embed")
-    leads: LeadSets = Field(min_length=1, description="name of a lead set -> its leads")
-    scopes: Annotated[list[Scope], AfterValidator(distinct)] = Field(
-        min_length=1,
-        description="leads that normalisation sees, as of partial_leads; features of some leads are made in "
-        "each, of all leads in the first",
-    )
-
-
-class RandomConvolutionsParams(Section):
-    """Random kernels; a feature is the share of time in which one's response exceeds its threshold."""
-
-    kernels: int = Field(ge=1, le=100_000, description="random kernels; each brings one feature")
-    length: int = Field(ge=2, le=100, description="taps of a kernel")
-    dilations: Annotated[list[Annotated[int, Field(ge=1)]], AfterValidator(distinct)] = Field(
-        min_length=1, description="steps between taps, in samples at `fs`; kernels are shared out among them"
-    )
-    fs: int = Field(ge=1, description="Hz; waveforms are averaged down to about this rate")
-    references: int = Field(ge=1, description="training records of each archive whose responses set the thresholds")
-    threads: int = Field(ge=1, description="CPU threads; fixed, since sums depend on it in the last bits")
 
 
 class LinearProbeParams(Section):
@@ -69,3 +42,6 @@ class LinearProbeParams(Section):
         "macro AUC on valid",
     )
     threads: int = Field(ge=1, description="CPU threads; fixed, since sums depend on it in the last bits")
+
+
+PARAMS = LinearProbeParams

@@ -7,8 +7,8 @@ import polars as pl
 
 from kmerl.errors import UserError
 from kmerl.evaluation.answers import Answers, Vectors
-from kmerl.evaluation.schemas import PREDICTIONS, SEEN
 from kmerl.evaluation.ways import Training
+from kmerl.evaluations.zeroshot.schemas import PREDICTIONS, SEEN
 
 
 def predictions(answers: Sequence[Answers]) -> pl.DataFrame:

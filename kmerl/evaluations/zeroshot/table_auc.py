@@ -21,10 +21,11 @@ from kmerl.documents.document import (
 )
 from kmerl.documents.numbers import NOTHING
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS
+from kmerl.evaluations.zeroshot.scores import seen_codes
 from kmerl.origins import RECORDED
 from kmerl.results import published
 from kmerl.results.names import LEFT_OUT, SCOPES, title
-from kmerl.results.scores import RunScores, seen_codes, tasks_of, with_data
+from kmerl.results.scores import RunScores, tasks_of, with_data
 from kmerl.tables.frames import empty, without_nan
 from kmerl.tables.origin import notice, provenance
 from kmerl.tables.published import averages

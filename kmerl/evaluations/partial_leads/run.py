@@ -3,8 +3,8 @@
 import polars as pl
 
 from kmerl.evaluation.answers import Records
-from kmerl.evaluation.params import PartialLeadsParams
-from kmerl.evaluation.schemas import LEAD_SETS, NESTED, SINGLE
+from kmerl.evaluations.partial_leads import PartialLeadsParams
+from kmerl.evaluations.partial_leads.schemas import LEAD_SETS, NESTED, SINGLE
 from kmerl.randomness import generator
 
 

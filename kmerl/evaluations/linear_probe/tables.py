@@ -1,6 +1,7 @@
 """Linear probes on frozen features, those that nothing was learnt for first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -21,21 +22,16 @@ from kmerl.documents.document import (
     listed,
 )
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN
+from kmerl.evaluations.linear_probe.scores import baselines_first, kinds_of, lead_counts, pretrained, shares_of
 from kmerl.origins import RECORDED
 from kmerl.results import published
 from kmerl.results.names import LEFT_OUT, PROBES, SCOPES, share_name, title
 from kmerl.results.published import SIX, Published
-from kmerl.results.scores import (
-    RunScores,
-    baselines_first,
-    kinds_of,
-    pretrained,
-    shares_of,
-    tasks_of,
-    with_data,
-)
+from kmerl.results.scores import RunScores, tasks_of, with_data
 from kmerl.tables.frames import empty, without_nan
+from kmerl.tables.metrics import tree
 from kmerl.tables.origin import notice, provenance
+from kmerl.tables.table import Section, Table
 
 COLUMNS = [
     "features", "pretrained", "probe", "dataset", "leads", "share", "metric", "value", "low", "high", "draws", "spread",
@@ -149,3 +145,47 @@ def _grid(
     counts = [Count(unknown[share]) if share in unknown else None for share in shares]
     body.append(["", "Classes that count with 0.5", *counts])
     return grid(["Probe", "Features", *map(share_name, shares)], body)
+
+
+SECTIONS = [
+    Section(
+        "probe",
+        "Linear probes",
+        (
+            "Encoders are frozen and a linear classifier is trained on their features with a share of the labelled "
+            "training records. An encoder before its first training step and random convolution kernels stand beside "
+            "the pretrained ones: what these reach needs no pretraining at all."
+        ),
+    ),
+]
+
+
+def tables(runs: Sequence[RunScores], params: Any) -> Iterator[Table]:
+    """Macro AUC of every kind of probe.
+
+    Args:
+        runs: at least one.
+        params: the sections evaluation and linear_probe.
+    """
+    yield Table(
+        "linear_probe_auc",
+        "probe",
+        "Linear probes",
+        (
+            "Macro AUC on the test split for each kind of probe, task, lead set and share of training records: mean "
+            "over draws of the share [interval over patients for these draws] ± deviation over draws. Published "
+            "figures stand in rows of their own."
+        ),
+        tidy(runs),
+        for_people(runs, lead_counts(runs), params.evaluation.confidence),
+    )
+
+
+def metrics(runs: Sequence[RunScores]) -> dict[str, Any]:
+    """{features: {kind of probe: {leads: {share: average}}}}, below the evaluation's name."""
+    return {
+        "linear_probe": {
+            run.name: {kind: tree(run.rows(dataset=AVERAGE, kind=kind), "leads", "share") for kind in kinds_of([run])}
+            for run in runs
+        }
+    }

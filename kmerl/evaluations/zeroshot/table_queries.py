@@ -21,9 +21,9 @@ from kmerl.documents.document import (
 )
 from kmerl.documents.numbers import NOTHING, decimal
 from kmerl.evaluation.schemas import AVERAGE
+from kmerl.evaluations.zeroshot import table_comparisons as comparisons
 from kmerl.results.names import ALL, GROUPS, LEFT_OUT, OTHER, RENAMED, SEEN, WAYS, title
 from kmerl.results.scores import RunScores, with_data
-from kmerl.tables import differences
 from kmerl.tables.frames import without_nan
 from kmerl.tables.origin import notice, provenance
 
@@ -55,14 +55,14 @@ def for_people(
 
     Args:
         runs: at least one.
-        compared: of :func:`kmerl.tables.differences.tidy`, of the same runs.
+        compared: of :func:`kmerl.evaluations.zeroshot.table_comparisons.tidy`, of the same runs.
         seen_similarity: from which cosine on a name counts as a training query.
         confidence: of the intervals.
     """
     blocks: list[Block | Text] = []
     for leads in dict.fromkeys(leads for run in runs for leads in run.lead_sets):
         blocks += [Heading(f"Shown: {leads}"), _asked(runs, compared, leads)]
-    changed = compared.filter(kind=differences.WAYS, dataset=AVERAGE)
+    changed = compared.filter(kind=comparisons.WAYS, dataset=AVERAGE)
     if changed.height:
         blocks += [
             Heading("What other ways of asking change"),
@@ -92,7 +92,7 @@ def for_people(
 
 
 def _asked(runs: Sequence[RunScores], compared: pl.DataFrame, leads: str) -> Grid:
-    changes = compared.filter(kind=differences.NAMES, dataset=AVERAGE, leads=leads)
+    changes = compared.filter(kind=comparisons.NAMES, dataset=AVERAGE, leads=leads)
     change = {(row["run"], row["way"]): row for row in changes.iter_rows(named=True)}
     body: list[list[Cell]] = []
     for run in runs:
