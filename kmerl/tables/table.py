@@ -1,10 +1,12 @@
 """A table of an evaluation, for programs and for people, and the section of the page that it stands in."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from kmerl.documents.document import Document
+from kmerl.documents.document import Cell, Decimal, Document, Grid, grid
+from kmerl.results.published import Published
 
 
 @dataclass(frozen=True)
@@ -38,3 +40,14 @@ class Table:
     def told(self) -> dict[str, str]:
         """What stands over it."""
         return {"name": self.name, "section": self.section, "title": self.title, "caption": self.caption}
+
+
+def tidied(frames: Sequence[pl.DataFrame], columns: Sequence[str]) -> pl.DataFrame:
+    """Rows one below the other; a cell is empty where a frame has no such column, or no defined value."""
+    return pl.concat(frames, how="diagonal_relaxed").select(columns).with_columns(pl.col(pl.Float64).fill_nan(None))
+
+
+def averages(several: Sequence[Published]) -> Grid:
+    """Published averages over six tasks, one row for each."""
+    rows: list[list[Cell]] = [[one.method, one.lead_set, Decimal(one.auc), one.source] for one in several]
+    return grid(["Method", "Leads", "Average of six tasks", "Source"], rows)

@@ -164,12 +164,10 @@ def figures(runs: Sequence[RunScores], params: Any, colours: Mapping[str, tuple[
         "linear_probe_auc",
         "probe",
         "Linear probes by share of training records",
-        (
-            "Macro AUC of a linear classifier on frozen features (the first kind of probe; the table has all) "
-            "against the share of the training split that it saw: the average over tasks above, every task below. A "
-            "share below 100% is drawn several times: the points are means over draws, the pale bars the deviation. "
-            "Features without pretraining, random convolutions and the untrained encoder, are black or grey and "
-            "dashed: pretraining is worth what lies above them."
-        ),
+        "Macro AUC of a linear classifier on frozen features (the first kind of probe; the table has all) "
+        "against the share of the training split that it saw: the average over tasks above, every task below. A "
+        "share below 100% is drawn several times: the points are means over draws, the pale bars the deviation. "
+        "Features without pretraining, random convolutions and the untrained encoder, are black or grey and "
+        "dashed: pretraining is worth what lies above them.",
         probes_figure(runs, published.probes(), lead_counts(runs), params.evaluation.confidence, colours),
     )

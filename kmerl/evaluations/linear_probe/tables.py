@@ -28,10 +28,9 @@ from kmerl.results import published
 from kmerl.results.names import LEFT_OUT, PROBES, SCOPES, share_name, title
 from kmerl.results.published import SIX, Published
 from kmerl.results.scores import RunScores, tasks_of, with_data
-from kmerl.tables.frames import empty, without_nan
 from kmerl.tables.metrics import tree
 from kmerl.tables.origin import notice, provenance
-from kmerl.tables.table import Section, Table
+from kmerl.tables.table import Section, Table, tidied
 
 COLUMNS = [
     "features", "pretrained", "probe", "dataset", "leads", "share", "metric", "value", "low", "high", "draws", "spread",
@@ -54,8 +53,7 @@ def tidy(runs: Sequence[RunScores]) -> pl.DataFrame:
     ours = [
         with_data(run.rows(metric), run)
         .rename({"run": "features", "kind": "probe"})
-        .with_columns(*empty("published"), pl.lit(pretrained(run)).alias("pretrained"), pl.col("untrained").list.len())
-        .select(COLUMNS)
+        .with_columns(pl.lit(pretrained(run)).alias("pretrained"), pl.col("untrained").list.len())
         for run in baselines_first(runs)
         for metric in (MACRO, MACRO_MIN)
     ]
@@ -65,10 +63,7 @@ def tidy(runs: Sequence[RunScores]) -> pl.DataFrame:
         | {"data": RECORDED}
         for one in published.probes()
     ]
-    missing = [pl.lit(None, pl.Int32).alias(name) for name in ("n", "train_records", "classes", "draws")]
-    missing.append(pl.lit(None, pl.UInt32).alias("untrained"))
-    frame = pl.DataFrame(theirs).with_columns(*empty("value", "low", "high", "spread"), *missing)
-    return without_nan(pl.concat([*ours, frame.select(COLUMNS)]))
+    return tidied([*ours, pl.DataFrame(theirs)], COLUMNS)
 
 
 def for_people(runs: Sequence[RunScores], lead_counts: Mapping[str, int], confidence: float) -> Document:
@@ -151,11 +146,9 @@ SECTIONS = [
     Section(
         "probe",
         "Linear probes",
-        (
-            "Encoders are frozen and a linear classifier is trained on their features with a share of the labelled "
-            "training records. An encoder before its first training step and random convolution kernels stand beside "
-            "the pretrained ones: what these reach needs no pretraining at all."
-        ),
+        "Encoders are frozen and a linear classifier is trained on their features with a share of the labelled "
+        "training records. An encoder before its first training step and random convolution kernels stand beside "
+        "the pretrained ones: what these reach needs no pretraining at all.",
     ),
 ]
 
@@ -171,11 +164,9 @@ def tables(runs: Sequence[RunScores], params: Any) -> Iterator[Table]:
         "linear_probe_auc",
         "probe",
         "Linear probes",
-        (
-            "Macro AUC on the test split for each kind of probe, task, lead set and share of training records: mean "
-            "over draws of the share [interval over patients for these draws] ± deviation over draws. Published "
-            "figures stand in rows of their own."
-        ),
+        "Macro AUC on the test split for each kind of probe, task, lead set and share of training records: mean "
+        "over draws of the share [interval over patients for these draws] ± deviation over draws. Published "
+        "figures stand in rows of their own.",
         tidy(runs),
         for_people(runs, lead_counts(runs), params.evaluation.confidence),
     )

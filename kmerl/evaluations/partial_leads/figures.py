@@ -152,10 +152,8 @@ def figures(runs: Sequence[RunScores], params: Any, colours: Mapping[str, tuple[
         "partial_leads_auc",
         "partial",
         "Zero-shot AUC with one to twelve leads, and with single leads",
-        (
-            "Averages over the tasks. On the left leads are added one by one, on the right every lead is alone. A "
-            "method that copes with missing leads draws a flat line. Where the scope of the normalisation changes "
-            "the scores, the second scope is dashed and hollow. Published averages are marked as such."
-        ),
+        "Averages over the tasks. On the left leads are added one by one, on the right every lead is alone. A "
+        "method that copes with missing leads draws a flat line. Where the scope of the normalisation changes "
+        "the scores, the second scope is dashed and hollow. Published averages are marked as such.",
         partial_figure(runs, published.zeroshot(), params.evaluation.confidence, colours),
     )

@@ -30,11 +30,9 @@ from kmerl.origins import RECORDED
 from kmerl.results import published
 from kmerl.results.names import LEFT_OUT, SCOPES, lead_count, title
 from kmerl.results.scores import RunScores, tasks_of, with_data
-from kmerl.tables.frames import empty, without_nan
 from kmerl.tables.metrics import tree
 from kmerl.tables.origin import notice, provenance
-from kmerl.tables.published import averages
-from kmerl.tables.table import Section, Table
+from kmerl.tables.table import Section, Table, averages, tidied
 
 COLUMNS = [
     "run", "scope", "kind", "leads", "count", "dataset", "value", "low", "high", "n", "classes", "published", "data",
@@ -44,27 +42,18 @@ MEAN = "mean of the nested sets"
 
 def tidy(runs: Sequence[RunScores], confidence: float) -> pl.DataFrame:
     """Macro AUC of every run, scope, lead set and task, then published averages (columns :data:`COLUMNS`)."""
-    ours = []
+    found = []
     for run in runs:
         kinds = run.tables["leads"].select("leads", "kind", "count")
-        rows = with_data(run.rows().drop("kind"), run).join(kinds, on="leads", how="left", maintain_order="left")
-        ours.append(rows.with_columns(*empty("published")).select(COLUMNS))
+        found.append(with_data(run.rows().drop("kind"), run).join(kinds, on="leads", how="left", maintain_order="left"))
         means = [row for scope in scopes_of(run) if (row := mean(run, scope, confidence))]
-        if means:
-            extra = pl.DataFrame(means).with_columns(*empty("published")).with_columns(*_missing("count"))
-            ours.append(extra.select(COLUMNS).cast({name: rows.schema[name] for name in ("n", "classes")}))
+        found += [pl.DataFrame(means)] if means else []
     theirs = [
         {"run": f"{one.method} (published)", "scope": "record", "kind": NESTED, "leads": one.lead_set}
         | {"count": one.leads, "dataset": one.dataset, "published": one.auc, "data": RECORDED}
         for one in published.zeroshot()
     ]
-    frame = pl.DataFrame(theirs).with_columns(pl.col("count").cast(pl.Int32))
-    frame = frame.with_columns(*empty("value", "low", "high"), *_missing("n", "classes"))
-    return without_nan(pl.concat([*ours, frame.select(COLUMNS)]))
-
-
-def _missing(*names: str) -> list[pl.Expr]:
-    return [pl.lit(None, pl.Int32).alias(name) for name in names]
+    return tidied([*found, pl.DataFrame(theirs)], COLUMNS)
 
 
 def mean(run: RunScores, scope: str, confidence: float) -> dict[str, Any] | None:
@@ -161,10 +150,8 @@ SECTIONS = [
     Section(
         "partial",
         "With some of the leads",
-        (
-            "The same questions with one to twelve leads, added in the paper's order, and with every single lead "
-            "alone. K-MERL reads only the leads that are there; MERL gets zeros for the others."
-        ),
+        "The same questions with one to twelve leads, added in the paper's order, and with every single lead "
+        "alone. K-MERL reads only the leads that are there; MERL gets zeros for the others.",
     ),
 ]
 
@@ -181,10 +168,8 @@ def tables(runs: Sequence[RunScores], params: Any) -> Iterator[Table]:
         "partial_leads_auc",
         "partial",
         "Zero-shot AUC with some of the leads",
-        (
-            "Every nested and every single lead set. Where the normalisation looks at a record's extremes, two "
-            "scopes are given: all leads of the record, as in the paper, or the visible ones only."
-        ),
+        "Every nested and every single lead set. Where the normalisation looks at a record's extremes, two "
+        "scopes are given: all leads of the record, as in the paper, or the visible ones only.",
         tidy(runs, sure),
         for_people(runs, sure),
     )

@@ -26,9 +26,8 @@ from kmerl.origins import RECORDED
 from kmerl.results import published
 from kmerl.results.names import LEFT_OUT, SCOPES, title
 from kmerl.results.scores import RunScores, tasks_of, with_data
-from kmerl.tables.frames import empty, without_nan
 from kmerl.tables.origin import notice, provenance
-from kmerl.tables.published import averages
+from kmerl.tables.table import averages, tidied
 
 COLUMNS = [
     "run", "dataset", "leads", "way", "metric", "value", "low", "high", "n", "classes", "published", "data",
@@ -44,19 +43,13 @@ def tidy(runs: Sequence[RunScores]) -> pl.DataFrame:
 
     A published figure never shares a row with one of ours: it averages six tasks on recorded ECGs.
     """
-    ours = [
-        with_data(run.asked(metric), run).with_columns(*empty("published")).select(COLUMNS)
-        for run in runs
-        for metric in (MACRO, MACRO_MIN)
-    ]
+    ours = [with_data(run.asked(metric), run) for run in runs for metric in (MACRO, MACRO_MIN)]
     theirs = [
         {"run": f"{one.method} (published)", "dataset": one.dataset, "leads": one.lead_set, "metric": MACRO}
-        | {"published": one.auc, "data": RECORDED}
+        | {"published": one.auc, "data": RECORDED, "way": ""}
         for one in published.zeroshot()
     ]
-    missing = [pl.lit(None, pl.Int32).alias(name) for name in ("n", "classes")]
-    frame = pl.DataFrame(theirs).with_columns(*empty("value", "low", "high"), *missing, pl.lit("").alias("way"))
-    return without_nan(pl.concat([*ours, frame.select(COLUMNS)]))
+    return tidied([*ours, pl.DataFrame(theirs)], COLUMNS)
 
 
 def tidy_by_class(runs: Sequence[RunScores]) -> pl.DataFrame:
@@ -80,8 +73,8 @@ def tidy_by_class(runs: Sequence[RunScores]) -> pl.DataFrame:
         rows = with_data(run.rows(PER_CLASS, way=run.way), run)
         for other, keys in ((names, ["dataset", "code", "names"]), (seen, ["dataset", "code"])):
             rows = rows.join(other, on=keys, how="left", maintain_order="left")
-        frames.append(rows.select(CLASS_COLUMNS))
-    return without_nan(pl.concat(frames))
+        frames.append(rows)
+    return tidied(frames, CLASS_COLUMNS)
 
 
 def for_people(runs: Sequence[RunScores], min_positives: int, confidence: float) -> Document:

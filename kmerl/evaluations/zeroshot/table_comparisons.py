@@ -18,8 +18,8 @@ from kmerl.evaluation.bootstrap import interval
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_RENAMED, MACRO_SEEN
 from kmerl.results.names import LEFT_OUT, title
 from kmerl.results.scores import QUERY, RunScores
-from kmerl.tables.frames import without_nan
 from kmerl.tables.origin import notice, provenance
+from kmerl.tables.table import tidied
 
 COLUMNS = [
     "kind", "run", "leads", "way", "names", "other_run", "other_leads", "other_way", "other_names", "dataset",
@@ -90,7 +90,7 @@ def tidy(runs: Sequence[RunScores], lead_counts: Mapping[str, int], confidence: 
             rows += [{"kind": kind} | row] if row else []
     types: dict[str, Any] = dict.fromkeys(COLUMNS, pl.String)
     types |= dict.fromkeys(("difference", "low", "high"), pl.Float64) | {"excludes_zero": pl.Boolean}
-    return without_nan(pl.DataFrame(rows, schema=types).select(COLUMNS))
+    return tidied([pl.DataFrame(rows, schema=types)], COLUMNS)
 
 
 _Pair = tuple[str, Side, Side, str]

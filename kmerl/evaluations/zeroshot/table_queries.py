@@ -24,8 +24,8 @@ from kmerl.evaluation.schemas import AVERAGE
 from kmerl.evaluations.zeroshot import table_comparisons as comparisons
 from kmerl.results.names import ALL, GROUPS, LEFT_OUT, OTHER, RENAMED, SEEN, WAYS, title
 from kmerl.results.scores import RunScores, with_data
-from kmerl.tables.frames import without_nan
 from kmerl.tables.origin import notice, provenance
+from kmerl.tables.table import tidied
 
 COLUMNS = [
     "run", "way", "own_way", "leads", "dataset", "group", "names", "value", "low", "high", "n", "classes", "data",
@@ -44,8 +44,8 @@ def tidy(runs: Sequence[RunScores]) -> pl.DataFrame:
         for group, (metric, names) in GROUPS.items():
             rows = scored.filter(pl.col("metric") == metric, names=names)
             own = (pl.col("way") == run.way).alias("own_way")
-            frames.append(rows.with_columns(pl.lit(group).alias("group"), own).select(COLUMNS))
-    return without_nan(pl.concat(frames))
+            frames.append(rows.with_columns(pl.lit(group).alias("group"), own))
+    return tidied(frames, COLUMNS)
 
 
 def for_people(

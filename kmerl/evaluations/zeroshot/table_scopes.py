@@ -8,8 +8,8 @@ from kmerl.documents.document import Cell, Code, Document, document, estimate, g
 from kmerl.evaluation.schemas import AVERAGE, MACRO
 from kmerl.results.names import LEFT_OUT, SCOPES, title
 from kmerl.results.scores import RunScores, tasks_of, with_data
-from kmerl.tables.frames import without_nan
 from kmerl.tables.origin import notice, provenance
+from kmerl.tables.table import tidied
 
 COLUMNS = ["run", "dataset", "leads", "scope", "metric", "value", "low", "high", "n", "classes", "data"]
 
@@ -19,8 +19,8 @@ def tidy(runs: Sequence[RunScores]) -> pl.DataFrame:
     frames = []
     for run in runs:
         others = run.elsewhere.filter(metric=MACRO, way=run.way, names=run.names)
-        frames.append(with_data(pl.concat([run.asked(), others]), run).select(COLUMNS))
-    return without_nan(pl.concat(frames))
+        frames.append(with_data(pl.concat([run.asked(), others]), run))
+    return tidied(frames, COLUMNS)
 
 
 def for_people(runs: Sequence[RunScores], confidence: float) -> Document:

@@ -12,21 +12,17 @@ SECTIONS = [
     Section(
         "zeroshot",
         "Zero-shot classification",
-        (
-            "A pretrained model is asked for classes it was never trained to classify, by their names alone. Nothing "
-            "is fitted to the evaluated archives. The macro AUC is the mean over the classes of a task, so that a rare "
-            "class counts as much as a common one; 0.5 is chance."
-        ),
+        "A pretrained model is asked for classes it was never trained to classify, by their names alone. Nothing "
+        "is fitted to the evaluated archives. The macro AUC is the mean over the classes of a task, so that a rare "
+        "class counts as much as a common one; 0.5 is chance.",
     ),
     Section(
         "queries",
         "How a class is asked",
-        (
-            "A class may bear a name that the model met in training, or another one. Here the same classes are asked "
-            "by plain and by other names, and in several ways: by the query network (the paper's way), by comparing "
-            "the projected ECG with the projected name (MERL's way), by the mean of both, and by a weighted mixture of "
-            "the nearest training queries."
-        ),
+        "A class may bear a name that the model met in training, or another one. Here the same classes are asked "
+        "by plain and by other names, and in several ways: by the query network (the paper's way), by comparing "
+        "the projected ECG with the projected name (MERL's way), by the mean of both, and by a weighted mixture of "
+        "the nearest training queries.",
     ),
 ]
 
@@ -52,11 +48,9 @@ def tables(runs: Sequence[RunScores], params: Any) -> Iterator[Table]:
         "comparisons_auc",
         "zeroshot",
         "Differences between runs",
-        (
-            "Paired: both runs are scored on the same resamples of patients, so that the interval is that of the "
-            "difference. A difference is clear, for these trained models, where its interval does not hold 0; what "
-            "another seed of pretraining would change is not in it."
-        ),
+        "Paired: both runs are scored on the same resamples of patients, so that the interval is that of the "
+        "difference. A difference is clear, for these trained models, where its interval does not hold 0; what "
+        "another seed of pretraining would change is not in it.",
         compared,
         table_comparisons.for_people(compared, runs, sure),
     )
@@ -64,10 +58,8 @@ def tables(runs: Sequence[RunScores], params: Any) -> Iterator[Table]:
         "zeroshot_scopes_auc",
         "zeroshot",
         "Zero-shot AUC by what normalisation sees",
-        (
-            "Where a waveform is scaled by all leads of its record, as in the paper, hidden leads reach the model "
-            "through the scale. Results are in the scope that stands first."
-        ),
+        "Where a waveform is scaled by all leads of its record, as in the paper, hidden leads reach the model "
+        "through the scale. Results are in the scope that stands first.",
         table_scopes.tidy(runs),
         table_scopes.for_people(runs, sure),
     )
@@ -83,10 +75,8 @@ def tables(runs: Sequence[RunScores], params: Any) -> Iterator[Table]:
         "queries_auc",
         "queries",
         "Ways of asking, for known and for renamed classes",
-        (
-            "The numbers behind the figure above. Known by plain name against known by other name is a paired "
-            "comparison: the same classes, asked differently."
-        ),
+        "The numbers behind the figure above. Known by plain name against known by other name is a paired "
+        "comparison: the same classes, asked differently.",
         table_queries.tidy(runs),
         table_queries.for_people(runs, compared, own.seen_similarity, sure),
     )
