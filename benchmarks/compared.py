@@ -20,7 +20,7 @@ import yaml
 
 from kmerl.archives.schemas import TRUTH
 from kmerl.artifacts import read_table, write_json
-from kmerl.documents.document import Cell, Count, Decimal, Paragraph, grid
+from kmerl.documents import Cell, Count, Decimal, Paragraph, grid
 from kmerl.documents.markdown import block
 from kmerl.knowledge.asking import Asking, Tally
 from kmerl.knowledge.extract import extract

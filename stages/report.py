@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from kmerl.artifacts import read_json, read_table, whole
-from kmerl.documents.document import Grid, grid
+from kmerl.documents import Grid, grid
 from kmerl.documents.numbers import count
 from kmerl.knowledge.hierarchy import hierarchy
 from kmerl.knowledge.schemas import STUDIES, TRACE, UNLABELLED, UNUSABLE, UNUSED, VERIFIED
@@ -15,7 +15,7 @@ from kmerl.knowledge.vocabulary import load_vocabulary
 from kmerl.page import facts, rejected, results
 from kmerl.page.facts import Archive, Run, read_run
 from kmerl.page.headline import headlines
-from kmerl.page.page import Facts, Page, render
+from kmerl.page.page import Page, render
 from kmerl.page.values import flat, value
 from kmerl.parts import read_parts
 from stages._stores import open_store, rejected_records
@@ -98,17 +98,17 @@ def main(params: Any) -> str:
     page = Page(
         archives=stores,
         headlines=headlines(scores, pairs, methods, list(params.zeroshot.leads)),
-        facts=Facts(
-            archives=facts.archive_grid(stores),
-            flags=facts.flag_grid(stores),
-            runs=facts.run_grid(runs, {name: batch(params, name) for name in params.runs}),
-            differences=facts.differences({"pretrain": params.pretrain, "methods": params.methods}, changes(params)),
-            parameters=facts.parameter_grid(vars(params)),
-            steps=facts.steps(studies["report_id"].n_unique(), verified, merged, summary),
-            left_out=left_out(params, [one.name for one in stores]),
-            identity=identity(params, vocabulary.hash, runs),
-            metrics=grid(["Metric", "Value"], [[name, value(one)] for name, one in metrics.items()], [1]),
-        ),
+        facts={
+            "archives": facts.archive_grid(stores),
+            "flags": facts.flag_grid(stores),
+            "runs": facts.run_grid(runs, {name: batch(params, name) for name in params.runs}),
+            "differences": facts.differences({"pretrain": params.pretrain, "methods": params.methods}, changes(params)),
+            "parameters": facts.parameter_grid(vars(params)),
+            "steps": facts.steps(studies["report_id"].n_unique(), verified, merged, summary),
+            "left_out": left_out(params, [one.name for one in stores]),
+            "identity": identity(params, vocabulary.hash, runs),
+            "metrics": grid(["Metric", "Value"], [[name, value(one)] for name, one in metrics.items()], [1]),
+        },
         hierarchy=hierarchy(vocabulary, trace, studies),
         sections=sections,
         figures=results.read_figures(FIGURES, DATA / "figures.json"),

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from kmerl.artifacts import for_spreadsheets, whole, write_json, write_table
-from kmerl.documents.document import write_document
+from kmerl.documents import write_document
 from kmerl.documents.markdown import markdown
 from kmerl.evaluations.registry import rooms
 from kmerl.tables.table import Table

@@ -23,7 +23,7 @@ from test_predict import run  # noqa: F401
 
 from kmerl import inspect, predict
 from kmerl.artifacts import for_spreadsheets, read_json, read_table, write_json, write_table
-from kmerl.documents.document import Bold, Code, Count, Items, document, grid
+from kmerl.documents import Bold, Code, Count, Items, document, grid
 from kmerl.documents.html import html
 from kmerl.documents.markdown import markdown
 from kmerl.errors import UserError

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from kmerl.archives.schemas import REJECTED, SPLITS
 from kmerl.artifacts import frame, write_json, write_table
-from kmerl.documents.document import Code, Count, Heading, document, grid, write_document
+from kmerl.documents import Code, Count, Heading, document, grid, write_document
 from kmerl.documents.html import html
 from kmerl.errors import UserError
 from kmerl.evaluation.schemas import AVERAGE, MACRO

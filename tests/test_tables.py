@@ -9,8 +9,7 @@ import scored
 from scored import LEADS
 
 from kmerl.archives import classes
-from kmerl.documents import markdown
-from kmerl.documents.document import read_document, write_document
+from kmerl.documents import markdown, read_document, write_document
 from kmerl.errors import UserError
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_SEEN
 from kmerl.evaluations.linear_probe import tables as probes

@@ -23,7 +23,7 @@ ASKS = (
 STORE = "archives.schemas shards waveforms"
 MODEL = f"{STORE} checkpoint history inference methods.method model.* text.params weights"
 ASKED = f"{MODEL} archives.classes evaluation.* text.*"
-DOCUMENTS = "documents.document documents.numbers"
+DOCUMENTS = "documents.numbers"
 PAGE = f"{DOCUMENTS} documents.html page.html page.pictures page.rejected page.texts page.values"
 SCORES = "archives.classes evaluation.schemas results.*"
 REGISTRY = "evaluations.registry"
@@ -76,7 +76,7 @@ NEVER = {
 }
 """Stage -> what a pattern of :data:`MAY` must never let in."""
 PARTS = {
-    "tables": f"{ROOM} documents.document documents.numbers evaluation.auc evaluation.bootstrap tables.*",
+    "tables": f"{ROOM} documents.numbers evaluation.auc evaluation.bootstrap tables.*",
     "figures": f"{ROOM} plots.*",
     "scores": ROOM,
     "run": f"{MODEL} archives.classes evaluation.* features.params features.store text.*",

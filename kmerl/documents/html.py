@@ -2,21 +2,7 @@
 
 from markupsafe import Markup, escape
 
-from kmerl.documents.document import (
-    Block,
-    Bold,
-    Cell,
-    Code,
-    Document,
-    Grid,
-    Heading,
-    Items,
-    Paragraph,
-    Part,
-    Span,
-    Text,
-    spans,
-)
+from kmerl.documents import Block, Bold, Cell, Code, Document, Grid, Heading, Items, Paragraph, Part, Span, Text, spans
 from kmerl.documents.numbers import shown, stands_out
 from kmerl.escapes import printable
 

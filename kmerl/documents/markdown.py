@@ -2,20 +2,7 @@
 
 from collections.abc import Sequence
 
-from kmerl.documents.document import (
-    Block,
-    Bold,
-    Cell,
-    Code,
-    Document,
-    Grid,
-    Heading,
-    Items,
-    Paragraph,
-    Span,
-    Text,
-    spans,
-)
+from kmerl.documents import Block, Bold, Cell, Code, Document, Grid, Heading, Items, Paragraph, Span, Text, spans
 from kmerl.documents.numbers import shown, stands_out
 from kmerl.escapes import md, md_code
 

@@ -1,6 +1,6 @@
 """How a number looks, wherever people read it."""
 
-from kmerl.documents.document import Count, Decimal, Difference, Estimate, Interval, Number, Part
+from kmerl.documents import Count, Decimal, Difference, Estimate, Interval, Number, Part
 
 NOTHING = "–"
 

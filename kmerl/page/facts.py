@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from kmerl.archives.schemas import SPLIT_NAMES
 from kmerl.artifacts import read_json, read_table
-from kmerl.documents.document import Cell, Count, Decimal, Grid, grid
+from kmerl.documents import Cell, Count, Decimal, Grid, grid
 from kmerl.documents.numbers import count
 from kmerl.errors import UserError
 from kmerl.history import last

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from kmerl.documents.document import known
+from kmerl.documents import known
 from kmerl.evaluation.schemas import AVERAGE, MACRO
 
 _FROM, _TO = 0.4, 1.0  # of the axis on which intervals are drawn; chance is 0.5

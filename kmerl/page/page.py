@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kmerl.documents.document import Grid
+from kmerl.documents import Grid
 from kmerl.knowledge.hierarchy import Hierarchy
 from kmerl.origins import LEARNT, mark, of_archives
 from kmerl.page.facts import Archive
@@ -14,28 +14,14 @@ from kmerl.page.texts import sections
 
 
 @dataclass(frozen=True)
-class Facts:
-    """Tables about what was run, each made by ``kmerl.page.facts``."""
-
-    archives: Grid
-    flags: Grid
-    runs: Grid
-    differences: Grid
-    parameters: Grid
-    steps: Grid
-    left_out: Grid
-    identity: Grid
-    metrics: Grid
-
-
-@dataclass(frozen=True)
 class Page:
     """All that the page shows.
 
     Attributes:
         archives: with their origins, which tell what the numbers can mean.
         headlines: one per lead set; may be empty.
-        facts: tables about what was run.
+        facts: tables about what was run, made by ``kmerl.page.facts``: archives, flags, runs, differences, parameters,
+            steps, left_out, identity, metrics.
         hierarchy: superclasses, entities, names.
         sections: of evaluations: id, title and text.
         figures, tables: of the results, in the order shown.
@@ -44,7 +30,7 @@ class Page:
 
     archives: Sequence[Archive]
     headlines: Sequence[Headline]
-    facts: Facts
+    facts: Mapping[str, Grid]
     hierarchy: Hierarchy
     sections: Sequence[Mapping[str, str]]
     figures: Sequence[Figure]

@@ -8,7 +8,7 @@ import polars as pl
 
 from kmerl.archives.classes import class_names
 from kmerl.archives.schemas import SPLIT_NAMES, TOTAL
-from kmerl.documents.document import Cell, Count, Decimal, Grid, Part, grid
+from kmerl.documents import Cell, Count, Decimal, Grid, Part, grid
 from kmerl.documents.numbers import count
 from kmerl.leads import LEADS
 from kmerl.origins import FLAWS, SIMULATED, mark, of_archives

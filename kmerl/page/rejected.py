@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from kmerl.documents import document
-from kmerl.documents.document import Cell, Count, Grid
+from kmerl import documents
+from kmerl.documents import Cell, Count, Grid
 from kmerl.page.texts import explain
 from kmerl.page.values import shortened
 
@@ -50,7 +50,7 @@ def _item(name: Any, inner: Any) -> str:
 def grid(tables: Sequence[LeftOut], examples: int = _EXAMPLES) -> Grid:
     """One row for each place and reason, with how many and the first few of them."""
     rows = [row for table in tables for row in _rows(table, examples)]
-    return document.grid(["Where", "Reason", "Meaning", "Count", "For example"], rows, [3])
+    return documents.grid(["Where", "Reason", "Meaning", "Count", "For example"], rows, [3])
 
 
 def _rows(table: LeftOut, few: int) -> Iterator[list[Cell]]:

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from kmerl.artifacts import read_json
-from kmerl.documents.document import read_document
+from kmerl.documents import read_document
 from kmerl.documents.html import html
 from kmerl.errors import UserError
 from kmerl.page.pictures import png_source, svg_source

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from kmerl.documents.document import Bold, Code, Count, Decimal, Document, Text, document, grid
+from kmerl.documents import Bold, Code, Count, Decimal, Document, Text, document, grid
 from kmerl.escapes import one_line
 from kmerl.knowledge.hierarchy import Entity, Hierarchy
 from kmerl.origins import REPORTS, SIMULATED

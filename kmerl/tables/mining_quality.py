@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from kmerl.documents.document import Cell, Code, Count, Decimal, Document, Grid, document, grid
+from kmerl.documents import Cell, Code, Count, Decimal, Document, Grid, document, grid
 from kmerl.documents.numbers import count, decimal
 from kmerl.knowledge.judging import (
     Agreement,

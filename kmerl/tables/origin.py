@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kmerl.documents.document import Code, Text, listed
+from kmerl.documents import Code, Text, listed
 from kmerl.origins import of_scores
 from kmerl.results.scores import RunScores
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from kmerl.documents.document import Cell, Decimal, Document, Grid, grid
+from kmerl.documents import Cell, Decimal, Document, Grid, grid
 from kmerl.results.published import Published
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from kmerl.documents.document import (
+from kmerl.documents import (
     Block,
     Bold,
     Cell,

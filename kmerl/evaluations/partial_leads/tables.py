@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kmerl.documents.document import (
+from kmerl.documents import (
     Block,
     Bold,
     Cell,

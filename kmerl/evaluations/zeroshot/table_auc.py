@@ -6,19 +6,7 @@ from typing import Any
 import polars as pl
 
 from kmerl.archives.classes import class_names
-from kmerl.documents.document import (
-    Block,
-    Cell,
-    Code,
-    Document,
-    Grid,
-    Heading,
-    Items,
-    Text,
-    document,
-    estimate,
-    grid,
-)
+from kmerl.documents import Block, Cell, Code, Document, Grid, Heading, Items, Text, document, estimate, grid
 from kmerl.documents.numbers import NOTHING
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS
 from kmerl.evaluations.zeroshot.scores import seen_codes

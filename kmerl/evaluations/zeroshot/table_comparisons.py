@@ -11,8 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from kmerl.documents import document as cells
-from kmerl.documents.document import Block, Bold, Cell, Document, Grid, Heading, Interval, Text, document, grid
+from kmerl import documents as cells
+from kmerl.documents import Block, Bold, Cell, Document, Grid, Heading, Interval, Text, document, grid
 from kmerl.errors import UserError
 from kmerl.evaluation.bootstrap import interval
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_RENAMED, MACRO_SEEN

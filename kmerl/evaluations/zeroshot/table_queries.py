@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from kmerl.documents.document import (
+from kmerl.documents import (
     Block,
     Bold,
     Cell,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from kmerl.documents.document import Cell, Code, Document, document, estimate, grid
+from kmerl.documents import Cell, Code, Document, document, estimate, grid
 from kmerl.evaluation.schemas import AVERAGE, MACRO
 from kmerl.results.names import LEFT_OUT, SCOPES, title
 from kmerl.results.scores import RunScores, tasks_of, with_data
