@@ -20,14 +20,14 @@ import yaml
 
 from kmerl.archives.schemas import TRUTH
 from kmerl.artifacts import read_table, write_json
-from kmerl.escapes import md
+from kmerl.documents import Cell, Count, Decimal, Paragraph, grid
+from kmerl.documents.markdown import block
 from kmerl.knowledge.asking import Asking, Tally
 from kmerl.knowledge.extract import extract
 from kmerl.knowledge.judging import Truth, by_report, is_found, overlap, truths
 from kmerl.knowledge.params import KnowledgeParams
 from kmerl.knowledge.schemas import MENTIONS, REPORTS, STUDIES, UNUSABLE, VERIFIED
 from kmerl.knowledge.verify import verify
-from kmerl.tables.markdown import page, table
 from kmerl.tables.mining_quality import Judged, compared
 
 
@@ -87,41 +87,30 @@ def compare(folders: list[Path]) -> str:
     (number,) = {run["reports"] for _, _, run in runs.values()}
     known = {report_id: all_known[report_id] for report_id in drawn(number)["report_id"]}
     judged = {name: Judged(verified, known) for name, (verified, _, _) in runs.items()}
-    rows = []
+    rows: list[list[Cell]] = []
     for name, (_, unusable, run) in runs.items():
         cost = run["cost"]
-        seconds = [f"{cost[step]['seconds'] / max(cost[step]['asked'], 1):.2f}" for step in ("extract", "verify")]
-        tokens = [f"{sum(step[kind] for step in cost.values()):,}" for kind in ("prompt_tokens", "completion_tokens")]
-        rows.append(
-            (md(name), str(sum(step["questions"] for step in cost.values())), str(unusable.height), *tokens, *seconds)
-        )
+        seconds = [Decimal(cost[step]["seconds"] / max(cost[step]["asked"], 1), 2) for step in ("extract", "verify")]
+        tokens = [Count(sum(step[kind] for step in cost.values())) for kind in ("prompt_tokens", "completion_tokens")]
+        questions = Count(sum(step["questions"] for step in cost.values()))
+        rows.append([name, questions, Count(unusable.height), *tokens, *seconds])
     header = ["Engine", "Questions", "Unusable", "Tokens in", "Tokens out", "s per extraction", "s per verification"]
-    pairs = []
+    pairs: list[list[Cell]] = []
     for one, other in combinations(runs, 2):
         sets = [by_report(runs[name][0]) for name in (one, other)]
         kept = [by_report(runs[name][0].filter("kept")) for name in (one, other)]
         meant = [findings(each, known) for each in kept]
-        pairs.append(
-            (
-                md(one),
-                md(other),
-                f"{overlap(*sets, known):.3f}",
-                f"{overlap(*kept, known):.3f}",
-                f"{overlap(*meant, known):.3f}",
-                _same_answers(runs, one, other),
-            )
-        )
-    parts = [
-        f"{number} distinct reports of the demo, {sum(len(one.asserted) for one in known.values())} asserted findings.",
+        shares = [Decimal(overlap(*each, known)) for each in (sets, kept, meant)]
+        pairs.append([one, other, *shares, _same_answers(runs, one, other)])
+    asserted = sum(len(one.asserted) for one in known.values())
+    compares = ["", "", "Names extracted", "Names kept", "Findings kept", "Same verdict on the same name"]
+    blocks = [
+        Paragraph(f"{number} distinct reports of the demo, {asserted} asserted findings."),
         compared(judged),
-        table(header, rows, right=range(1, 7)),
-        table(
-            ["", "", "Names extracted", "Names kept", "Findings kept", "Same verdict on the same name"],
-            pairs,
-            right=range(2, 6),
-        ),
+        grid(header, rows, right=range(1, 7)),
+        grid(compares, pairs, right=range(2, 6)),
     ]
-    return page(parts)
+    return "\n\n".join(map(block, blocks)) + "\n"
 
 
 def findings(entities: dict[str, list[str]], known: dict[str, Truth]) -> dict[str, list[str]]:

@@ -22,8 +22,8 @@ from sklearn.metrics import roc_auc_score
 from kmerl.archives.wfdb_reader import read_recording
 from kmerl.artifacts import whole
 from kmerl.evaluation.bootstrap import bootstrap_auc, resample
-from kmerl.evaluation.probe import fit_paper
-from kmerl.evaluation.probe_params import LinearProbeParams
+from kmerl.evaluations.linear_probe import LinearProbeParams
+from kmerl.evaluations.linear_probe.probe import fit_paper
 from kmerl.leads import LEADS
 from kmerl.model.encoder import EcgEncoder, group_tokens
 from kmerl.model.params import EncoderParams, MaskParams, TokenParams

@@ -301,6 +301,11 @@ def digest(values: Iterable[object], files: Iterable[Path]) -> str:
 
 def frame(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pl.DataFrame:
     """Rows as a frame with the schema's columns, even if there are none."""
+    return pl.DataFrame(rows, schema=columns_of(schema), orient="row")
+
+
+def columns_of(schema: pa.Schema) -> pl.Schema:
+    """The columns of a frame with a schema."""
     empty = pl.from_arrow(schema.empty_table())
     assert isinstance(empty, pl.DataFrame)
-    return pl.DataFrame(rows, schema=empty.schema, orient="row")
+    return empty.schema

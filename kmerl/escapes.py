@@ -10,14 +10,14 @@ from unicodedata import category
 _JOINERS = "\u200c\u200d"  # without width; words of some scripts need them
 _ACTIVE = re.compile(  # what Markdown, as GitHub and the report page read it, would not show as it is
     r"""\\(?=[!-/:-@\[-`{-~]|$)   # makes the next sign a plain one
-    | [`*\[\]<|~$\#]
+    | [`*<|~$\#]
+    | (?!(?<=.)\[[^\[\]\\]*\][^(\[:])\[ | \](?![^(\[:])  # a pair that can be no link is plain
     | (?<![^\W_])_ | _(?![^\W_])  # within a word it is plain
     | &(?=\#?\w+;)
-    | ^[-+=>:]                    # begins a block
     """,
     re.VERBOSE,
 )
-_NUMBERED = re.compile(r"^([0-9]{1,9})(?=[.)](?: |$))")
+_BLOCK = re.compile(r"^([0-9]{1,9}(?=[.)](?: |$))|(?=[-+=>:]))")  # how lists, quotes and the like begin
 _BLANK = r"\s\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff"
 _FORMULA = re.compile(rf"'*(?:[\t\r]|[{_BLANK}]*[=+\-@＝＋－＠])")
 _NO_FORMULA = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|-+")  # numbers, and dashes alone
@@ -49,9 +49,15 @@ def one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
-def md(text: str) -> str:
-    r"""A text as Markdown that shows it in one line, in a table too: ``a \| b``, ``\<br>``."""
-    return _NUMBERED.sub(r"\1\\", _ACTIVE.sub(r"\\\g<0>", one_line(text)))
+def md(text: str, begins: bool = True) -> str:
+    r"""A text as Markdown that shows it in one line, in a table too: ``a \| b``, ``\<br>``.
+
+    Args:
+        text: any.
+        begins: whether a line may begin with it.
+    """
+    plain = _ACTIVE.sub(r"\\\g<0>", one_line(text))
+    return _BLOCK.sub(r"\1\\", plain) if begins else plain
 
 
 def md_code(name: str) -> str:

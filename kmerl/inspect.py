@@ -28,15 +28,14 @@ ARTIFACTS = (
     "data/targets/*.parquet", "data/label_differences/*.parquet", "data/rejected/*/*.parquet", "data/reports",
     "data/knowledge/*/extract/*", "data/knowledge/*/verify/*", "data/knowledge/*/merge",
     "data/knowledge/*/superclass", "data/unusable_answers.parquet", "data/labels/*",
-    "data/embeddings/*", "data/runs/*", "data/scores/*", "data/partial/*",
-    "data/features/*", "data/probes/*", "results/tables", "results/figures",
+    "data/embeddings/*", "data/runs/*", "data/scores/*/*",
+    "data/features/*", "data/tables", "results/tables", "results/figures",
     "results/knowledge", "results/mining_quality/*", "results/metrics.json",
     "results/report.html", "results/quality.html", "results/quality.csv",
 )  # fmt: skip
 _MAIN_TABLE = {
     "waveforms": "records.parquet", "labels": "labels.parquet", "reports": "reports.parquet",
     "embeddings": "texts.parquet", "run": "history.parquet", "scores": "scores.parquet",
-    "partial": "scores.parquet", "probes": "scores.parquet",
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError, create_model, field_validator, model_validator
 
@@ -21,13 +21,9 @@ from kmerl.archives.places import check_places
 from kmerl.archives.registry import ARCHIVES
 from kmerl.archives.simulate.params import SimulateParams
 from kmerl.errors import UserError
-from kmerl.evaluation.params import EvaluationParams, PartialLeadsParams, ZeroshotParams
-from kmerl.evaluation.probe_params import (
-    RANDOM_CONVOLUTIONS,
-    EmbedEcgParams,
-    LinearProbeParams,
-    RandomConvolutionsParams,
-)
+from kmerl.evaluation.params import EvaluationParams
+from kmerl.evaluations.registry import rooms
+from kmerl.features.params import RANDOM_CONVOLUTIONS, EmbedEcgParams, RandomConvolutionsParams
 from kmerl.knowledge.cleaning import ReportsParams
 from kmerl.knowledge.params import KnowledgeParams
 from kmerl.methods import NAMES
@@ -47,7 +43,17 @@ _METHODS: Any = {name: (load_method(name).section, ...) for name in NAMES}
 MethodsParams: Any = create_model("MethodsParams", __base__=Section, **_METHODS)
 
 
-class Params(Section):
+_EVALUATIONS: Any = {name: (room.PARAMS, ...) for name, room in rooms().items()}
+if TYPE_CHECKING:
+
+    class _Evaluations(Section):
+        zeroshot: Any
+        linear_probe: Any
+else:
+    _Evaluations = create_model("_Evaluations", __base__=Section, **_EVALUATIONS)
+
+
+class Params(_Evaluations):
     """All parameters of the pipeline."""
 
     seed: int = Field(ge=0, description="every random draw derives from it and from the name of what draws")
@@ -68,11 +74,8 @@ class Params(Section):
     runs: dict[str, Run] = Field(min_length=1, description="run -> its method, and what differs from the base")
     suites: dict[str, Suite] = Field(min_length=1, description="suite -> runs that are evaluated, and how")
     evaluation: EvaluationParams
-    zeroshot: ZeroshotParams
-    partial_leads: PartialLeadsParams
     embed_ecg: EmbedEcgParams
     random_convolutions: RandomConvolutionsParams
-    linear_probe: LinearProbeParams
     figures: FiguresParams
     quality: QualityParams
 
@@ -108,7 +111,8 @@ class Params(Section):
         return self
 
     def _make_runs(self) -> None:
-        """Every run can be made of what is said of it."""
+        """Every run can be made of what is said of it, and asked as it is to be."""
+        asking = {name for name, room in rooms().items() if getattr(room, "ASKS", False)}
         for name, run in self.runs.items():
             if run.method not in NAMES:
                 raise ValueError(f"runs.{name}.method: {run.method!r} is none; name one of {', '.join(NAMES)}")
@@ -132,7 +136,7 @@ class Params(Section):
                     "a record"
                 )
             for suite, one in self.suites.items():
-                if reason and name in one.runs and {*one.evaluations} & {"zeroshot", "partial_leads"}:
+                if reason and name in one.runs and asking & {*one.evaluations}:
                     raise ValueError(f"suites.{suite}.runs: {name!r}: {reason}; leave it out, or what asks by name")
 
     def _check_fetched(self, name: str, folder: str) -> None:
@@ -156,6 +160,9 @@ class Params(Section):
                     )
             if one.compare_with not in (None, *one.runs):
                 raise ValueError(f"suites.{suite}.compare_with: {one.compare_with!r} is not among the suite's runs")
+        for name in rooms():
+            if not any(name in one.evaluations for one in self.suites.values()):
+                raise ValueError(f"suites: no run is evaluated by {name}; name it in one of {', '.join(self.suites)}")
         for name in self.linear_probe.baselines:
             if name != RANDOM_CONVOLUTIONS:
                 raise ValueError(f"linear_probe.baselines: {name!r} is none; the only one is {RANDOM_CONVOLUTIONS}")

@@ -5,12 +5,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
 from kmerl.evaluation.params import distinct
-from kmerl.naming import check_distinct, checked
+from kmerl.evaluations.registry import NAMES
+from kmerl.naming import check_distinct, checked, shortened
 from kmerl.section import Section
 
 BASE = "base"
@@ -20,7 +21,17 @@ STEPS = ("engine", "ask", "extract", "verify", "merge", "superclass", "labels")
 CLASSES = "kmerl/archives/classes.csv"
 _LONGEST = 48  # characters of a variant's name
 
-Evaluation = Literal["zeroshot", "partial_leads", "linear_probe"]
+
+def known(evaluations: list[str]) -> list[str]:
+    """The list itself, if it names evaluations only, each once.
+
+    Raises:
+        ValueError: it does not.
+    """
+    for name in distinct(evaluations):
+        if name not in NAMES:
+            raise ValueError(f"{shortened(name)} is no evaluation; name some of {', '.join(NAMES)}")
+    return evaluations
 
 
 class Run(Section):
@@ -47,8 +58,8 @@ class Suite(Section):
 
     title: str = Field(description="what it shows")
     runs: Annotated[list[str], AfterValidator(distinct)] = Field(min_length=1, description="of `runs`")
-    evaluations: Annotated[list[Evaluation], AfterValidator(distinct)] = Field(
-        min_length=1, description="what is evaluated of them"
+    evaluations: Annotated[list[str], AfterValidator(known)] = Field(
+        min_length=1, description="what is evaluated of them: folders of kmerl/evaluations"
     )
     compare_with: str | None = Field(description="the run that the others are compared with; null: all with all")
 
@@ -92,8 +103,8 @@ def plan(runs: Mapping[str, Run], suites: Mapping[str, Suite], baselines: Sequen
     Returns:
         ``text`` and ``knowledge``: variant -> what it lays over the section (of knowledge, over each of :data:`STEPS`);
         ``embed_text``: stored vectors -> the variant, and the file or folder that holds the texts; ``pretrain``: item
-        -> run, seed, method, changes and where its labels and vectors are; ``zeroshot``, ``partial_leads``: item ->
-        run, seed and vectors; ``embed_ecg``, ``linear_probe``: items; ``compare``: pairs of items.
+        -> run, seed, method, changes and where its labels and vectors are; every evaluation: item -> run, seed and
+        vectors (``linear_probe``: items only); ``embed_ecg``: items; ``compare``: pairs of items.
 
     Raises:
         ValueError: two items have the same name.
@@ -104,7 +115,7 @@ def plan(runs: Mapping[str, Run], suites: Mapping[str, Suite], baselines: Sequen
         if everything.count(checked(item)) > 1:
             raise ValueError(f"runs: {item} is a run, and a seed of another run; rename it")
     check_distinct([*everything, *baselines])
-    asked = {name: list(_evaluated(name, suites, made)) for name in ("zeroshot", "partial_leads", "linear_probe")}
+    evaluated = {name: list(_evaluated(name, suites, made)) for name in NAMES}
     of_run = {item: name for name, items in made.items() for item in items}
     pretrain = {item: _recipe(name, runs[name], made[name][item]) for item, name in of_run.items()}
     asking = {
@@ -122,10 +133,9 @@ def plan(runs: Mapping[str, Run], suites: Mapping[str, Suite], baselines: Sequen
         },
         "embed_text": dict(_stored(pretrain.values())),
         "pretrain": pretrain,
-        "zeroshot": {item: asking[item] for item in asked["zeroshot"]},
-        "partial_leads": {item: asking[item] for item in asked["partial_leads"]},
-        "embed_ecg": asked["linear_probe"],
-        "linear_probe": [*asked["linear_probe"], *baselines],
+        **{name: {item: asking[item] for item in items} for name, items in evaluated.items()},
+        "embed_ecg": evaluated["linear_probe"],
+        "linear_probe": [*evaluated["linear_probe"], *baselines],
         "compare": [list(pair) for pair in dict.fromkeys(_pairs(suites, runs, made))],
     }
 

@@ -14,9 +14,9 @@ from torch import Tensor
 from kmerl.archives import classes
 from kmerl.checkpoint import RunConfig, check_store, load_run
 from kmerl.errors import UserError
+from kmerl.evaluation.answers import Answers, Records, Vectors, find_records
 from kmerl.evaluation.params import EvaluationParams, Names
 from kmerl.evaluation.ways import Training
-from kmerl.evaluation.zeroshot import Answers, Records, Vectors, find_records
 from kmerl.model.network import Network
 from kmerl.text.embeddings import Embeddings
 from kmerl.text.encoder import TextEncoder

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from kmerl.checkpoint import check_store, load_run
-from kmerl.evaluation.features import write_features
-from kmerl.evaluation.pooling import pooled, scoped
+from kmerl.features.pooling import pooled, scoped
+from kmerl.features.store import write_features
 from kmerl.waveforms import WaveformStore
 
 

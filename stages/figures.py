@@ -1,6 +1,7 @@
 """Draw all scores, the training curves, and a few records on ECG paper."""
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -8,29 +9,27 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from kmerl.archives.schemas import STATEMENTS
-from kmerl.artifacts import read_json, read_table, whole
-from kmerl.evaluation.schemas import PREDICTIONS
+from kmerl.artifacts import read_json, read_table, whole, write_json
+from kmerl.documents import Caption
+from kmerl.evaluations.registry import rooms
+from kmerl.evaluations.zeroshot.schemas import PREDICTIONS
 from kmerl.history import HISTORY
 from kmerl.knowledge.schemas import REPORTS, STUDIES, TRACE
 from kmerl.knowledge.vocabulary import load_labels
 from kmerl.plots import records
+from kmerl.plots.drawn import Drawn
 from kmerl.plots.examples import Example, example_figure
-from kmerl.plots.partial import partial_figure
-from kmerl.plots.probes import probes_figure
-from kmerl.plots.queries import queries_figure
-from kmerl.plots.scores import zeroshot_figure
 from kmerl.plots.style import colours_of, save
-from kmerl.plots.training import training_figure
-from kmerl.results import published
-from kmerl.results.scores import PartialScores, RunScores, ZeroshotScores
+from kmerl.plots.training import CAPTION, training_figure
+from kmerl.results.scores import RunScores
 from stages._places import labels
-from stages._scores import counts_of, read_scores
+from stages._scores import read_scores
 from stages._stores import open_store
 
 
-def evaluated(params: Any, run: ZeroshotScores) -> Iterator[Example]:
+def evaluated(params: Any, run: RunScores) -> Iterator[Example]:
     """Records of every evaluated archive with the answers of ``run``, asked in its own way by plain names."""
-    table = read_table(Path("data/scores") / run.name / "predictions.parquet", PREDICTIONS)
+    table = read_table(Path("data/scores/zeroshot") / run.name / "predictions.parquet", PREDICTIONS)
     asked = table.filter(pl.col("leads").is_in(params.figures.compare), way=run.way, names=run.names)
     trained = run.trained_on
     about = f"pretrained on {trained['archive']} ({trained['origin']})" if trained else "not pretrained"
@@ -62,35 +61,30 @@ def training(params: Any, colours: dict[str, tuple[str, str]]) -> Figure:
     return training_figure(histories, curves, f"Pretraining on {', '.join(on)}", colours)
 
 
-def scores(
-    params: Any,
-    zeroshot: list[ZeroshotScores],
-    partials: list[PartialScores],
-    features: list[RunScores],
-    colours: dict[str, tuple[str, str]],
-) -> Iterator[tuple[str, Figure]]:
-    """The figures of scores by name."""
-    sure, lead_counts = params.evaluation.confidence, counts_of(params, features)
-    shown = {name: lead_counts[name] for name in params.zeroshot.leads}
-    yield "zeroshot_auc", zeroshot_figure(zeroshot, published.zeroshot(), shown, sure, colours)
-    yield "queries_auc", queries_figure(zeroshot, sure, colours)
-    yield "partial_leads_auc", partial_figure(partials, published.zeroshot(), sure, colours)
-    yield "linear_probe_auc", probes_figure(features, published.probes(), lead_counts, sure, colours)
+def examples(params: Any, first: RunScores) -> Iterator[Drawn]:
+    """Records on ECG paper."""
+    for stem, title, text, several in (
+        ("ecg_example", "Evaluated record", records.EVALUATED, evaluated(params, first)),
+        ("ecg_pretraining", "Pretraining record", records.PRETRAINING, pretraining(params)),
+    ):
+        for number, one in enumerate(several, 1):
+            figure = example_figure(one)
+            yield Drawn(Caption(f"{stem}_{number}", "examples", f"{title} {number}", text, wide=True), figure)
 
 
 def main(params: Any) -> str:
-    """Write ``results/figures/``."""
-    zeroshot, partials, features = read_scores(params)
-    colours = colours_of([*(run.name for run in [*zeroshot, *partials, *features]), *params.plan.pretrain])
-    dpi, drawn = params.figures.dpi, 0
+    """Write ``results/figures/``, and ``data/figures.json``: what stands under each of them on the page."""
+    evaluations = rooms("figures")
+    scores = read_scores(params)
+    colours = colours_of([*(run.name for runs in scores.values() for run in runs), *params.plan.pretrain])
+    of_rooms = (one for name, room in evaluations.items() for one in room.figures(scores[name], params, colours))
+    losses = Drawn(Caption("training", "training", "Losses and validation", CAPTION), training(params, colours))
+    told = []
     with whole(Path("results/figures")) as folder:
         folder.mkdir()
-        save(training(params, colours), folder / "training", dpi)
-        for name, figure in scores(params, zeroshot, partials, features, colours):
-            save(figure, folder / name, dpi)
-        examples = {"ecg_example": evaluated(params, zeroshot[0]), "ecg_pretraining": pretraining(params)}
-        for stem, several in examples.items():
-            for number, example in enumerate(several, 1):
-                save(example_figure(example), folder / f"{stem}_{number}", dpi)
-                drawn += 1
-    return f"scores of {len(zeroshot)} runs over {len(zeroshot[0].tasks)} tasks, {drawn} ECGs"
+        for one in chain(of_rooms, [losses], examples(params, scores["zeroshot"][0])):
+            save(one.figure, folder / one.caption.name, params.figures.dpi)
+            told.append(vars(one.caption))
+    write_json("data/figures.json", told)
+    drawn = sum(one["section"] == "examples" for one in told)
+    return f"{len(told) - drawn} figures of {len(evaluations)} evaluations and of training, {drawn} ECGs"

@@ -9,16 +9,15 @@ import torch
 from kmerl.archives import classes
 from kmerl.artifacts import whole, write_table
 from kmerl.errors import UserError
-from kmerl.evaluation.features import Features
-from kmerl.evaluation.probe_schemas import PROBE_RESAMPLES, PROBE_SCORES
-from kmerl.evaluation.probe_scores import Answered, score_probes
-from kmerl.evaluation.probing import probe_archive, splits_left_to_test
-from kmerl.evaluation.schemas import AVERAGE, MACRO
+from kmerl.evaluation.schemas import AVERAGE, MACRO, RESAMPLES, SCORES
+from kmerl.evaluation.scoring import Answered, score
+from kmerl.evaluations.linear_probe.run import probe_archive, splits_left_to_test
+from kmerl.features.store import Features
 from stages._stores import open_store, read_targets
 
 
 def main(params: Any, item: str) -> str:
-    """Write ``data/probes/<item>/``: scores and their resamples."""
+    """Write ``data/scores/linear_probe/<item>/``: scores and their resamples."""
     evaluation, probing = params.evaluation, params.linear_probe
     torch.set_num_threads(probing.threads)
     features = Features(Path("data/features") / item)
@@ -32,20 +31,21 @@ def main(params: Any, item: str) -> str:
             targets = read_targets(archive)
             yield from probe_archive(archive, features, records, targets, codes, probing, evaluation, params.seed)
 
-    scores, resamples = score_probes(answers(), item, evaluation)
+    found = score(answers(), item, "linear_probe", evaluation)
     described = features.description
     metadata = {
         "run": item,
         "method": described.method,
         "archives": {archive: described.archives[archive].origin for archive in evaluation.archives},
         "trained_on": described.trained_on,
+        "leads": described.leads,
         "scopes": described.scopes,
         "splits": splits_left_to_test(evaluation.splits, probing),
     }
-    with whole(Path("data/probes") / item) as folder:
-        write_table(folder / "scores.parquet", scores, PROBE_SCORES, metadata)
-        write_table(folder / "resamples.parquet", resamples, PROBE_RESAMPLES, metadata)
-    average = scores.filter(dataset=AVERAGE, metric=MACRO, kind=probing.kinds[0])
+    with whole(Path("data/scores/linear_probe") / item) as folder:
+        write_table(folder / "scores.parquet", found.scores, SCORES, metadata)
+        write_table(folder / "resamples.parquet", found.resamples, RESAMPLES, metadata)
+    average = found.scores.filter(dataset=AVERAGE, metric=MACRO, kind=probing.kinds[0])
     values = ", ".join(f"{row['leads']} {row['share']:.0%} {row['value']:.3f}" for row in average.iter_rows(named=True))
     untrained = int(average["untrained"].list.len().sum())
     return f"macro AUC by {probing.kinds[0]}, averaged: {values}; {untrained} classes without a head, counted as 0.5"

@@ -7,9 +7,11 @@ import polars as pl
 import pyarrow as pa
 
 from kmerl.artifacts import for_spreadsheets, read_json, read_metadata, read_table, whole, write_table
+from kmerl.documents.markdown import markdown
 from kmerl.knowledge.hierarchy import hierarchy
 from kmerl.knowledge.schemas import REPORTS, STUDIES, TRACE, UNUSABLE, VERIFIED
 from kmerl.knowledge.vocabulary import load_vocabulary
+from kmerl.origins import SIMULATED
 from kmerl.parts import parts_of, read_parts
 from kmerl.plots.hierarchy import hierarchy_figure
 from kmerl.plots.style import look, save
@@ -46,9 +48,9 @@ def main(params: Any) -> str:
         "cost": mining.costs(costs, studies.height),
     }
     texts = {
-        "steps.md": mining.counts_markdown(frames["steps"], origin),
-        "reports.md": mining.frequent_markdown(frames["reports"], origin),
-        "cost.md": mining.costs_markdown(frames["cost"], origin),
+        "steps.md": markdown(mining.counts_for_people(frames["steps"], origin)),
+        "reports.md": markdown(mining.frequent_for_people(frames["reports"], origin)),
+        "cost.md": markdown(mining.costs_for_people(frames["cost"], origin)),
         "hierarchy.txt": mining.tree(found, origin),
     }
     with whole(OUT) as folder:
@@ -58,7 +60,7 @@ def main(params: Any) -> str:
         for name, text in texts.items():
             (folder / name).write_text(text, "utf-8")
         with look():
-            note = f"{studies.height:,} records{', simulated' if origin == 'simulated' else ''}; bars: records"
+            note = f"{studies.height:,} records{', simulated' if origin == SIMULATED else ''}; bars: records"
             save(hierarchy_figure(found, note), folder / "hierarchy", params.figures.dpi)
     write_table(LOST, lost, pa.schema([pa.field("step", pa.string(), False), *UNUSABLE]))
     return f"{len(found.groups)} superclasses, {len(found.alone)} entities in none, {lost.height} unusable answers"

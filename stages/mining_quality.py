@@ -5,12 +5,13 @@ from typing import Any
 
 from kmerl.archives.schemas import TRUTH
 from kmerl.artifacts import for_spreadsheets, read_json, read_table, whole
+from kmerl.documents.markdown import markdown
 from kmerl.errors import UserError
 from kmerl.knowledge.judging import truths
 from kmerl.knowledge.schemas import STUDIES, VERIFIED
 from kmerl.knowledge.vocabulary import load_labels
 from kmerl.parts import parts_of, read_parts
-from kmerl.tables.mining_quality import Judged, markdown, tidy
+from kmerl.tables.mining_quality import Judged, for_people, tidy
 from stages._places import REPORTS, knowledge, labels
 
 DIGITS = 6
@@ -28,7 +29,7 @@ def main(params: Any, item: str) -> str:
     with whole(Path("results/mining_quality") / item) as folder:
         folder.mkdir()
         for_spreadsheets(tidy(judged)).write_csv(folder / "quality.csv", float_precision=DIGITS)
-        (folder / "quality.md").write_text(markdown(judged, model.partition("/")[0], item), "utf-8")
+        (folder / "quality.md").write_text(markdown(for_people(judged, model.partition("/")[0], item)), "utf-8")
     one = judged.verification
     return (
         f"{len(known)} reports; extraction P {judged.extraction.precision:.3f} R {judged.extraction.recall:.3f}; "

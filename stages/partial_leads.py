@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 
 from kmerl.artifacts import whole, write_table
-from kmerl.evaluation.partial_leads import draw, lead_sets
-from kmerl.evaluation.schemas import AVERAGE, LEAD_SETS, MACRO, NESTED, RESAMPLES, SCORES
-from kmerl.evaluation.scoring import score
+from kmerl.evaluation.answers import predict, score_answers
+from kmerl.evaluation.schemas import AVERAGE, MACRO, RESAMPLES, SCORES
 from kmerl.evaluation.ways import Questions, default_way
-from kmerl.evaluation.zeroshot import predict
+from kmerl.evaluations.partial_leads.run import draw, lead_sets
+from kmerl.evaluations.partial_leads.schemas import LEAD_SETS, NESTED
 from stages._runs import Subject, summary
 
 
 def main(params: Any, item: str) -> str:
-    """Write ``data/partial/<item>/``: scores, their resamples, and the lead sets."""
+    """Write ``data/scores/partial_leads/<item>/``: scores, their resamples, and the lead sets."""
     evaluation, partial = params.evaluation, params.partial_leads
     subject = Subject.load(item, evaluation.threads, getattr(params.plan.partial_leads, item))
     archives = [draw(records, partial.records, params.seed) for records in subject.records(evaluation)]
@@ -29,9 +29,9 @@ def main(params: Any, item: str) -> str:
         questions = Questions(subject.model, lists, ways)
         asked = [("name", task) for task in vectors]
         answers.append(predict(questions, asked, records, shown, config.normalize, partial.scopes, evaluation.batch))
-    found = score(answers, item, evaluation, params.seed, by_class=False)
+    found = score_answers(answers, item, "partial_leads", evaluation, params.seed, by_class=False)
     metadata = subject.metadata(archives)
-    with whole(Path("data/partial") / item) as folder:
+    with whole(Path("data/scores/partial_leads") / item) as folder:
         write_table(folder / "scores.parquet", found.scores, SCORES, metadata)
         write_table(folder / "resamples.parquet", found.resamples, RESAMPLES, metadata)
         write_table(folder / "leads.parquet", sets, LEAD_SETS, metadata)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kmerl.evaluation.convolutions import convolve, fit_banks
-from kmerl.evaluation.features import write_features
-from kmerl.evaluation.probe_params import RANDOM_CONVOLUTIONS
+from kmerl.features.convolutions import convolve, fit_banks
+from kmerl.features.params import RANDOM_CONVOLUTIONS
+from kmerl.features.store import write_features
 from kmerl.waveforms import WaveformStore
 from stages._stores import open_store
 

@@ -7,20 +7,22 @@ from typing import Any
 import polars as pl
 
 from kmerl.artifacts import read_json, read_table, whole
+from kmerl.documents import Grid, grid
+from kmerl.documents.numbers import count
 from kmerl.knowledge.hierarchy import hierarchy
 from kmerl.knowledge.schemas import STUDIES, TRACE, UNLABELLED, UNUSABLE, UNUSED, VERIFIED
 from kmerl.knowledge.vocabulary import load_vocabulary
 from kmerl.page import facts, rejected, results
 from kmerl.page.facts import Archive, Run, read_run
-from kmerl.page.grid import Grid, count, flat, value
 from kmerl.page.headline import headlines
-from kmerl.page.page import Facts, Page, render
+from kmerl.page.page import Page, render
+from kmerl.page.values import flat, value
 from kmerl.parts import read_parts
 from stages._places import knowledge, labels
 from stages._stores import open_store, rejected_records
 
 OUT = Path("results/report.html")
-DATA, TABLES, FIGURES = Path("data"), Path("results/tables"), Path("results/figures")
+DATA, TABLES, FIGURES = Path("data"), Path("data/tables"), Path("results/figures")
 REPORTS, LABELS, KNOWLEDGE = DATA / "reports", labels(), knowledge()
 
 
@@ -68,7 +70,7 @@ def identity(params: Any, vocabulary_hash: str, runs: list[Run]) -> Grid:
     """What tells these results from others."""
     rows = [("Seed", str(params.seed)), ("Vocabulary, hash of its queries", vocabulary_hash)]
     rows += [(f"Weights of {one.name}, SHA-256", one.digest) for one in runs]
-    return Grid(["What", "Value"], rows)
+    return grid(["What", "Value"], rows)
 
 
 def batch(params: Any, run: str) -> int:
@@ -94,24 +96,27 @@ def main(params: Any) -> str:
         read_parts(KNOWLEDGE / "verify", "verified.parquet", VERIFIED), read_json(KNOWLEDGE / "merge/merged.json")
     )  # fmt: skip
     metrics = flat(read_json("results/metrics.json"))
+    scores, pairs = (read_table(TABLES / f"{name}.parquet") for name in ("zeroshot_auc", "comparisons_auc"))
+    sections, tables = results.read_tables(TABLES)
     methods = {one.name: str(one.config.get("title")) for one in runs if one.config.get("steps")}
     page = Page(
         archives=stores,
-        headlines=headlines(TABLES, methods, list(params.zeroshot.leads)),
-        facts=Facts(
-            archives=facts.archive_grid(stores),
-            flags=facts.flag_grid(stores),
-            runs=facts.run_grid(runs, {name: batch(params, name) for name in params.plan.pretrain}),
-            differences=facts.differences({"pretrain": params.pretrain, "methods": params.methods}, changes(params)),
-            parameters=facts.parameter_grid(vars(params)),
-            steps=facts.steps(studies["report_id"].n_unique(), verified, merged, summary),
-            left_out=left_out(params, [one.name for one in stores]),
-            identity=identity(params, vocabulary.hash, runs),
-            metrics=Grid(["Metric", "Value"], [(name, value(one)) for name, one in metrics.items()], frozenset([1])),
-        ),
+        headlines=headlines(scores, pairs, methods, list(params.zeroshot.leads)),
+        facts={
+            "archives": facts.archive_grid(stores),
+            "flags": facts.flag_grid(stores),
+            "runs": facts.run_grid(runs, {name: batch(params, name) for name in params.plan.pretrain}),
+            "differences": facts.differences({"pretrain": params.pretrain, "methods": params.methods}, changes(params)),
+            "parameters": facts.parameter_grid(vars(params)),
+            "steps": facts.steps(studies["report_id"].n_unique(), verified, merged, summary),
+            "left_out": left_out(params, [one.name for one in stores]),
+            "identity": identity(params, vocabulary.hash, runs),
+            "metrics": grid(["Metric", "Value"], [[name, value(one)] for name, one in metrics.items()], [1]),
+        },
         hierarchy=hierarchy(vocabulary, trace, studies),
-        figures=results.read_figures(FIGURES),
-        tables=results.read_tables(TABLES),
+        sections=sections,
+        figures=results.read_figures(FIGURES, DATA / "figures.json"),
+        tables=tables,
         confidence=params.evaluation.confidence,
     )
     text = render(page)

@@ -1,41 +1,33 @@
-"""Write the tables of all scores, with the published ones beside them."""
+"""Write the tables of all evaluations, with the published ones beside ours."""
 
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
-from kmerl.artifacts import for_spreadsheets, whole, write_json
-from kmerl.tables import differences, partial, probes, queries, scopes, zeroshot
-from kmerl.tables.metrics import metrics
-from stages._scores import counts_of, read_scores
+from kmerl.artifacts import for_spreadsheets, whole, write_json, write_table
+from kmerl.documents import write_document
+from kmerl.documents.markdown import markdown
+from kmerl.evaluations.registry import rooms
+from kmerl.tables.table import Table
+from stages._scores import read_scores
 
 DIGITS = 6  # in CSV files
 
 
 def main(params: Any) -> str:
-    """Write ``results/tables/`` and ``results/metrics.json``."""
-    runs, partials, features = read_scores(params)
-    sure, lead_counts = params.evaluation.confidence, counts_of(params, features)
-    compared = differences.tidy(runs, params.plan.compare, lead_counts, sure)
-    written: dict[str, tuple[pl.DataFrame, str]] = {
-        "zeroshot_auc": (
-            zeroshot.tidy(runs), zeroshot.markdown(runs, params.evaluation.min_positives, sure)
-        ),
-        "zeroshot_scopes_auc": (scopes.tidy(runs), scopes.markdown(runs, sure)),
-        "zeroshot_auc_by_class": (zeroshot.tidy_by_class(runs), zeroshot.markdown_by_class(runs, sure)),
-        "queries_auc": (
-            queries.tidy(runs), queries.markdown(runs, compared, params.zeroshot.seen_similarity, sure)
-        ),
-        "comparisons_auc": (compared, differences.markdown(compared, runs, sure)),
-        "linear_probe_auc": (probes.tidy(features), probes.markdown(features, lead_counts, sure)),
-        "partial_leads_auc": (partial.tidy(partials, sure), partial.markdown(partials, sure)),
-    }  # fmt: skip
-    with whole(Path("results/tables")) as folder:
+    """Write ``results/tables/``, ``results/metrics.json``, and ``data/tables/``, from which the page is made."""
+    evaluations = rooms("tables")
+    scores = read_scores(params)
+    made: list[Table] = [one for name, room in evaluations.items() for one in room.tables(scores[name], params)]
+    sections = [vars(section) for room in evaluations.values() for section in room.SECTIONS]
+    with whole(Path("results/tables")) as folder, whole(Path("data/tables")) as data:
         folder.mkdir()
-        for name, (frame, text) in written.items():
-            for_spreadsheets(frame).write_csv(folder / f"{name}.csv", float_precision=DIGITS)
-            (folder / f"{name}.md").write_text(text, "utf-8")
-    write_json("results/metrics.json", metrics(runs, partials, features))
-    rows = sum(frame.height for frame, _ in written.values())
-    return f"{len(runs)} runs, {len(features)} sets of features, {len(written)} tables of {rows} rows"
+        for one in made:
+            for_spreadsheets(one.frame).write_csv(folder / f"{one.caption.name}.csv", float_precision=DIGITS)
+            (folder / f"{one.caption.name}.md").write_text(markdown(one.document), "utf-8")
+            write_table(data / f"{one.caption.name}.parquet", one.frame, one.frame.to_arrow().schema)
+            write_document(data / f"{one.caption.name}.json", one.document)
+        write_json(data / "index.json", {"sections": sections, "tables": [vars(one.caption) for one in made]})
+    measured = [room.metrics(scores[name]) for name, room in evaluations.items()]
+    write_json("results/metrics.json", {key: value for one in measured for key, value in one.items()})
+    counts = ", ".join(f"{len(runs)} of {name}" for name, runs in scores.items())
+    return f"scores {counts}; {len(made)} tables of {sum(one.frame.height for one in made)} rows"

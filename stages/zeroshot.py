@@ -4,21 +4,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from kmerl.archives import classes
 from kmerl.artifacts import whole, write_table
 from kmerl.errors import UserError
-from kmerl.evaluation.schemas import AVERAGE, MACRO, PREDICTIONS, RESAMPLES, SCORES, SEEN
-from kmerl.evaluation.scoring import Scores, score
+from kmerl.evaluation.answers import predict, score_answers
+from kmerl.evaluation.schemas import AVERAGE, MACRO, RESAMPLES, SCORES
+from kmerl.evaluation.scoring import joined
 from kmerl.evaluation.ways import Questions, usable_ways
-from kmerl.evaluation.zeroshot import predict, predictions, seen_classes
+from kmerl.evaluations.zeroshot.run import predictions, seen_classes
+from kmerl.evaluations.zeroshot.schemas import PREDICTIONS, SEEN
 from kmerl.leads import LEADS
 from stages._runs import Subject, summary
 
 
 def main(params: Any, item: str) -> str:
-    """Write ``data/scores/<item>/``: predictions, scores, their resamples, and which classes are seen."""
+    """Write ``data/scores/zeroshot/<item>/``: predictions, scores, their resamples, and which classes are seen."""
     evaluation, zeroshot = params.evaluation, params.zeroshot
     subject = Subject.load(item, evaluation.threads, getattr(params.plan.zeroshot, item))
     ways = usable_ways(subject.model, zeroshot.ways)
@@ -44,12 +45,12 @@ def main(params: Any, item: str) -> str:
             names = [(column, task) for column, task in asked if column == zeroshot.names[0]]
             questions = Questions(subject.model, lists[: len(names)], ways[:1], training, zeroshot.mixture)
             elsewhere.append(predict(questions, names, records, few, normalize, others, evaluation.batch))
-    found = score(answers, item, evaluation, params.seed, seen)
+    found = score_answers(answers, item, "zeroshot", evaluation, params.seed, seen)
     if elsewhere:
-        further = score(elsewhere, item, evaluation, params.seed, by_class=False)
-        found = Scores(pl.concat([found.scores, further.scores]), pl.concat([found.resamples, further.resamples]))
+        further = score_answers(elsewhere, item, "zeroshot", evaluation, params.seed, by_class=False)
+        found = joined([found, further])
     metadata = subject.metadata(archives)
-    with whole(Path("data/scores") / item) as folder:
+    with whole(Path("data/scores/zeroshot") / item) as folder:
         write_table(folder / "predictions.parquet", predictions(answers), PREDICTIONS, metadata)
         write_table(folder / "scores.parquet", found.scores, SCORES, metadata)
         write_table(folder / "resamples.parquet", found.resamples, RESAMPLES, metadata)

@@ -11,8 +11,10 @@ from kmerl.archives import classes
 from kmerl.archives.schemas import SPLITS, TARGETS
 from kmerl.artifacts import write_table
 from kmerl.checkpoint import RunConfig, TrainedOn, described, save_run
-from kmerl.evaluation.params import EvaluationParams, PartialLeadsParams, ZeroshotParams
-from kmerl.evaluation.zeroshot import Answers, Condition, Records
+from kmerl.evaluation.answers import Answers, Condition, Records
+from kmerl.evaluation.params import EvaluationParams
+from kmerl.evaluations.partial_leads import PartialLeadsParams
+from kmerl.evaluations.zeroshot import ZeroshotParams
 from kmerl.history import HISTORY
 from kmerl.leads import LEADS
 from kmerl.randomness import generator

@@ -3,8 +3,8 @@
 import numpy as np
 
 from kmerl.evaluation.params import EvaluationParams
-from kmerl.evaluation.probe import Examples
-from kmerl.evaluation.probe_params import LinearProbeParams
+from kmerl.evaluations.linear_probe import LinearProbeParams
+from kmerl.evaluations.linear_probe.probe import Examples
 from kmerl.randomness import generator
 
 

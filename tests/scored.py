@@ -7,23 +7,14 @@ import numpy as np
 import polars as pl
 
 from kmerl.archives import classes
-from kmerl.artifacts import write_table
-from kmerl.evaluation.probe_schemas import PROBE_RESAMPLES, PROBE_SCORES
-from kmerl.evaluation.schemas import (
-    AVERAGE,
-    LEAD_SETS,
-    MACRO,
-    MACRO_MIN,
-    MACRO_RENAMED,
-    MACRO_SEEN,
-    PER_CLASS,
-    RESAMPLES,
-    SCORES,
-    SEEN,
-)
+from kmerl.artifacts import columns_of, write_table
+from kmerl.documents.markdown import markdown
+from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, MACRO_RENAMED, MACRO_SEEN, PER_CLASS, RESAMPLES, SCORES
+from kmerl.evaluations.partial_leads.schemas import LEAD_SETS
+from kmerl.evaluations.zeroshot.schemas import SEEN
 from kmerl.leads import PARTIAL_ORDER
 from kmerl.randomness import generator
-from kmerl.results.scores import PartialScores, RunScores, ZeroshotScores
+from kmerl.results.scores import RunScores
 
 LEADS = {"12 leads": 12, "I+II": 2, "I": 1}
 ALL_WAYS = ("query", "contrastive", "average", "mixture")
@@ -35,6 +26,11 @@ _GROUPS = {
     (MACRO, "other_name"): -0.07, (MACRO_MIN, "other_name"): -0.05, (MACRO_SEEN, "other_name"): -0.05,
     (MACRO_RENAMED, "other_name"): -0.09,
 }  # fmt: skip
+
+
+def text_of(make, *given):
+    """A document as Markdown."""
+    return markdown(make(*given))
 
 
 def metadata(name="kmerl", origin="simulated", trained="simulated", method=None):
@@ -75,12 +71,12 @@ def _ends(value, array):
     return {"value": value, "low": float(low), "high": float(high)}
 
 
-def _frame(rows, schema):
-    types = {"code": pl.String, "values": pl.List(pl.Float32)}
-    types |= dict.fromkeys(("left_out", "untrained"), pl.List(pl.String))
-    types |= dict.fromkeys(("n", "positives", "classes", "train_records", "draws"), pl.Int32)
-    types = {name: kind for name, kind in types.items() if name in schema.names}
-    return pl.DataFrame(rows, schema_overrides=types, infer_schema_length=None).select(schema.names)
+def _frame(rows, schema, evaluation):
+    return pl.DataFrame([row | {"evaluation": evaluation} for row in rows], columns_of(schema))
+
+
+def _tables(scores, resamples, evaluation):
+    return _frame(scores, SCORES, evaluation), _frame(resamples, RESAMPLES, evaluation)
 
 
 def zeroshot(name="kmerl", level=0.72, ways=ALL_WAYS, leads=LEADS, repeats=50, fall=0.015, **data):
@@ -101,13 +97,11 @@ def zeroshot(name="kmerl", level=0.72, ways=ALL_WAYS, leads=LEADS, repeats=50, f
         for task in tasks
         for c, (code, text) in enumerate(classes.class_names(task).items())
     ]  # fmt: skip
-    frame = _frame(scores, SCORES)
+    frame, resampled = _tables(scores, resamples, "zeroshot")
     shown = [*leads][1:]  # the first has all leads
     elsewhere = frame.filter(pl.col("leads").is_in(shown), metric=MACRO, way=ways[0], names="name")
-    return ZeroshotScores(
-        name, frame, _frame(resamples, RESAMPLES), metadata(name, **data), pl.DataFrame(seen),
-        elsewhere.with_columns(pl.lit("visible_leads").alias("scope"), pl.col("value") - 0.01),
-    )  # fmt: skip
+    elsewhere = elsewhere.with_columns(pl.lit("visible_leads").alias("scope"), pl.col("value") - 0.01)
+    return RunScores(name, frame, resampled, metadata(name, **data), elsewhere, {"seen": pl.DataFrame(seen)})
 
 
 def _class_rows(name, lead_set, way, tasks, level):
@@ -141,7 +135,8 @@ def partial(name="kmerl", first=0.66, last=0.72, scope_gap=0.0, wobble=0.0, sing
             scores += found[0]
             resamples += found[1]
     lead_sets = pl.DataFrame(sets, schema_overrides={"count": pl.Int32, "names": pl.List(pl.String)})
-    return PartialScores(name, _frame(scores, SCORES), _frame(resamples, RESAMPLES), metadata(name, **data), lead_sets)
+    frame, resampled = _tables(scores, resamples, "partial_leads")
+    return RunScores(name, frame, resampled, metadata(name, **data), frame.clear(), {"leads": lead_sets})
 
 
 def probes(name="kmerl", level=0.7, gain=0.08, leads=("12 leads", "I"), repeats=50, **data):
@@ -152,31 +147,26 @@ def probes(name="kmerl", level=0.7, gain=0.08, leads=("12 leads", "I"), repeats=
             for metric in (MACRO, MACRO_MIN):
                 for k, kind in enumerate(KINDS):
                     keys = {"run": name, "leads": lead_set, "share": share, "kind": kind}
-                    drawn = {"draws": 5, "spread": 0.01} if share < 1 else {"draws": 1, "spread": float("nan")}
-                    keys |= drawn | {"train_records": round(400 * share)}
+                    drawn = {"draws": 5, "spread": 0.01} if share < 1 else {"draws": 1, "spread": None}
+                    drawn |= {"train_records": round(400 * share), "untrained": [] if s else ["X"]}
                     found = _rows(level + gain * s - 0.05 * i + 0.02 * k, repeats, keys, classes.tasks(), metric)
-                    scores += [row | {"untrained": [] if s else ["X"]} for row in found[0]]
-                    resamples += [{key: row[key] for key in PROBE_RESAMPLES.names} for row in found[1]]
-    scores, resamples = _frame(scores, PROBE_SCORES), _frame(resamples, PROBE_RESAMPLES)
-    return RunScores(name, scores, resamples, metadata(name, **data))
+                    scores += [row | drawn for row in found[0]]
+                    resamples += found[1]
+    frame, resampled = _tables(scores, resamples, "linear_probe")
+    return RunScores(name, frame, resampled, metadata(name, **data), frame.clear())
 
 
 def write(root: Path, runs=(), partials=(), features=()) -> None:
     """Scores as the stages leave them, below ``root``."""
-    for kind, several, schemas in (
-        ("scores", runs, (SCORES, RESAMPLES)),
-        ("partial", partials, (SCORES, RESAMPLES)),
-        ("probes", features, (PROBE_SCORES, PROBE_RESAMPLES)),
-    ):
+    for kind, several in (("zeroshot", runs), ("partial_leads", partials), ("linear_probe", features)):
         for one in several:
-            folder = root / "data" / kind / one.name
-            scores = pl.concat([one.scores, one.elsewhere]) if kind == "scores" else one.scores
-            write_table(folder / "scores.parquet", scores, schemas[0], one.metadata)
-            write_table(folder / "resamples.parquet", one.resamples, schemas[1], one.metadata)
-    for one in runs:
-        write_table(root / "data/scores" / one.name / "seen.parquet", one.seen, SEEN, one.metadata)
-    for one in partials:
-        write_table(root / "data/partial" / one.name / "leads.parquet", one.sets, LEAD_SETS, one.metadata)
+            folder = root / "data/scores" / kind / one.name
+            scores = pl.concat([one.scores, one.elsewhere])
+            write_table(folder / "scores.parquet", scores, SCORES, one.metadata)
+            write_table(folder / "resamples.parquet", one.resamples, RESAMPLES, one.metadata)
+            for name, schema in (("seen", SEEN), ("leads", LEAD_SETS)):
+                if name in one.tables:
+                    write_table(folder / f"{name}.parquet", one.tables[name], schema, one.metadata)
 
 
 def pairs(runs):

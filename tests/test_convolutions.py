@@ -11,9 +11,9 @@ from sklearn.metrics import roc_auc_score
 from kmerl.archives.archive import RecordEntry
 from kmerl.archives.ptb_xl import PtbXl
 from kmerl.archives.wfdb_reader import read_recording
-from kmerl.evaluation.convolutions import convolve, draw_kernels, fit_banks, respond, shown_signal
-from kmerl.evaluation.probe import Examples, probe
-from kmerl.evaluation.probe_params import RandomConvolutionsParams
+from kmerl.evaluations.linear_probe.probe import Examples, probe
+from kmerl.features.convolutions import convolve, draw_kernels, fit_banks, respond, shown_signal
+from kmerl.features.params import RandomConvolutionsParams
 from kmerl.leads import LEADS, bit_mask
 from kmerl.preprocessing.repair import prepare
 from kmerl.randomness import generator

@@ -6,8 +6,8 @@ import pytest
 import small
 
 from kmerl.errors import UserError
-from kmerl.evaluation.features import Features, write_features
-from kmerl.evaluation.pooling import pooled
+from kmerl.features.pooling import pooled
+from kmerl.features.store import Features, write_features
 from kmerl.leads import LEADS
 
 SETS = {"12 leads": list(LEADS), "I": ["I"]}

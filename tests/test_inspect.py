@@ -129,13 +129,13 @@ def artifacts(tmp_path_factory):
         ),
         ("data/runs/kmerl", ["2 tensors, 17 weights", "9 queries", "last steps"]),
         ("data/runs/kmerl/model.safetensors", ["encoder.weight", "(3, 4)"]),
-        ("data/scores/kmerl", ["method: kmerl", "query  other_name", "csn", "NORM", "classes by name"]),
-        ("data/partial/kmerl", ["visible_leads  nested", "only V6", "single  "]),
-        ("data/probes/kmerl", ["12 leads", "train_records", "cpsc2018"]),
+        ("data/scores/zeroshot/kmerl", ["method: kmerl", "query  other_name", "csn", "NORM", "; seen: ", " of 106"]),
+        ("data/scores/partial_leads/kmerl", ["only V6   visible_leads", "nested", "only V6   single"]),
+        ("data/scores/linear_probe/kmerl", ["12 leads", "train_records", "cpsc2018"]),
         ("data/features/kmerl", ["features, 2 arrays", "width: 4", "12 leads", "ptb_xl   3", "array (3, 4) float32"]),
-        ("data/scores/kmerl/seen.parquet", ["106 rows", "similarity"]),
-        ("data/scores/kmerl/resamples.parquet", ["metric: ", "values"]),
-        ("data/partial/kmerl/leads.parquet", ["24 rows", "nested"]),
+        ("data/scores/zeroshot/kmerl/seen.parquet", ["106 rows", "similarity"]),
+        ("data/scores/zeroshot/kmerl/resamples.parquet", ["metric: ", "values"]),
+        ("data/scores/partial_leads/kmerl/leads.parquet", ["24 rows", "nested"]),
         ("results/report.html", ["page, 'K-MERL', 1 pictures, 2 tables"]),
         ("data/simulated/toy/record_list.csv", ["1 rows", "files/p1000/1/40"]),
         ("results/metrics.json", ['"average": 0.7']),
@@ -165,8 +165,9 @@ def test_without_arguments_every_artifact_has_a_line(artifacts, monkeypatch):
     assert {"data/labels/base", "data/reports", "data/runs/kmerl", "results/figures", "results/report.html"} <= set(
         found
     )
-    kinds = {"scores": "scores", "partial": "partial", "probes": "probes", "features": "features"}
-    assert {name: found[f"data/{name}/kmerl"] for name in kinds} == kinds
+    for name in ("zeroshot", "partial_leads", "linear_probe"):
+        assert found[f"data/scores/{name}/kmerl"] == "scores"
+    assert found["data/features/kmerl"] == "features"
     assert next(line for line in lines if line[0] == "data/waveforms/toy")[-1] == "24"
 
 

@@ -15,13 +15,14 @@ from kmerl.archives.schemas import TRUTH as SCHEMA
 from kmerl.archives.simulate import conditions, hearts, population, reporting
 from kmerl.archives.simulate.mimic_iv_ecg import SimulateMimicParams
 from kmerl.artifacts import frame, read_metadata, read_table, write_json, write_table
+from kmerl.documents.markdown import block, markdown
 from kmerl.errors import UserError
 from kmerl.knowledge.engines.lexicon import LexiconEngine
 from kmerl.knowledge.judging import Score, Truth, judge, label_agreement, overlap, score, truths, verification
 from kmerl.knowledge.schemas import STUDIES, UNUSABLE, VERIFIED
 from kmerl.knowledge.vocabulary import load_labels
 from kmerl.tables import mining
-from kmerl.tables.mining_quality import Judged, compared, markdown, tidy
+from kmerl.tables.mining_quality import Judged, compared, for_people, tidy
 from stages import mining as mining_stage
 from stages import mining_quality as quality_stage
 
@@ -222,8 +223,8 @@ def test_a_wrong_bit_is_counted(project) -> None:
 def test_engines_are_compared_on_the_same_reports() -> None:
     verified = frame([row("sinus rhythm"), row("pvcs", "no")], VERIFIED)
     judged = Judged(verified, {"r": TRUTH})
-    assert "| small | 0.500 | 0.333 |" in compared({"small": judged})
-    assert "Label vectors" not in markdown(judged, "small", "mimic_iv_ecg")
+    assert "| small | 0.500 | 0.333 |" in block(compared({"small": judged}))
+    assert "Label vectors" not in markdown(for_people(judged, "small", "mimic_iv_ecg"))
     assert tidy(judged).filter(step="verify", measure="precision")["value"].item() == 1
 
 

@@ -5,9 +5,10 @@ import pytest
 from pydantic import ValidationError
 
 from kmerl.artifacts import read_metadata, read_table
-from kmerl.evaluation.partial_leads import draw, lead_sets
-from kmerl.evaluation.schemas import AVERAGE, LEAD_SETS, RESAMPLES, SCORES
-from kmerl.evaluation.zeroshot import find_records
+from kmerl.evaluation.answers import find_records
+from kmerl.evaluation.schemas import AVERAGE, RESAMPLES, SCORES
+from kmerl.evaluations.partial_leads.run import draw, lead_sets
+from kmerl.evaluations.partial_leads.schemas import LEAD_SETS
 from kmerl.leads import PARTIAL_ORDER
 from stages import partial_leads, zeroshot
 
@@ -15,7 +16,7 @@ from stages import partial_leads, zeroshot
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return tmp_path / "data/partial/one"
+    return tmp_path / "data/scores/partial_leads/one"
 
 
 def scores_of(folder):
@@ -111,7 +112,9 @@ def test_a_lead_set_scores_as_in_zero_shot(project, tmp_path):
     where = {"dataset": AVERAGE, "metric": "macro_auc", "scope": "record"}
     columns = ["way", "value", "low", "high", "n", "classes", "positives"]
     two = scores_of(project).filter(leads="2", **where).select(columns)
-    other = read_table(tmp_path / "data/scores/one/scores.parquet").filter(leads="two", **where).select(columns)
+    other = (
+        read_table(tmp_path / "data/scores/zeroshot/one/scores.parquet").filter(leads="two", **where).select(columns)
+    )
     assert two.equals(other)
     assert two["way"].to_list() == ["contrastive"]
 

@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kmerl.evaluation.schemas import PREDICTIONS
+from kmerl.evaluations.zeroshot.schemas import PREDICTIONS
 from kmerl.knowledge.vocabulary import make_vocabulary
 from kmerl.leads import bit_mask
 from kmerl.plots.params import FiguresParams

@@ -9,11 +9,11 @@ from test_plots import overlaps
 
 from kmerl.archives import classes
 from kmerl.evaluation.schemas import AVERAGE
+from kmerl.evaluations.linear_probe.figures import probes_figure, styles
+from kmerl.evaluations.partial_leads.figures import partial_figure
+from kmerl.evaluations.zeroshot.figure_auc import zeroshot_figure
+from kmerl.evaluations.zeroshot.figure_queries import queries_figure
 from kmerl.history import HISTORY
-from kmerl.plots.partial import partial_figure
-from kmerl.plots.probes import probes_figure, styles
-from kmerl.plots.queries import queries_figure
-from kmerl.plots.scores import zeroshot_figure
 from kmerl.plots.style import COLOURS, MARKERS, colours_of, spread
 from kmerl.plots.training import training_figure
 from kmerl.results import published

@@ -9,7 +9,7 @@ import small
 from kmerl.archives.schemas import SPLITS, STATEMENTS
 from kmerl.artifacts import write_json, write_table
 from kmerl.errors import UserError
-from kmerl.evaluation.schemas import PREDICTIONS
+from kmerl.evaluations.zeroshot.schemas import PREDICTIONS
 from kmerl.history import HISTORY
 from kmerl.knowledge.schemas import LABELS, REPORTS, STUDIES, TRACE
 from kmerl.knowledge.vocabulary import make_vocabulary
@@ -60,7 +60,7 @@ def project(tmp_path, monkeypatch):
         [scored.partial(name, repeats=10) for name in RUNS],
         [scored.probes("kmerl", repeats=10), scored.probes("random_init", repeats=10, trained=None)],
     )
-    write_table(data / "scores/kmerl/predictions.parquet", predictions(), PREDICTIONS)
+    write_table(data / "scores/zeroshot/kmerl/predictions.parquet", predictions(), PREDICTIONS)
     for archive in ARCHIVES:
         small.store(data / "waveforms" / archive)
         write_table(data / f"splits/{archive}.parquet", small.splits(), SPLITS)
@@ -99,7 +99,7 @@ def test_the_stage_draws_every_figure_as_png_and_svg_and_the_same_bytes_again(pr
 
 def test_examples_come_from_every_archive_asked_in_the_runs_own_way_by_plain_names(project):
     values = params()
-    (run,) = stage.read_scores(values)[0][:1]
+    run, _ = stage.read_scores(values)["zeroshot"]
     shown = list(stage.evaluated(values, run))
     assert [one.heading.split(" record")[0] for one in shown] == ["toy"] * 2  # as the small stores are called
     assert [answer.name for answer in shown[1].answers] == ["normal ECG", "atrial fibrillation"]

@@ -15,9 +15,11 @@ from sklearn.metrics import roc_auc_score
 
 from kmerl.errors import UserError
 from kmerl.evaluation.auc import auc
-from kmerl.evaluation.features import Features, write_features
-from kmerl.evaluation.logistic import fit_logistic
-from kmerl.evaluation.probe import (
+from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS, RESAMPLES, SCORES
+from kmerl.evaluation.scoring import score
+from kmerl.evaluations.linear_probe import Kind
+from kmerl.evaluations.linear_probe.logistic import fit_logistic
+from kmerl.evaluations.linear_probe.probe import (
     Examples,
     choose,
     draw_share,
@@ -28,11 +30,8 @@ from kmerl.evaluation.probe import (
     read_task,
     standardizer,
 )
-from kmerl.evaluation.probe_params import Kind
-from kmerl.evaluation.probe_schemas import PROBE_RESAMPLES, PROBE_SCORES
-from kmerl.evaluation.probe_scores import score_probes
-from kmerl.evaluation.probing import probe_archive, splits_left_to_test
-from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS
+from kmerl.evaluations.linear_probe.run import probe_archive, splits_left_to_test
+from kmerl.features.store import Features, write_features
 from kmerl.randomness import generator
 
 TRAIN, VALID, TEST = separable(200, "train"), separable(60, "valid"), separable(80, "test")
@@ -224,15 +223,20 @@ def archive(tmp_path_factory):
     return Features(folder / "f"), store.records, targets, codes
 
 
+def score_probes(answers):
+    found = score(answers, "a", "linear_probe", evaluation_params())
+    return found.scores, found.resamples
+
+
 def scored(archive, seed=1, **changes):
     params, evaluation = probe_params(**changes), evaluation_params()
-    return score_probes(probe_archive("toy", *archive, params, evaluation, seed), "a", evaluation)
+    return score_probes(probe_archive("toy", *archive, params, evaluation, seed))
 
 
 def test_scores_say_what_was_learnt_from_what_and_what_was_not(archive):
     scores, resamples = scored(archive)
-    assert scores.columns == PROBE_SCORES.names
-    assert resamples.columns == PROBE_RESAMPLES.names
+    assert scores.columns == SCORES.names
+    assert resamples.columns == RESAMPLES.names
     macro = scores.filter(dataset="task", leads="I", share=1.0, metric=MACRO).row(0, named=True)
     assert (macro["n"], macro["classes"], macro["train_records"]) == (39, 3, 60)  # the record without leads is out
     assert (macro["left_out"], macro["untrained"]) == (["NEVER"], ["RARE"])
@@ -270,26 +274,24 @@ def test_probing_is_deterministic_and_the_same_features_of_two_lead_sets_score_a
 
 def test_a_score_is_the_mean_of_its_draws_and_says_how_far_they_lie_apart(archive):
     each = list(probe_archive("toy", *archive, probe_params(draws=4, kinds=["paper"]), evaluation_params(), 1))
-    scores, _ = score_probes(each, "a", evaluation_params())
-    one = next(one for one in each if (one.task, one.leads, one.share) == ("task", "I", 0.1))
-    areas = np.array([auc(logits, one.labels)[0] for logits in one.logits])
+    scores, _ = score_probes(each)
+    one = next(one for one in each if (one.task, one.condition["leads"], one.condition["share"]) == ("task", "I", 0.1))
+    areas = np.array([auc(logits, one.labels)[0] for logits in one.answers])
     row = scores.filter(code="CLASS", leads="I", share=0.1).row(0, named=True)
     assert (row["draws"], len({*areas.tolist()}) > 1) == (4, True)
     assert (row["value"], row["spread"]) == (pytest.approx(areas.mean()), pytest.approx(areas.std(ddof=1)))
-    macros = [np.nanmean(auc(logits, one.labels)) for logits in one.logits]
+    macros = [np.nanmean(auc(logits, one.labels)) for logits in one.answers]
     macro = scores.filter(dataset="task", leads="I", share=0.1, metric=MACRO).row(0, named=True)
     assert (macro["value"], macro["spread"]) == (pytest.approx(np.mean(macros)), pytest.approx(np.std(macros, ddof=1)))
     whole = scores.filter(share=1.0)
-    assert set(whole["draws"]) == {1} and whole["spread"].is_nan().all()
+    assert set(whole["draws"]) == {1} and whole["spread"].is_null().all()
 
 
 def test_kinds_of_probes_and_lead_sets_learn_from_the_same_records(archive):
     params = probe_params(kinds=["paper", "logistic"])
     found = [
         [*row]
-        for row in score_probes(
-            probe_archive("toy", *archive, params, evaluation_params(), 1), "a", evaluation_params()
-        )[0]
+        for row in score_probes(probe_archive("toy", *archive, params, evaluation_params(), 1))[0]
         .filter(metric=MACRO, share=0.1)
         .select("dataset", "leads", "train_records", "untrained")
         .rows()
@@ -315,10 +317,10 @@ def test_probe_aucs_equal_scikit_learns(archive):
     (one,) = [
         answered
         for answered in probe_archive("toy", *archive, probe_params(kinds=["logistic"]), evaluation_params(), 1)
-        if (answered.task, answered.leads, answered.share) == ("task", "I", 1.0)
+        if (answered.task, answered.condition["leads"], answered.condition["share"]) == ("task", "I", 1.0)
     ]
     assert set(records["split"][one.rows.tolist()]) == {"test"}
-    expected = roc_auc_score(one.labels[:, 0], one.logits[0, :, 0])
+    expected = roc_auc_score(one.labels[:, 0], one.answers[0, :, 0])
     scores, _ = scored(archive, kinds=["logistic"])
     assert scores.filter(code="CLASS", leads="I", share=1.0)["value"].item() == pytest.approx(expected)
 
@@ -332,7 +334,7 @@ def test_an_archive_without_tested_records_is_said_and_one_without_training_reco
             with pytest.raises(UserError, match="no labelled record in test"):
                 list(answers)
         else:
-            scores, _ = score_probes(answers, "a", evaluation_params())
+            scores, _ = score_probes(answers)
             values = scores.filter(dataset="task", metric=MACRO)
             assert set(values["value"]) == {0.5}
             assert set(values["train_records"]) == {0}

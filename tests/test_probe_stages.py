@@ -13,11 +13,10 @@ from probes import evaluation_params, probe_params
 from kmerl.archives.schemas import SPLITS
 from kmerl.artifacts import read_metadata, read_table, write_table
 from kmerl.errors import UserError
-from kmerl.evaluation.features import Features
-from kmerl.evaluation.pooling import scoped
-from kmerl.evaluation.probe_params import EmbedEcgParams, RandomConvolutionsParams
-from kmerl.evaluation.probe_schemas import PROBE_RESAMPLES, PROBE_SCORES
-from kmerl.evaluation.schemas import AVERAGE, MACRO
+from kmerl.evaluation.schemas import AVERAGE, MACRO, RESAMPLES, SCORES
+from kmerl.features.params import EmbedEcgParams, RandomConvolutionsParams
+from kmerl.features.pooling import scoped
+from kmerl.features.store import Features
 from kmerl.leads import LEADS
 from kmerl.waveforms import NormalizeParams
 from stages import embed_ecg, linear_probe, random_convolutions
@@ -66,8 +65,8 @@ def test_every_kind_of_encoder_gives_features_and_scores(project, name, width):
     for archive in ARCHIVES:
         for k in range(2):
             assert np.load(project / f"data/features/{name}/{archive}-{k}.npy").shape == (24, width)
-    path = project / "data/probes" / name / "scores.parquet"
-    scores, resamples = read_table(path, PROBE_SCORES), read_table(path.with_name("resamples.parquet"), PROBE_RESAMPLES)
+    path = project / "data/scores/linear_probe" / name / "scores.parquet"
+    scores, resamples = read_table(path, SCORES), read_table(path.with_name("resamples.parquet"), RESAMPLES)
     assert set(scores["run"]) == {name}
     assert set(scores["dataset"]) == {"ptbxl_super", "ptbxl_sub", "ptbxl_form", "ptbxl_rhythm", "cpsc2018", AVERAGE}
     average = scores.filter(dataset=AVERAGE, metric=MACRO)
@@ -91,7 +90,9 @@ def test_features_of_some_leads_are_made_in_every_scope_that_makes_a_difference(
 
 
 def test_all_features_are_tested_on_the_same_records_and_resamples(project):
-    paths = [project / "data/probes" / name / "scores.parquet" for name in (*METHODS, "random_convolutions")]
+    paths = [
+        project / "data/scores/linear_probe" / name / "scores.parquet" for name in (*METHODS, "random_convolutions")
+    ]
     tables = [read_table(path) for path in paths]
     counts = ["dataset", "leads", "share", "kind", "code", "metric", "n", "positives", "classes", "untrained"]
     counts += ["train_records", "draws"]
@@ -102,7 +103,12 @@ def test_running_again_gives_the_same_bytes(project, params, monkeypatch):
     monkeypatch.chdir(project)
     files = [
         path
-        for folder in ("features/kmerl", "features/random_convolutions", "probes/random_convolutions", "probes/kmerl")
+        for folder in (
+            "features/kmerl",
+            "features/random_convolutions",
+            "scores/linear_probe/random_convolutions",
+            "scores/linear_probe/kmerl",
+        )
         for path in sorted((project / "data" / folder).iterdir())
     ]
     before = [path.read_bytes() for path in files]
@@ -120,4 +126,4 @@ def test_features_of_a_missing_lead_set_and_missing_features_are_said(project, p
     other = SimpleNamespace(**{**vars(params), "evaluation": evaluation_params(archives=["mimic_iv_ecg"])})
     with pytest.raises(UserError, match="has no classes to learn"):
         linear_probe.main(other, "kmerl")
-    assert not Path("data/probes/nothing").exists()
+    assert not Path("data/scores/linear_probe/nothing").exists()

@@ -11,7 +11,10 @@ import pytest
 from test_report import Reader
 
 from kmerl.archives.merl_labels import TOTAL
+from kmerl.documents.numbers import share, shown
 from kmerl.leads import LEADS
+from kmerl.origins import FLAWS as MEANING
+from kmerl.origins import of_archives
 from kmerl.page import quality as page
 from kmerl.page.texts import explain
 from kmerl.plots.ecg import lay_out
@@ -128,8 +131,8 @@ def test_an_archive_of_which_nothing_could_be_used_has_findings_all_the_same(tmp
     assert (found.kept, found.named, found.lengths) == (0, 1, ())
     assert np.isnan(found.amplitudes).all()
     assert tidy([found]).filter(name="flagged")["share"].to_list() == [None]
-    assert page.shape_grid([found]).rows[0][-1] == "0"
-    assert page.notice([found]) == ""
+    assert shown(page.shape_grid([found]).rows[0][-1]) == "0"
+    assert of_archives({found.archive: found.origin}, "ECG", MEANING) == ""
 
 
 # --------------------------------------------------------------------------------------------------------------- texts
@@ -193,8 +196,6 @@ def test_recorded_archives_are_not_called_simulated():
         SimpleNamespace(archive="a", origin="simulated"),
         SimpleNamespace(archive="b", origin="recorded"),
     )
-    assert page.notice([simulated, recorded]).startswith("Simulated: a. Recorded: b. ")
-    assert page.notice([recorded]) == ""
     assert (page.named(simulated), page.named(recorded)) == ("a, simulated", "b")
 
 
@@ -213,7 +214,7 @@ def test_the_same_inputs_give_the_same_bytes(project):
 
 
 def test_shares_never_round_to_none_or_all():
-    assert [page.share(*one) for one in ((0, 9), (1, 10_000), (9_999, 10_000), (9, 9), (1, 8), (0, 0))] == [
+    assert [share(*one) for one in ((0, 9), (1, 10_000), (9_999, 10_000), (9, 9), (1, 8), (0, 0))] == [
         "0.0%", "<0.1%", ">99.9%", "100.0%", "12.5%", "–",
     ]  # fmt: skip
 

@@ -9,21 +9,25 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 import pytest
+import scored
 from pydantic import BaseModel, ConfigDict
 from safetensors.numpy import save_file
 
 from kmerl.archives.schemas import REJECTED, SPLITS
 from kmerl.artifacts import frame, write_json, write_table
+from kmerl.documents import Code, Count, Heading, document, grid, write_document
+from kmerl.documents.html import html
 from kmerl.errors import UserError
+from kmerl.evaluation.schemas import AVERAGE, MACRO
+from kmerl.evaluations.registry import rooms
 from kmerl.knowledge.hierarchy import Entity, hierarchy
 from kmerl.knowledge.labels import LabelsParams, make_labels
 from kmerl.knowledge.schemas import STUDIES, TRACE, UNUSABLE, UNUSED, VERIFIED
 from kmerl.knowledge.vocabulary import make_vocabulary
+from kmerl.leads import LEADS
+from kmerl.origins import LEARNT, mark, of_archives
 from kmerl.page import facts, rejected, results, texts
-from kmerl.page.grid import Grid
 from kmerl.page.headline import headlines
-from kmerl.page.html import mark
-from kmerl.page.page import notice
 from kmerl.shards import RECORDS
 from stages import report
 
@@ -105,8 +109,25 @@ def run_folder(folder, method, steps):
     pl.DataFrame(rows, schema, orient="row").write_parquet(folder / "history.parquet")
 
 
-def score_rows(value, run, leads="I"):
-    return f"{run},average,{leads},query,macro_auc,{value},{value - 0.05},{value + 0.05},9,5,,simulated\n"
+def scores(**values):
+    """The average of each run with lead I."""
+    rows = [(run, AVERAGE, "I", MACRO, value, value - 0.05, value + 0.05) for run, value in values.items()]
+    return pl.DataFrame(rows, ["run", "dataset", "leads", "metric", "value", "low", "high"], orient="row")
+
+
+def pairs(*rows):
+    """Runs, their difference and its interval."""
+    names = ["run", "other_run", "difference", "low", "high"]
+    return pl.DataFrame(rows, names, orient="row").with_columns(
+        kind=pl.lit("runs"), dataset=pl.lit(AVERAGE), leads=pl.lit("I"), metric=pl.lit(MACRO)
+    )
+
+
+PAIRS = pairs(("theirs", "ours", -0.25, -0.3, -0.2), ("ours", "fresh", 0.2, 0.1, 0.3))
+
+
+def store_table(path, table):
+    write_table(path, table, table.to_arrow().schema)
 
 
 def build(origin="simulated"):
@@ -148,20 +169,33 @@ def build(origin="simulated"):
     )  # fmt: skip
     for name, method, steps in (("ours", "K-MERL", 2), ("theirs", "MERL", 2), ("fresh", "K-MERL", 0)):
         run_folder(data / "runs" / name, method, steps)
-    for folder in ("tables", "figures"):
-        Path("results", folder).mkdir(parents=True)
-        Path("results", folder, ".snakemake_timestamp").touch()
-    tables, figures = Path("results/tables"), Path("results/figures")
-    header = "run,dataset,leads,way,metric,value,low,high,n,classes,published,data\n"
-    (tables / "zeroshot_auc.csv").write_text(header + score_rows(0.75, "ours") + score_rows(0.5, "theirs"))
-    cells = f"| Task | AUC |\n| --- | ---: |\n| {EVIL} | 0.75 |\n"
-    (tables / "zeroshot_auc.md").write_text(f"# Old title\n\nIn short, {EVIL}.\n\n## Run\n\n{cells}")
-    names = "kind,run,other_run,dataset,leads,metric,difference,low,high"
-    (tables / "comparisons_auc.csv").write_text(
-        f"{names}\nruns,theirs,ours,average,I,macro_auc,-0.25,-0.3,-0.2\n"
-        "runs,ours,fresh,average,I,macro_auc,0.2,0.1,0.3\n"
-    )
-    (tables / "new_table.csv").write_text(f'name,empty,auc\n"{EVIL}",,0.5\nb,,0.25\n')
+    tables, figures = data / "tables", Path("results/figures")
+    for folder in (tables, figures):
+        folder.mkdir(parents=True)
+        (folder / ".snakemake_timestamp").touch()
+    store_table(tables / "zeroshot_auc.parquet", scores(ours=0.75, theirs=0.5))
+    store_table(tables / "comparisons_auc.parquet", PAIRS)
+    cells = grid(["Task", "AUC"], [[EVIL, Count(7)]], right=[1])
+    one = document("Old title", f"In short, {EVIL}.", Heading("Run"), ["named ", Code(EVIL)], cells)
+    for stem in ("zeroshot_auc", "comparisons_auc", "new_table"):
+        write_document(tables / f"{stem}.json", one)
+    sections = [{"id": "zeroshot", "title": "Zero-shot", "text": "Asked by name."}]
+    shown = [
+        {"name": name, "section": "zeroshot", "title": name, "text": EVIL}
+        for name in ("zeroshot_auc", "comparisons_auc")
+    ]
+    write_json(tables / "index.json", {"sections": sections, "tables": shown})
+    examples = [
+        {
+            "name": f"ecg_example_{k}",
+            "section": "examples",
+            "title": f"Evaluated record {k}",
+            "caption": "",
+            "wide": True,
+        }
+        for k in (9, 10)
+    ]
+    write_json(data / "figures.json", [shown[0], *examples])
     (figures / "zeroshot_auc.svg").write_text(SVG)
     for stem in ("ecg_example_10", "ecg_example_9", "new_figure"):
         (figures / f"{stem}.png").write_bytes(PNG)
@@ -233,10 +267,8 @@ def test_simulated_data_are_said_first_and_recorded_ones_are_not_called_so(tmp_p
 
 
 def test_a_mixture_names_which_archives_are_simulated():
-    records = pl.DataFrame()
-    both = [facts.Archive("a", "simulated", "", records, 0), facts.Archive("b", "recorded", "", records, 0)]
-    assert notice(both).startswith("Simulated: a. Recorded: b.")
-    assert notice(both[1:]) == ""
+    assert of_archives({"a": "simulated", "b": "recorded"}, "ECG", LEARNT).startswith("Simulated: a. Recorded: b.")
+    assert of_archives({"b": "recorded"}, "ECG", LEARNT) == ""
 
 
 @pytest.mark.parametrize(
@@ -271,8 +303,14 @@ def test_every_table_and_figure_is_there_described_or_not(params):
 
 
 def test_a_run_without_comparisons_probes_or_figures_has_a_page_too(params):
-    for path in [*Path("results/figures").glob("[a-z]*"), *Path("results/tables").glob("[a-z]*")]:
+    for path in [
+        *Path("results/figures").glob("[a-z]*"),
+        *Path("data/tables").glob("*auc.json"),
+        Path("data/tables/new_table.json"),
+    ]:
         path.unlink()
+    for name, table in (("zeroshot_auc", scores(ours=0.75)), ("comparisons_auc", PAIRS)):
+        store_table(Path(f"data/tables/{name}.parquet"), table.clear())
     params.evaluation.archives.clear()
     reader = Reader(page(params))
     assert "In short" not in reader.text
@@ -297,10 +335,12 @@ def test_what_was_run_is_told(params):
     [
         ("results/figures/zeroshot_auc.svg", SVG[:40].encode()),
         ("results/figures/new_figure.png", PNG[:-6]),
-        ("results/tables/new_table.csv", b"a,b\n1\n"),
-        ("results/tables/new_table.csv", b""),
-        ("results/tables/new_table.csv", b"a\n\xff\xfe\n"),
-        ("results/tables/zeroshot_auc.csv", b"run,dataset\nours,average\n"),
+        ("data/tables/new_table.json", b'{"title": "T", "notice": "", "blocks": [{"heading": 1}]}'),
+        ("data/tables/new_table.json", b""),
+        ("data/tables/index.json", b'{"sections": []}'),
+        ("data/figures.json", b'[{"title": "no name"}]'),
+        ("data/tables/new_table.json", b'{"title": "\xff\xfe"}'),
+        ("data/tables/zeroshot_auc.parquet", b"run,dataset\nours,average\n"),
         ("results/metrics.json", b"{"),
         ("data/runs/ours/model.safetensors", b"12"),
     ],
@@ -318,7 +358,8 @@ def test_a_damaged_input_is_named_and_the_old_page_stays(params, file, content):
 
 
 def test_the_headline_subtracts_from_the_first_method_whichever_run_came_first(params):
-    (one,) = headlines(Path("results/tables"), {"ours": "K-MERL", "theirs": "MERL"}, ["12 leads", "I"])
+    both = {"ours": "K-MERL", "theirs": "MERL"}
+    (one,) = headlines(scores(ours=0.75, theirs=0.5), PAIRS, both, ["12 leads", "I"])
     assert one.leads == "I"
     assert [(score.method, score.estimate.value) for score in one.scores] == [("K-MERL", 0.75), ("MERL", 0.5)]
     (difference,) = one.differences
@@ -329,15 +370,11 @@ def test_the_headline_subtracts_from_the_first_method_whichever_run_came_first(p
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
-    [("-0.1", "0.1", "no clear difference"), ("0.0", "0.1", "no clear difference"), ("-0.2", "-0.1", "MERL is higher")],
+    [(-0.1, 0.1, "no clear difference"), (0.0, 0.1, "no clear difference"), (-0.2, -0.1, "MERL is higher")],
 )
-def test_the_verdict_is_what_the_interval_says(params, low, high, verdict):
-    path = Path("results/tables/comparisons_auc.csv")
-    path.write_text(
-        "kind,run,other_run,dataset,leads,metric,difference,low,high\n"
-        f"runs,ours,theirs,average,I,macro_auc,0.0,{low},{high}\n"
-    )
-    (one,) = headlines(Path("results/tables"), {"ours": "K-MERL", "theirs": "MERL"}, ["I"])
+def test_the_verdict_is_what_the_interval_says(low, high, verdict):
+    both = {"ours": "K-MERL", "theirs": "MERL"}
+    (one,) = headlines(scores(ours=0.75, theirs=0.5), pairs(("ours", "theirs", 0.0, low, high)), both, ["I"])
     assert one.differences[0].verdict == verdict
 
 
@@ -365,53 +402,61 @@ def test_everything_left_out_is_counted_by_reason():
     ]
     rows = rejected.grid(tables).rows
     assert [row[:2] + row[3:] for row in rows] == [
-        ["Records", "too_short", "4", "a: 1 s; b: 1 s; c: 1 s"],
-        ["Records", "odd", "1", "e: 1 s"],
-        ["None", "nothing left out", "0", ""],
-        ["Answer", "cycles", "1", "a, b"],
-        ["Answer", "small", "1", "group: member"],
+        ["Records", "too_short", Count(4), "a: 1 s; b: 1 s; c: 1 s"],
+        ["Records", "odd", Count(1), "e: 1 s"],
+        ["None", "nothing left out", Count(0), ""],
+        ["Answer", "cycles", Count(1), "a, b"],
+        ["Answer", "small", Count(1), "group: member"],
     ]
 
 
 def test_only_what_differs_between_runs_is_shown():
     base = {"model": {"query": {"width": 4}, "depth": 2}, "loop": {"steps": 5}}
     runs = {"a": {}, "b": {"model": {"query": None}, "loop": {"steps": 5}}, "c": {"model": {"depth": 3}}}
-    grid = facts.differences(base, runs)
-    assert list(grid.header) == ["Parameter", "All others", "a", "b", "c"]
-    assert grid.rows == [["model.depth", "2", "", "", "3"], ["model.query", "{width: 4}", "", "null", ""]]
+    found = facts.differences(base, runs)
+    assert found.header == ["Parameter", "All others", "a", "b", "c"]
+    assert found.rows == [["model.depth", "2", "", "", "3"], ["model.query", "{width: 4}", "", "null", ""]]
 
 
-def test_a_table_from_csv_leaves_out_empty_columns_and_says_how_much_more_there_is(tmp_path):
-    path = tmp_path / "t.csv"
-    path.write_text("a,b,c\n" + "x,,0.5\n" * 1_200)
-    grid = results.csv_grid(path)
-    assert grid == Grid(["a", "c"], [["x", "0.5"]] * 1_000, frozenset([1]), 200)
-
-
-def test_markdown_cannot_bring_in_pictures_or_html():
-    body, rows = results.markdown(
-        "# T\n\n![x](http://far.away/x.png) <b>bold</b> <http://auto.link>\n\n|a|\n|-|\n|1|\n"
-    )
-    reader = Reader(str(body))
-    assert rows == 1
-    assert not {"img", "b", "h1"} & {*reader.tags}
+def test_the_texts_of_a_document_cannot_bring_in_pictures_or_html():
+    evil = "![x](http://far.away/x.png) <b>bold</b> <http://auto.link>"
+    one = document("T", evil, Heading(evil), [evil, Code(evil)], grid([evil], [[evil]]))
+    reader = Reader(str(html(one)))
+    assert one.rows == 1
+    assert not {"img", "b", "h1", "a"} & {*reader.tags}
+    assert reader.text.count(evil) == 6
 
 
 def test_a_huge_svg_gives_way_to_its_png(tmp_path):
     (tmp_path / "ecg_example_1.svg").write_text(SVG.replace("L 8 8", "L 8 8 " * 100_000))
     (tmp_path / "ecg_example_1.png").write_bytes(PNG)
-    (figure,) = results.read_figures(tmp_path)
+    write_json(tmp_path / "index.json", [])
+    (figure,) = results.read_figures(tmp_path, tmp_path / "index.json")
     assert figure.source.startswith("data:image/png;base64,")
 
 
-def test_every_caption_belongs_to_a_section_of_the_page():
+def test_every_table_and_figure_of_an_evaluation_has_a_caption_in_a_section_of_the_page(tmp_path):
+    runs = {
+        "zeroshot": [scored.zeroshot(repeats=5)], "partial_leads": [scored.partial(repeats=5)],
+        "linear_probe": [scored.probes(repeats=5)],
+    }  # fmt: skip
+    params = SimpleNamespace(
+        evaluation=SimpleNamespace(confidence=0.95, min_positives=5),
+        zeroshot=SimpleNamespace(
+            leads={"12 leads": list(LEADS), "I+II": ["I", "II"], "I": ["I"]}, seen_similarity=0.95
+        ),
+        plan=SimpleNamespace(compare=[]),
+    )
+    tables, figures = rooms("tables"), rooms("figures")
     known = {section["id"] for section in texts.sections()}
-    for kind in ("figures", "tables"):
-        for stem in texts._texts()[kind]:
-            found = texts.caption(kind, stem.replace("*", "1"))
-            assert found.section in known
-            assert found.caption
-            assert "{" not in found.title
+    known |= {section.id for room in tables.values() for section in room.SECTIONS}
+    assert {*runs} == {*tables} == {*figures}
+    for name, several in runs.items():
+        shown = [*tables[name].tables(several, params), *figures[name].figures(several, params, {"kmerl": ("k", "o")})]
+        assert len(shown) >= 2
+        for one in shown:
+            assert one.caption.section in known
+            assert one.caption.title and one.caption.text
 
 
 def test_dvcs_own_page_of_plots_fetches_nothing_either():

@@ -128,8 +128,9 @@ def test_every_stage_of_the_pipeline_has_its_program_and_depends_on_its_code(sta
     assert (ROOT / f"stages/{stage}.py").exists()
     assert definition["cmd"].startswith(f"python -m stages {stage}")
     loads_runs = stage in ("zeroshot", "partial_leads", "embed_ecg")
-    methods = ["methods.${item.method}"] if stage == "pretrain" else ["methods"] * loads_runs
-    assert {"data/code.json": [stage, *methods]} in definition["params"]
+    by_name = ["methods.${item.method}"] if stage == "pretrain" else ["methods"] * loads_runs
+    by_name += [f"evaluations.{stage}"] * (stage in ("tables", "figures"))
+    assert {"data/code.json": [stage, *by_name]} in definition["params"]
 
 
 @pytest.fixture

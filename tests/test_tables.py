@@ -10,13 +10,20 @@ import scored
 from scored import LEADS
 
 from kmerl.archives import classes
+from kmerl.documents import markdown, read_document, write_document
 from kmerl.errors import UserError
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_SEEN
+from kmerl.evaluations.linear_probe import tables as probes
+from kmerl.evaluations.partial_leads import tables as partial
+from kmerl.evaluations.registry import rooms
+from kmerl.evaluations.zeroshot import table_auc as zeroshot
+from kmerl.evaluations.zeroshot import table_comparisons as differences
+from kmerl.evaluations.zeroshot import table_queries as queries
+from kmerl.evaluations.zeroshot.schemas import SEEN
+from kmerl.evaluations.zeroshot.scores import seen_codes
 from kmerl.leads import LEADS as ALL_LEADS
 from kmerl.results import published
-from kmerl.results.scores import RunScores, read_zeroshot
-from kmerl.tables import differences, partial, probes, queries, zeroshot
-from kmerl.tables.metrics import metrics
+from kmerl.results.scores import read_runs
 from kmerl.tables.origin import notice, provenance
 from stages import tables as stage
 
@@ -99,11 +106,12 @@ def test_every_table_says_what_data_are_behind_it(origin, trained, data, words, 
     one, some = scored.zeroshot(ways=("query",), **data_of), scored.partial(single=False, **data_of)
     probed = scored.probes(**data_of)
     assert set(zeroshot.tidy([one]).filter(pl.col("value").is_not_null())["data"]) == {data}
-    for text in (
-        zeroshot.markdown([one], 10, SURE), zeroshot.markdown_by_class([one], SURE),
-        queries.markdown([one], compared, 0.95, SURE), differences.markdown(compared, [one], SURE),
-        probes.markdown([probed], LEADS, SURE), partial.markdown([some], SURE),
+    for document in (
+        zeroshot.for_people([one], 10, SURE), zeroshot.classes_for_people([one], SURE),
+        queries.for_people([one], compared, 0.95, SURE), differences.for_people(compared, [one], SURE),
+        probes.for_people([probed], LEADS, SURE), partial.for_people([some], SURE),
     ):  # fmt: skip
+        text = markdown.markdown(document)
         assert words in notice([one])
         assert notice([one]) in text
         assert f"mimic_iv_ecg ({trained})" in text
@@ -125,20 +133,22 @@ def test_scores_of_unknown_data_are_refused(runs):
 
 
 def test_classes_without_positives_are_named_and_have_no_value(runs):
-    text, by_class = zeroshot.markdown(runs, 10, SURE), zeroshot.tidy_by_class(runs)
+    text, by_class = scored.text_of(zeroshot.for_people, runs, 10, SURE), zeroshot.tidy_by_class(runs)
     left_out = text.split("## Left out")[1].split("##")[0]
     for task in classes.tasks():
         code, name = list(classes.class_names(task).items())[-1]
         assert f"{name} ({code})" in left_out
         value = by_class.filter(pl.col("dataset") == task, pl.col("code") == code)["value"]
         assert value.null_count() == len(value) > 0
-        line = cells(zeroshot.markdown_by_class(runs, SURE).split(f"## {zeroshot.title(task)}")[1], code)
+        line = cells(
+            scored.text_of(zeroshot.classes_for_people, runs, SURE).split(f"## {zeroshot.title(task)}")[1], code
+        )
         assert line[3:] == ["0", *["–"] * len(runs)]
 
 
 def test_cells_are_the_scores(runs):
     row = runs[1].row(dataset="ptbxl_super", leads="I", way="contrastive", names="name")
-    section = zeroshot.markdown(runs, 10, SURE).split("## Shown: I\n")[1]
+    section = scored.text_of(zeroshot.for_people, runs, 10, SURE).split("## Shown: I\n")[1]
     line = cells(section, "PTB-XL Super")
     assert line[1:3] == ["172", "4 of 5"]
     assert line[4] == f"{row['value']:.3f} [{row['low']:.2f}, {row['high']:.2f}]"
@@ -180,7 +190,7 @@ def test_every_two_runs_are_compared_and_one_lead_with_all(runs, compared):
     assert {*few.select("run", "leads", "other_run", "other_leads").iter_rows()} == {
         ("kmerl", "I", run.name, "12 leads") for run in runs
     }
-    text = differences.markdown(compared, runs, SURE)
+    text = scored.text_of(differences.for_people, compared, runs, SURE)
     row = few.filter(other_run="merl_vit").row(0, named=True)
     line = cells(text, "kmerl, I − merl_vit, 12 leads")
     assert line[1] == f"**{row['difference']:+.3f}**".replace("-", "−")
@@ -191,7 +201,7 @@ def test_a_difference_whose_interval_holds_0_is_not_bold(runs):
     same = [runs[1], replace(runs[1], name="again")]
     frame = differences.tidy(same, scored.pairs(same), LEADS, SURE)
     assert not frame.filter(kind=differences.RUNS)["excludes_zero"].any()
-    assert cells(differences.markdown(frame, same, SURE), "merl_vit − again")[1:4] == [
+    assert cells(scored.text_of(differences.for_people, frame, same, SURE), "merl_vit − again")[1:4] == [
         "+0.000", "[+0.000, +0.000]", "no"
     ]  # fmt: skip
 
@@ -209,7 +219,7 @@ def test_queries_show_seen_classes_by_both_names_and_renamed_ones_in_every_way(r
         (way, group) for way in scored.ALL_WAYS for group in queries.GROUPS
     }
     assert set(average.filter("own_way")["way"]) == {"query"}
-    text = queries.markdown(runs, compared, 0.95, SURE).split("## Shown: I\n")[1]
+    text = scored.text_of(queries.for_people, runs, compared, 0.95, SURE).split("## Shown: I\n")[1]
     line = cells(text, "`kmerl` | query network ●")
     for group, place in ((queries.SEEN, 2), (queries.OTHER, 3), (queries.RENAMED, 5), (queries.ALL, 6)):
         row = average.filter(way="query", group=group).row(0, named=True)
@@ -230,17 +240,17 @@ def test_a_remedy_is_compared_with_the_runs_own_way(compared):
 
 
 def test_classes_that_training_knew_are_marked_and_renamed_ones_listed_with_what_is_nearest(runs, compared):
-    seen = runs[0].seen.filter("seen")
-    text = zeroshot.markdown_by_class(runs, SURE)
+    seen = runs[0].tables["seen"].filter("seen")
+    text = scored.text_of(zeroshot.classes_for_people, runs, SURE)
     assert text.count(" | ✓ | ") == seen.height * len(LEADS) + len(classes.tasks()) * len(LEADS)  # and headers
     assert f"`kmerl`: {seen.height} of 106 classes" in text
-    listed = queries.markdown(runs, compared, 0.95, SURE)
-    renamed = runs[0].seen.filter(pl.col("task") == "cpsc2018", ~pl.col("seen")).row(0, named=True)
+    listed = scored.text_of(queries.for_people, runs, compared, 0.95, SURE)
+    renamed = runs[0].tables["seen"].filter(pl.col("task") == "cpsc2018", ~pl.col("seen")).row(0, named=True)
     assert f"{renamed['name']} → {renamed['nearest']} ({renamed['similarity']:.2f})" in listed
 
 
 def test_features_without_pretraining_come_first_and_are_bold(features):
-    text = probes.markdown(features, LEADS, SURE)
+    text = scored.text_of(probes.for_people, features, LEADS, SURE)
     lines = [line for line in text.splitlines() if line.startswith("| the paper's | ")]
     assert lines[0].split(" | ")[1] == "**`random_convolutions`**"
     assert lines[1].split(" | ")[1] == "`kmerl`"
@@ -255,7 +265,7 @@ def test_features_without_pretraining_come_first_and_are_bold(features):
 
 
 def test_published_probes_stand_only_where_the_leads_are_as_many(features):
-    sections = probes.markdown(features, LEADS, SURE).split("\n\n")
+    sections = scored.text_of(probes.for_people, features, LEADS, SURE).split("\n\n")
     after = {
         leads: sections[sections.index(f"## Average over the tasks, shown: {leads}") + 1] for leads in ("12 leads", "I")
     }
@@ -266,7 +276,7 @@ def test_published_probes_stand_only_where_the_leads_are_as_many(features):
 
 
 def test_partial_leads_show_both_scopes_only_where_they_differ(partials):
-    text = partial.markdown(partials, SURE)
+    text = scored.text_of(partial.for_people, partials, SURE)
     assert cells(text, "Leads") == ["Leads", "`kmerl`", "`merl_vit`, record", "`merl_vit`, visible_leads"]
     assert "makes no difference to `kmerl`" in text
     assert cells(text, "1 lead: I")[1].startswith(
@@ -291,7 +301,9 @@ def test_the_mean_over_growing_leads_and_the_largest_fall(partials):
 
 
 def test_metrics_hold_every_run_lead_set_task_and_share(runs, partials, features):
-    value = metrics(runs, partials, features)
+    value = {}
+    for name, several in (("zeroshot", runs), ("partial_leads", partials), ("linear_probe", features)):
+        value |= rooms("tables")[name].metrics(several)
     assert set(value["merl_vit"]) == set(LEADS)
     assert set(value["kmerl"]["I"]) == {*classes.tasks(), AVERAGE}
     assert set(value["linear_probe"]["kmerl"]) == {"paper", "logistic"}
@@ -301,11 +313,12 @@ def test_metrics_hold_every_run_lead_set_task_and_share(runs, partials, features
     )
     undefined = pl.when(pl.col("dataset") == "csn").then(float("nan")).otherwise("value").alias("value")
     one = replace(runs[0], scores=runs[0].scores.with_columns(undefined))
-    assert "csn" not in metrics([one], [], [])["kmerl"]["I"]
+    assert "csn" not in rooms("tables")["zeroshot"].metrics([one])["kmerl"]["I"]
 
 
 def test_what_was_evaluated_and_pretrained_is_named_once(runs):
-    text = provenance([*runs, RunScores("bare", runs[0].scores, runs[0].resamples, scored.metadata(trained=None))])
+    bare = replace(runs[0], name="bare", metadata=scored.metadata(trained=None))
+    text = markdown.text(provenance([*runs, bare]))
     assert text.count("mimic_iv_ecg (simulated)") == 1
     assert "`bare`: not pretrained" in text
 
@@ -332,24 +345,37 @@ def test_the_stage_writes_every_table_twice_over_and_the_same_bytes_again(
     names = [[one.name for one in several] for several in (runs, partials, features)]
     first: dict[str, bytes] = {}
     for _ in range(2):
-        assert stage.main(params(*names)).startswith("3 runs")
-        found = {p.name: p.read_bytes() for p in (tmp_path / "results").rglob("*.*")}
+        assert stage.main(params(*names)).startswith("scores 3 of zeroshot")
+        found = {p.name: p.read_bytes() for one in ("results", "data/tables") for p in (tmp_path / one).rglob("*.*")}
         stems = ["zeroshot_auc", "zeroshot_scopes_auc", "zeroshot_auc_by_class", "queries_auc", "comparisons_auc",
                  "linear_probe_auc", "partial_leads_auc"]  # fmt: skip
-        assert set(found) == {"metrics.json", *(f"{stem}.{kind}" for stem in stems for kind in ("csv", "md"))}
+        kinds = ("csv", "md", "json", "parquet")
+        assert set(found) == {"metrics.json", "index.json", *(f"{stem}.{kind}" for stem in stems for kind in kinds)}
         assert not first or found == first
         first = found
     assert json.loads(first["metrics.json"])["kmerl"]["12 leads"][AVERAGE] > 0.5
     for name, content in first.items():
         assert b"NaN" not in content, name
-        assert name.endswith(".csv") or b"imulated data" in content or name == "metrics.json", name
+        assert (
+            name.endswith((".csv", ".parquet")) or b"imulated data" in content or name in ("metrics.json", "index.json")
+        ), name
     with pytest.raises(UserError, match="no such file"):
         stage.main(params(["other"]))
 
 
+def test_the_page_gets_the_very_document_that_is_written_for_people(runs, tmp_path):
+    compared = differences.tidy(runs, scored.pairs(runs), LEADS, SURE)
+    for document in (
+        zeroshot.for_people(runs, 10, SURE), queries.for_people(runs, compared, 0.95, SURE),
+        differences.for_people(compared, runs, SURE),
+    ):  # fmt: skip
+        write_document(tmp_path / "one.json", document)
+        assert read_document(tmp_path / "one.json") == document
+
+
 def test_scores_read_back_are_those_written(runs, tmp_path):
     scored.write(tmp_path, runs[:1])
-    (one,) = read_zeroshot(tmp_path / "data/scores", ["kmerl"])
+    (one,) = read_runs(tmp_path / "data/scores/zeroshot", ["kmerl"], {"seen": SEEN}, one_scope=True)
     assert one.scores.equals(runs[0].scores)
-    assert one.seen_codes == runs[0].seen_codes
+    assert seen_codes(one) == seen_codes(runs[0])
     assert one.resampled(dataset=AVERAGE, leads="I", way="query", names="name").shape == (50,)

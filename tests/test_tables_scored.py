@@ -8,16 +8,17 @@ import pytest
 import scored
 
 from kmerl.archives import classes
+from kmerl.evaluation.answers import Answers, Condition, Records, score_answers
 from kmerl.evaluation.params import EvaluationParams
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_RENAMED, MACRO_SEEN
-from kmerl.evaluation.scoring import score
-from kmerl.evaluation.zeroshot import Answers, Condition, Records
-from kmerl.plots.queries import queries_figure
-from kmerl.plots.scores import zeroshot_figure
+from kmerl.evaluations.zeroshot import table_auc as zeroshot
+from kmerl.evaluations.zeroshot import table_comparisons as differences
+from kmerl.evaluations.zeroshot import table_queries as queries
+from kmerl.evaluations.zeroshot.figure_auc import zeroshot_figure
+from kmerl.evaluations.zeroshot.figure_queries import queries_figure
 from kmerl.randomness import generator
 from kmerl.results import published
-from kmerl.results.scores import ZeroshotScores
-from kmerl.tables import differences, queries, zeroshot
+from kmerl.results.scores import RunScores
 
 N, LEADS = 40, {"12 leads": 12, "I": 1}
 PARAMS = EvaluationParams(
@@ -64,8 +65,8 @@ def run(name, ways, skill, seen_share=0.4):
             for i, (code, text) in enumerate(classes.class_names(task).items())
         ]
     )  # fmt: skip
-    found = score(answers, name, PARAMS, 1, seen)
-    return ZeroshotScores(name, found.scores, found.resamples, scored.metadata(name), seen, found.scores.clear())
+    found = score_answers(answers, name, "zeroshot", PARAMS, 1, seen)
+    return RunScores(name, found.scores, found.resamples, scored.metadata(name), found.scores.clear(), {"seen": seen})
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def test_a_better_run_is_told_from_a_worse_one_and_not_from_itself(runs):
 
 
 def test_tables_and_figures_show_what_the_evaluation_wrote(runs):
-    text = zeroshot.markdown(runs, PARAMS.min_positives, 0.95)
+    text = scored.text_of(zeroshot.for_people, runs, PARAMS.min_positives, 0.95)
     row = runs[1].row(dataset="csn", leads="I", way="contrastive", names="name")
     assert f"{row['value']:.3f} [{row['low']:.2f}, {row['high']:.2f}]" in text.split("## Shown: I\n")[1]
     assert "hypertrophy (HYP)" in text.split("## Left out")[1]
@@ -92,7 +93,7 @@ def test_tables_and_figures_show_what_the_evaluation_wrote(runs):
     groups = queries.tidy(runs).filter(dataset=AVERAGE, run="kmerl", leads="I", way="query")
     assert set(groups["group"]) == set(queries.GROUPS)
     assert groups["value"].null_count() == 0
-    assert "| `kmerl` | query network ● |" in queries.markdown(runs, compared, 0.95, 0.95)
+    assert "| `kmerl` | query network ● |" in scored.text_of(queries.for_people, runs, compared, 0.95, 0.95)
     assert len(zeroshot_figure(runs, published.zeroshot(), LEADS, 0.95).axes) == 2
     assert len(queries_figure(runs, 0.95).axes) == 2
 
@@ -103,8 +104,7 @@ def test_where_all_or_no_classes_are_renamed_the_empty_group_is_a_dash(share, me
     assert np.isnan(one.row(metric, dataset=AVERAGE, leads="I", way="query", names="name")["value"])
     compared = differences.tidy([one], scored.pairs([one]), LEADS, 0.95)
     assert not compared.filter(pl.col("difference").is_null())["excludes_zero"].any()
-    line = (
-        queries.markdown([one], compared, 0.95, 0.95).split("## Shown: I\n")[1].split("| `kmerl` |")[1].split("\n")[0]
-    )
+    text = scored.text_of(queries.for_people, [one], compared, 0.95, 0.95)
+    line = text.split("## Shown: I\n")[1].split("| `kmerl` |")[1].split("\n")[0]
     assert line.split(" | ").count("–") == (3 if metric == MACRO_SEEN else 1)
     queries_figure([one], 0.95)

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from engines.project import ROOT
 
+from kmerl.evaluations import registry
 from workflow import fingerprint, modules
 from workflow.fingerprint import PACKAGES, imports, source_file
 
-LEAVES = "artifacts errors escapes leads naming parts randomness regular section wording"
+LEAVES = "artifacts errors escapes leads naming origins parts randomness regular section wording"
 """Modules of the library that any stage may import, as they import nothing but one another."""
 ASKS = (
     "children http_client knowledge.answers knowledge.asking knowledge.constraints knowledge.engines.* "
@@ -21,54 +22,67 @@ ASKS = (
 )
 STORE = "archives.schemas shards waveforms"
 MODEL = f"{STORE} checkpoint history inference methods.method model.* text.params weights"
-ASKED = f"{MODEL} archives.classes evaluation.auc evaluation.bootstrap evaluation.params evaluation.schemas"
-ASKED += " evaluation.scoring evaluation.ways evaluation.zeroshot text.*"
-PAGE = "page.grid page.html page.pictures page.rejected page.texts"
-SCORES = "archives.classes evaluation.probe_schemas evaluation.schemas results.*"
+ASKED = f"{MODEL} archives.classes evaluation.* text.*"
+DOCUMENTS = "documents.numbers"
+PAGE = f"{DOCUMENTS} documents.html page.html page.pictures page.rejected page.texts page.values"
+SCORES = "archives.classes evaluation.schemas results.*"
+REGISTRY = "evaluations.registry"
+ROOM = f"{SCORES} evaluation.params"
+"""A room's own package holds its parameters, so that all of its parts come with these."""
 MAY = {
     "catalogue": "archives.* catalogue",
-    "embed_ecg": f"{MODEL} evaluation.features evaluation.params evaluation.pooling evaluation.probe_params",
+    "embed_ecg": f"{MODEL} evaluation.params features.params features.pooling features.store",
     "embed_text": "archives.classes knowledge.schemas knowledge.vocabulary text.*",
     "extract": f"{ASKS} knowledge.extract knowledge.spans",
     "fetch": "archives.fetch.* http_client patience",
-    "figures": f"{SCORES} {STORE} history knowledge.schemas knowledge.vocabulary plots.*",
+    "figures": f"{SCORES} {STORE} {REGISTRY} evaluation.params evaluations.zeroshot evaluations.zeroshot.schemas "
+    "history knowledge.schemas knowledge.vocabulary plots.*",
     "labels": "knowledge.labels knowledge.schemas knowledge.vocabulary",
-    "linear_probe": f"{STORE} archives.classes evaluation.*",
+    "linear_probe": f"{STORE} archives.classes evaluation.auc evaluation.bootstrap evaluation.params "
+    "evaluation.schemas evaluation.scoring evaluations.linear_probe.* features.params features.store",
     "merge": f"{ASKS} knowledge.merge knowledge.objects",
-    "mining": "knowledge.hierarchy knowledge.schemas knowledge.vocabulary plots.hierarchy plots.style tables.markdown "
-    "tables.mining",
+    "mining": f"{DOCUMENTS} documents.markdown knowledge.hierarchy knowledge.schemas knowledge.vocabulary "
+    "plots.hierarchy plots.style tables.mining",
     "mining_quality": "archives.schemas archives.simulate.conditions archives.simulate.reporting knowledge.hierarchy "
-    "knowledge.judging knowledge.lexicon.* knowledge.schemas knowledge.vocabulary knowledge.words tables.markdown "
-    "tables.mining tables.mining_quality",
-    "partial_leads": f"{ASKED} evaluation.partial_leads",
+    "knowledge.judging knowledge.lexicon.* knowledge.schemas knowledge.vocabulary knowledge.words tables.mining "
+    f"tables.mining_quality {DOCUMENTS} documents.markdown",
+    "partial_leads": f"{ASKED} evaluations.partial_leads.run evaluations.partial_leads.schemas",
     "preprocess": "archives.archive archives.cpsc_format archives.files archives.matlab archives.recordings "
     "archives.schemas archives.wfdb_* children pool preprocessing.* processors shards",
     "pretrain": f"{MODEL} children distributed evaluation.auc knowledge.schemas knowledge.vocabulary text.* training.*",
     "quality": f"{STORE} {PAGE} archives.classes page.quality plots.amplitudes plots.beginning plots.ecg plots.style "
     "preprocessing.flaws quality.*",
-    "random_convolutions": f"{STORE} evaluation.convolutions evaluation.features evaluation.params "
-    "evaluation.probe_params",
+    "random_convolutions": f"{STORE} evaluation.params features.convolutions features.params features.store",
     "register": "archives.archive archives.fetch.own_files archives.manifest",
-    "report": f"{STORE} {PAGE} history knowledge.hierarchy knowledge.schemas knowledge.vocabulary model.params page.*",
+    "report": f"{STORE} {PAGE} evaluation.schemas history knowledge.hierarchy knowledge.schemas "
+    "knowledge.vocabulary model.params page.*",
     "reports": "archives.schemas knowledge.cleaning knowledge.schemas",
     "simulate": "archives.layouts archives.manifest archives.schemas archives.simulate.* archives.wfdb_format",
     "superclass": f"{ASKS} knowledge.merge knowledge.objects knowledge.superclass",
-    "tables": f"{SCORES} evaluation.auc evaluation.bootstrap tables.*",
+    "tables": f"{SCORES} {REGISTRY} documents.* tables.table",
     "verify": f"{ASKS} knowledge.spans knowledge.verify",
-    "zeroshot": ASKED,
+    "zeroshot": f"{ASKED} evaluations.zeroshot.run evaluations.zeroshot.schemas",
 }
 """Stage -> the modules of the library it may import beside :data:`LEAVES`."""
 NEVER = {
     "preprocess": "model.* training.* text.* knowledge.* evaluation.* catalogue archives.merl_labels archives.classes",
     "catalogue": "preprocessing.* waveforms shards archives.recordings archives.fetch.* archives.simulate.*",
     "pretrain": "evaluation.bootstrap tables.* results.* plots.* knowledge.engines.*",
-    "linear_probe": "model.* evaluation.scoring evaluation.ways evaluation.zeroshot evaluation.partial_leads",
+    "linear_probe": "model.* evaluation.ways evaluation.answers evaluations.*.tables evaluations.*.figures",
     "labels": "http_client knowledge.engines.* knowledge.asking",
-    "report": "http_client knowledge.engines.* knowledge.asking tables.* model.tokens",
-    "figures": "tables.* evaluation.bootstrap",
+    "report": "http_client knowledge.engines.* knowledge.asking tables.* plots.* evaluations.* model.tokens",
+    "figures": "tables.* documents.markdown evaluation.bootstrap",
     "simulate": "archives.classes archives.registry",
 }
 """Stage -> what a pattern of :data:`MAY` must never let in."""
+PARTS = {
+    "tables": f"{ROOM} documents.numbers evaluation.auc evaluation.bootstrap tables.*",
+    "figures": f"{ROOM} plots.*",
+    "scores": ROOM,
+    "run": f"{MODEL} archives.classes evaluation.* features.params features.store text.*",
+    "__init__": "evaluation.params",
+}
+"""Part of an evaluation's room -> the modules of the library that it may import beside its room's own and LEAVES."""
 
 
 def chains(start: str) -> dict[str, list[str]]:
@@ -112,6 +126,26 @@ def test_a_stage_imports_nothing_but_what_its_walls_let_in(stage):
     assert leaked == []
 
 
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("room", registry.NAMES)
+def test_a_part_of_a_room_imports_nothing_of_other_rooms_and_parts(room, part):
+    own = f"evaluations.{room}"
+    start = f"kmerl.{own}" if part == "__init__" else f"kmerl.{own}.{part}"
+    others = {"tables": "*.figure*", "figures": "*.table*", "run": "*.table* *.figure* *.scores", "scores": "*.run"}
+    leaked = [
+        " -> ".join(chain)
+        for name, chain in chains(start).items()
+        if not among(name[6:], f"{LEAVES} {PARTS[part]} {own} {own}.*")
+        or (name.startswith(f"kmerl.{own}.") and among(name, others.get(part, "")))
+    ]
+    assert leaked == []
+
+
+def test_every_evaluation_has_its_room_and_every_room_is_registered():
+    rooms = {path.parent.name for path in Path("kmerl/evaluations").glob("*/tables.py")}
+    assert rooms == {*registry.NAMES} == {path.stem for path in Path("stages").glob("*.py")} & rooms
+
+
 def test_leaves_import_leaves_only():
     for leaf in LEAVES.split():
         assert all(among(name[6:], LEAVES) for name in chains(f"kmerl.{leaf}")), leaf
@@ -152,14 +186,24 @@ def test_checking_the_parameters_imports_neither_torch_nor_matplotlib():
     )
 
 
+def test_making_tables_imports_neither_torch_nor_matplotlib():
+    program = "import sys, stages.tables; from kmerl.evaluations.registry import rooms; rooms('tables')"
+    program += "; print({*sys.modules} & {'torch', 'matplotlib', 'transformers'})"
+    assert (
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "set()\n"
+    )
+
+
 # ------------------------------------------------------------------------------------------------------ the same, told
 
 EDITS = {
     "a layer of the transformer": (
         "kmerl/model/layers.py", "def pack(", "embed_ecg partial_leads pretrain zeroshot methods.kmerl"
     ),
-    "the bootstrap": ("kmerl/evaluation/bootstrap.py", "def interval(", "linear_probe partial_leads tables zeroshot"),
-    "AUC": ("kmerl/evaluation/auc.py", "def auc(", "linear_probe partial_leads pretrain tables zeroshot"),
+    "the bootstrap": (
+        "kmerl/evaluation/bootstrap.py", "def interval(", "evaluations.tables linear_probe partial_leads zeroshot"
+    ),
+    "AUC": ("kmerl/evaluation/auc.py", "def auc(", "evaluations.tables linear_probe partial_leads pretrain zeroshot"),
     "K-MERL's own": ("kmerl/methods/kmerl.py", "ECG-entity loss", "methods.kmerl"),
     "SimCLR's own": ("kmerl/methods/simclr.py", "def _alter(", "methods.simclr"),
     "a loss": ("kmerl/model/losses.py", "def contrastive_loss(", "methods.kmerl methods.merl methods.simclr"),
@@ -167,11 +211,14 @@ EDITS = {
         "kmerl/methods/method.py", "learns nothing about texts",
         "embed_ecg partial_leads pretrain zeroshot methods.kmerl methods.merl methods.simclr",
     ),
-    "a table's heading": ("kmerl/tables/zeroshot.py", "# Zero-shot classification: macro AUC", "tables"),
-    "a figure": ("kmerl/plots/probes.py", "def probes_figure(", "figures"),
+    "a table's heading": (
+        "kmerl/evaluations/zeroshot/table_auc.py", "Zero-shot classification: macro AUC", "evaluations.tables"
+    ),
+    "a figure": ("kmerl/evaluations/linear_probe/figures.py", "def probes_figure(", "evaluations.figures"),
     "the class table": (
         "kmerl/archives/classes.csv", "NORM",
-        "catalogue figures linear_probe partial_leads quality tables zeroshot",  # of embed_text it is an input
+        "catalogue evaluations.figures evaluations.tables figures linear_probe partial_leads quality tables "
+        "zeroshot",  # of embed_text it is an input
     ),
     "the rule of labels": ("kmerl/archives/ptb_xl.py", "def ", "catalogue"),
     "resampling": ("kmerl/preprocessing/repair.py", "def _resample(", "preprocess"),
@@ -200,7 +247,8 @@ def fingerprints():
     """Of the project in this folder."""
     fingerprint.forget()
     found = fingerprint.fingerprints()
-    return found | {f"methods.{name}": code for name, code in found.pop("methods").items()}
+    several = {f"{kind}.{name}": code for kind in ("methods", "evaluations") for name, code in found.pop(kind).items()}
+    return found | several
 
 
 @pytest.mark.parametrize("edited", EDITS)

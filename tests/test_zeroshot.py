@@ -2,6 +2,7 @@ import asked
 import numpy as np
 import polars as pl
 import pytest
+import scored
 import small
 import torch
 from pydantic import ValidationError
@@ -10,13 +11,14 @@ from sklearn.metrics import roc_auc_score
 from kmerl.archives import classes
 from kmerl.artifacts import read_metadata, read_table
 from kmerl.errors import UserError
-from kmerl.evaluation.schemas import AVERAGE, MACRO, PREDICTIONS, RESAMPLES, SCORES, SEEN
-from kmerl.evaluation.scoring import score
+from kmerl.evaluation.answers import find_records, predict, score_answers
+from kmerl.evaluation.schemas import AVERAGE, MACRO, RESAMPLES, SCORES
 from kmerl.evaluation.ways import Questions, Training
-from kmerl.evaluation.zeroshot import find_records, predict, predictions, seen_classes
+from kmerl.evaluations.zeroshot import table_scopes as scopes
+from kmerl.evaluations.zeroshot.run import predictions, seen_classes
+from kmerl.evaluations.zeroshot.schemas import PREDICTIONS, SEEN
 from kmerl.leads import LEADS
-from kmerl.results.scores import read_zeroshot
-from kmerl.tables import scopes
+from kmerl.results.scores import read_runs
 from stages import zeroshot
 from stages._runs import Subject
 
@@ -70,7 +72,9 @@ def test_records_with_none_of_the_shown_leads_are_left_out_and_counted(tmp_path)
     found = answers(store, {"12 leads": LEADS, "limb": ["I", "II"]})
     assert predictions([found])["leads"].unique().to_list() == ["12 leads"]
     assert found.without_leads == 3
-    limb = score([found], "run", asked.evaluation(), seed=1).scores.filter(pl.col("code").is_null(), leads="limb")
+    limb = score_answers([found], "run", "zeroshot", asked.evaluation(), seed=1).scores.filter(
+        pl.col("code").is_null(), leads="limb"
+    )
     assert set(limb["n"]) == {0}
 
 
@@ -118,7 +122,7 @@ def resampled(found, **where):
 
 def test_scores_equal_scikit_learns():
     one = asked.made_up()
-    found = score([one], "run", asked.evaluation(), seed=1)
+    found = score_answers([one], "run", "zeroshot", asked.evaluation(), seed=1)
     assert found.scores.columns == SCORES.names
     assert found.resamples.columns == RESAMPLES.names
     (probability,) = next(iter(one.probability.values())).values()
@@ -129,7 +133,7 @@ def test_scores_equal_scikit_learns():
 
 
 def test_classes_without_positives_are_left_out_and_named():
-    scores = score([asked.made_up()], "run", asked.evaluation(min_positives=20), seed=1).scores
+    scores = score_answers([asked.made_up()], "run", "zeroshot", asked.evaluation(min_positives=20), seed=1).scores
     macro = scores.filter(dataset="task", metric="macro_auc").row(0, named=True)
     single = [value(scores, code=code, metric="auc") for code in ("A", "B")]
     assert macro["value"] == pytest.approx(np.mean(single))
@@ -140,7 +144,9 @@ def test_classes_without_positives_are_left_out_and_named():
 
 
 def test_seen_and_renamed_classes_share_out_all_classes():
-    scores = score([asked.made_up()], "run", asked.evaluation(), seed=1, seen=SEEN_OF_MADE_UP).scores
+    scores = score_answers(
+        [asked.made_up()], "run", "zeroshot", asked.evaluation(), seed=1, seen=SEEN_OF_MADE_UP
+    ).scores
     rows = {row["metric"]: row for row in scores.filter(pl.col("code").is_null(), dataset="task").iter_rows(named=True)}
     every, seen, renamed = (rows[f"macro_auc{end}"] for end in ("", "_seen", "_renamed"))
     for count in ("classes", "positives"):
@@ -154,7 +160,9 @@ def test_seen_and_renamed_classes_share_out_all_classes():
 def test_a_task_without_seen_classes_is_left_out_of_that_average_only():
     second = SEEN_OF_MADE_UP.with_columns(pl.lit("second").alias("task"), pl.lit(False).alias("seen"))
     both = [asked.made_up(), asked.made_up(60, "other", "second")]
-    found = score(both, "run", asked.evaluation(), seed=1, seen=pl.concat([SEEN_OF_MADE_UP, second]))
+    found = score_answers(
+        both, "run", "zeroshot", asked.evaluation(), seed=1, seen=pl.concat([SEEN_OF_MADE_UP, second])
+    )
     rows = {row["metric"]: row for row in found.scores.filter(dataset=AVERAGE).iter_rows(named=True)}
     assert (rows["macro_auc_seen"]["classes"], rows["macro_auc_seen"]["left_out"]) == (1, ["second"])
     assert (rows["macro_auc"]["classes"], rows["macro_auc"]["left_out"]) == (2, [])
@@ -165,7 +173,7 @@ def test_a_task_without_seen_classes_is_left_out_of_that_average_only():
 
 def test_the_average_and_its_replicates_are_means_over_the_tasks_of_all_archives():
     both = [asked.made_up(), asked.made_up(60, "other", "second", patients=False)]
-    found = score(both, "run", asked.evaluation(), seed=1)
+    found = score_answers(both, "run", "zeroshot", asked.evaluation(), seed=1)
     tasks = [value(found.scores, dataset=task, metric="macro_auc") for task in ("task", "second")]
     assert value(found.scores, dataset=AVERAGE, metric="macro_auc") == pytest.approx(np.mean(tasks))
     parts = [resampled(found, dataset=task, metric="macro_auc") for task in ("task", "second")]
@@ -175,17 +183,22 @@ def test_the_average_and_its_replicates_are_means_over_the_tasks_of_all_archives
 
 
 def test_a_replicate_is_the_same_resample_of_patients_for_every_run():
-    one, other = (score([asked.made_up(noise=noise)], f"run {noise}", asked.evaluation(), seed=1) for noise in (0, 1))
+    one, other = (
+        score_answers([asked.made_up(noise=noise)], f"run {noise}", "zeroshot", asked.evaluation(), seed=1)
+        for noise in (0, 1)
+    )
     where = {"dataset": "task", "metric": "macro_auc"}
     first, second = resampled(one, **where), resampled(other, **where)
     assert not np.array_equal(first, second)
     assert np.corrcoef(first, second)[0, 1] > 0.9
-    same = score([asked.made_up()], "another name", asked.evaluation(), seed=1)
+    same = score_answers([asked.made_up()], "another name", "zeroshot", asked.evaluation(), seed=1)
     assert np.array_equal(first, resampled(same, **where))
 
 
 def test_intervals_hold_the_value_and_come_from_the_seed():
-    one, two, other = (score([asked.made_up()], "run", asked.evaluation(), seed).scores for seed in (1, 1, 2))
+    one, two, other = (
+        score_answers([asked.made_up()], "run", "zeroshot", asked.evaluation(), seed).scores for seed in (1, 1, 2)
+    )
     assert one.equals(two)
     assert not one["low"].equals(other["low"])
     known = one.filter(pl.col("value").is_not_nan())
@@ -219,7 +232,7 @@ def test_the_stage_asks_every_class_of_the_evaluated_archives(tmp_path, monkeypa
     asked.project(tmp_path)
     summary = zeroshot.main(asked.params(), "one")
     assert summary.startswith("40 records, 5 tasks; macro AUC by query, averaged: 12 leads 0.")
-    folder = tmp_path / "data/scores/one"
+    folder = tmp_path / "data/scores/zeroshot/one"
     scores = read_table(folder / "scores.parquet", SCORES)
     tasks = classes.tasks("ptb_xl") + classes.tasks("cpsc2018")
     for task in tasks:
@@ -245,7 +258,7 @@ def test_the_stage_gives_the_same_bytes_again(tmp_path, monkeypatch):
     contents = []
     for _ in range(2):
         zeroshot.main(asked.params(zeroshot=asked.zeroshot(ways=["average"], names=["other_name"])), "one")
-        contents.append({file.name: file.read_bytes() for file in (tmp_path / "data/scores/one").iterdir()})
+        contents.append({file.name: file.read_bytes() for file in (tmp_path / "data/scores/zeroshot/one").iterdir()})
     assert contents[0] == contents[1]
 
 
@@ -253,7 +266,7 @@ def test_a_run_without_a_query_network_is_asked_in_the_ways_it_knows(tmp_path, m
     monkeypatch.chdir(tmp_path)
     asked.project(tmp_path, "merl_vit", name="merl")
     assert "macro AUC by contrastive" in zeroshot.main(asked.params(), "merl")
-    scores = read_table(tmp_path / "data/scores/merl/scores.parquet")
+    scores = read_table(tmp_path / "data/scores/zeroshot/merl/scores.parquet")
     assert set(scores["way"]) == {"contrastive"}
     with pytest.raises(
         UserError,
@@ -266,13 +279,13 @@ def test_some_leads_are_asked_in_every_scope_and_results_are_in_the_first(tmp_pa
     monkeypatch.chdir(tmp_path)
     asked.project(tmp_path, rule="minmax", name="one", louder_but=("I", "II"))
     zeroshot.main(asked.params(zeroshot=asked.zeroshot(scopes=["visible_leads", "record"])), "one")
-    (both,) = read_zeroshot(tmp_path / "data/scores", ["one"])
+    (both,) = read_runs(tmp_path / "data/scores/zeroshot", ["one"], {"seen": SEEN}, one_scope=True)
     assert (both.scope, set(both.scores["scope"]), set(both.elsewhere["scope"])) == (
         "visible_leads", {"visible_leads"}, {"record"}
     )  # fmt: skip
     assert set(both.elsewhere["leads"]) == {"I"} and set(both.elsewhere["way"]) == {"query"}
     zeroshot.main(asked.params(zeroshot=asked.zeroshot(scopes=["record"])), "one")
-    (alone,) = read_zeroshot(tmp_path / "data/scores", ["one"])
+    (alone,) = read_runs(tmp_path / "data/scores/zeroshot", ["one"], {"seen": SEEN}, one_scope=True)
     keys = ["dataset", "leads", "metric", "value", "low", "high"]
     expected = alone.asked(leads="I").select(keys)
     assert both.elsewhere.filter(metric=MACRO).select(keys).equals(expected, null_equal=True)
@@ -282,7 +295,7 @@ def test_some_leads_are_asked_in_every_scope_and_results_are_in_the_first(tmp_pa
     assert frame.filter(dataset=AVERAGE).select("leads", "scope").rows() == [
         ("12 leads", "visible_leads"), ("I", "visible_leads"), ("I", "record")
     ]  # fmt: skip
-    text = scopes.markdown([both], 0.95)
+    text = scored.text_of(scopes.for_people, [both], 0.95)
     assert text.index("| I | the shown leads only |") < text.index("| I | all leads of the record |")
 
 

@@ -1,7 +1,8 @@
 """Fingerprint the code of every stage: ``python -m workflow.fingerprint`` writes ``data/code.json``, {stage: hash}.
 
 Methods of pretraining are loaded by their names, so each has a hash of its own, {"methods": {name: hash}}: ``dvc.yaml``
-lists that of its method for each run, and all for stages that load any run.
+lists that of its method for each run, and all for stages that load any run. So are the tables and the figures of
+evaluations, {"evaluations": {"tables": hash, "figures": hash}}.
 
 As every stage waits for this file, the parameters are checked here, and whether ``plan.yaml`` is theirs: under DVC
 nothing runs, and no output is cleared for a stage to run, while a name or a value is wrong.
@@ -117,10 +118,10 @@ def data_files(file: Path) -> set[Path]:
     return {path for path in near if path.name in code or f"}}{path.suffix}" in code}
 
 
-def files_of(module: str) -> set[Path]:
-    """A module's source, that of all project modules it needs, and the data files they name."""
+def files_of(*modules: str) -> set[Path]:
+    """The source of modules, that of all project modules they need, and the data files they name."""
     found: set[Path] = set()
-    todo = [module]
+    todo = [*modules]
     while todo:
         name = todo.pop()
         file = source_file(name)
@@ -130,16 +131,16 @@ def files_of(module: str) -> set[Path]:
     return found
 
 
-def fingerprint(module: str, definition: Any = None) -> str:
-    """The hash of a module's code.
+def fingerprint(*modules: str, definition: Any = None) -> str:
+    """The hash of the code of modules.
 
     Args:
-        module: its dotted name.
-        definition: of its stage in ``dvc.yaml`` and in the plan; data files that this names are left out.
+        *modules: their dotted names.
+        definition: of their stage in ``dvc.yaml`` and in the plan; data files that this names are left out.
     """
     compared = yaml.safe_dump(definition)
     digest = hashlib.sha256()
-    for file in sorted(files_of(module)):
+    for file in sorted(files_of(*modules)):
         if file.suffix == ".py":
             digest.update(f"\0{file.as_posix()}\0{code_of(file)}".encode())
         elif file.as_posix() not in compared:
@@ -156,7 +157,7 @@ def planned() -> dict[str, Any]:
 
 
 def fingerprints() -> dict[str, Any]:
-    """{stage: hash}, and {"methods": {name: hash}}, of the project in this folder.
+    """{stage: hash}, and hashes of what is loaded by name, of the project in this folder.
 
     Raises:
         UserError: a module is not valid Python.
@@ -165,7 +166,11 @@ def fingerprints() -> dict[str, Any]:
     stages, methods = (sorted(file.stem for file in Path(f).glob("[a-z]*.py")) for f in ("stages", "kmerl/methods"))
     plan = planned()
     found: dict[str, Any] = {
-        stage: fingerprint(f"stages.{stage}", [dag.get(stage), plan.get(stage)]) for stage in stages
+        stage: fingerprint(f"stages.{stage}", definition=[dag.get(stage), plan.get(stage)]) for stage in stages
+    }
+    rooms = sorted(file.parent.name for file in Path("kmerl/evaluations").glob("*/tables.py"))
+    found["evaluations"] = {
+        part: fingerprint(*(f"kmerl.evaluations.{room}.{part}" for room in rooms)) for part in ("tables", "figures")
     }
     return found | {"methods": {name: fingerprint(f"kmerl.methods.{name}") for name in methods if name != "method"}}
 

@@ -11,8 +11,8 @@ DATA = Path("data")
 OUTPUTS = (
     "results", "data/simulated", "data/truth", "data/fetched", "data/manifests", "data/entries", "data/splits",
     "data/statements", "data/targets", "data/label_differences", "data/rejected", "data/waveforms", "data/reports",
-    "data/knowledge", "data/labels", "data/embeddings", "data/runs", "data/scores", "data/partial", "data/features",
-    "data/probes", "data/unusable_answers.parquet", "data/code.json",
+    "data/knowledge", "data/labels", "data/embeddings", "data/runs", "data/scores", "data/features",
+    "data/unusable_answers.parquet", "data/tables", "data/figures.json", "data/code.json",
 )  # fmt: skip
 """What the stages of ``dvc.yaml`` write, by its first folder."""
 

@@ -1,38 +1,70 @@
-"""AUC of classes, tasks and their average from a run's answers, with intervals over resampled patients."""
+"""AUC of classes, tasks and their average from any answers, with intervals over resampled patients."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from kmerl.artifacts import columns_of
 from kmerl.evaluation.auc import Floats, auc, macro
 from kmerl.evaluation.bootstrap import Weights, bootstrap_auc, interval, patient_weights
 from kmerl.evaluation.params import EvaluationParams
-from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, MACRO_RENAMED, MACRO_SEEN, PER_CLASS, RESAMPLES, SCORES
-from kmerl.evaluation.zeroshot import Answers, Condition
+from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS, RESAMPLES, SCORES
 
-_TYPES = {"code": pl.String, "left_out": pl.List(pl.String)} | dict.fromkeys(("n", "positives", "classes"), pl.Int32)
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Macro:
-    """A macro average, its resampled counterparts, and what it is over."""
+class Answered:
+    """What was answered about the records of one task under one condition.
 
+    Attributes:
+        condition: what tells it from others; some of the columns ``kmerl.evaluation.schemas.CONDITION``.
+        archive: whose records these are.
+        task: its name.
+        codes: (C,) of its classes.
+        rows: (n,) the records, as rows of the archive's store.
+        answers: (K, n, C) what was answered about them, in each of K draws of what was learnt from.
+        labels: (n, C).
+        weights: (R, n) the resamples.
+        groups: metric -> (C,) classes that it is over, beside those that all have.
+        train_records: how many records each draw learnt from; None where nothing was learnt.
+        trained: (C,) which classes could be learnt in every draw.
+    """
+
+    condition: Mapping[str, Any]
+    archive: str
+    task: str
+    codes: Sequence[str]
+    rows: NDArray[np.int64]
+    answers: NDArray[np.floating]
+    labels: Bools
+    weights: Weights
+    groups: Mapping[str, Bools] = field(default_factory=dict)
+    train_records: int | None = None
+    trained: Bools | None = None
+
+    def drawn(self, per_draw: Floats) -> dict[str, Any]:
+        """How many draws (K,) there were, and their deviation; None of one."""
+        if self.train_records is None:
+            return {}
+        spread = float(per_draw.std(ddof=1)) if len(per_draw) > 1 and np.isfinite(per_draw).all() else None
+        return {"draws": len(per_draw), "spread": spread}
+
+
+@dataclass(frozen=True)
+class _Macro:
+    """An average, its resampled counterparts (R,), its value in each draw (K,), and the other columns of its row."""
+
+    of: Answered
     value: float
     resampled: Floats
-    n: int
-    positives: int
-    classes: int
-    left_out: list[str]
-
-    def row(self, confidence: float) -> dict[str, Any]:
-        """Columns of ``SCORES``."""
-        counts = {name: getattr(self, name) for name in ("n", "positives", "classes", "left_out")}
-        return counts | vars(interval(self.value, self.resampled, confidence))
+    per_draw: Floats
+    columns: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -43,121 +75,126 @@ class Scores:
     resamples: pl.DataFrame
 
 
+def joined(parts: Sequence[Scores]) -> Scores:
+    """Several one below the other."""
+    return Scores(pl.concat([one.scores for one in parts]), pl.concat([one.resamples for one in parts]))
+
+
+def resamples_of(records: pl.DataFrame, evaluation: EvaluationParams, seed: int, archive: str) -> Weights:
+    """(R, n) weights of an archive's records, the same in every evaluation of the same records.
+
+    Args:
+        records: record_id and patient_id; a record without a patient stands for itself.
+        evaluation: the number of resamples.
+        seed: of the draws.
+        archive: its name.
+    """
+    patients = records.select(pl.coalesce("patient_id", "record_id")).to_series().to_numpy().astype(str)
+    return patient_weights(patients, evaluation.bootstrap, seed, archive)
+
+
 def score(
-    answers: Sequence[Answers],
-    run: str,
-    evaluation: EvaluationParams,
-    seed: int,
-    seen: pl.DataFrame | None = None,
-    by_class: bool = True,
+    answers: Iterable[Answered], run: str, name: str, evaluation: EvaluationParams, by_class: bool = True
 ) -> Scores:
     """AUC of every class, macro AUC of every task, and its average over the tasks of all archives, with intervals.
 
     Classes without positives or without negatives have no AUC: they are left out of the macro average and named in
     ``left_out``; ``macro_auc_min`` also leaves out those with fewer than ``evaluation.min_positives`` positives.
-    A task for which nothing remains is left out of the average over tasks, and named there.
+    A task for which nothing remains is left out of the average over tasks, and named there. A value is the mean over
+    draws; a class that could not be learnt in some draw counts there with what its constant answers give, 0.5, and is
+    named in ``untrained``.
 
-    Patients are resampled within each archive (records, where it names no patients), the same ones for every run,
-    lead set and way: differences can be paired replicate by replicate. A replicate of the average over tasks is the
-    mean of their replicates.
+    Patients are resampled within each archive (records, where it names no patients), the same ones for every run and
+    condition: differences can be paired replicate by replicate. A replicate of the average over tasks is the mean of
+    their replicates.
 
     Args:
-        answers: of one run, one per archive, all under the same conditions.
-        run: its name.
-        evaluation: resamples, confidence, fewest positives.
-        seed: of the resamples.
-        seen: of :func:`kmerl.evaluation.zeroshot.seen_classes`; None leaves out the averages over seen and renamed.
+        answers: of one run; every task once under every condition.
+        run: its name, or that of the features.
+        name: of the evaluation.
+        evaluation: confidence, fewest positives.
         by_class: whether the classes get rows of their own.
     """
-    weights = {one.records.archive: _weights(one, evaluation, seed) for one in answers}
     rows: list[dict[str, Any]] = []
     resamples: list[dict[str, Any]] = []
-    for condition in answers[0].probability:
-        averaged: dict[str, dict[str, Macro]] = defaultdict(dict)  # metric -> task -> macro
-        key = {"run": run, **condition._asdict()}
-        for one in answers:
-            for task, codes in one.records.codes.items():
-                known = None if seen is None else _known(seen, task, codes)
-                found = _Task(one, condition, task, weights[one.records.archive])
-                rows += [{**key, "dataset": task, **row} for row in found.rows(evaluation.confidence) if by_class]
-                for metric, value in found.macros(evaluation.min_positives, known).items():
-                    averaged[metric][task] = value
-        for metric, tasks in averaged.items():
-            average = _average(tasks)
-            average = replace(average, n=sum(_scored(one, condition, average.left_out) for one in answers))
-            for dataset, value in [*tasks.items(), (AVERAGE, average)]:
-                own = {**key, "dataset": dataset, "metric": metric}
-                rows.append({**own, "code": None, **value.row(evaluation.confidence)})
-                resamples.append({**own, "values": value.resampled.astype(np.float32)})
-    return Scores(
-        pl.DataFrame(rows, schema_overrides=_TYPES, infer_schema_length=None).select(SCORES.names),
-        pl.DataFrame(resamples, schema_overrides={"values": pl.List(pl.Float32)}).select(RESAMPLES.names),
-    )
+    averaged: dict[tuple[Any, ...], list[_Macro]] = defaultdict(list)
+
+    def add(dataset: str, metric: str, one: _Macro) -> None:
+        key = {**one.of.condition, "evaluation": name, "dataset": dataset, "metric": metric}
+        estimate = vars(interval(one.value, one.resampled, evaluation.confidence))
+        rows.append({"run": run, **key, **one.columns, **estimate, **one.of.drawn(one.per_draw)})
+        resamples.append({**key, "values": one.resampled.astype(np.float32)})
+
+    for one in answers:
+        values = np.stack([auc(each, one.labels) for each in one.answers])
+        resampled = np.mean([bootstrap_auc(each, one.labels, one.weights) for each in one.answers], axis=0)
+        if by_class:
+            of_classes = _classes(one, values, resampled, evaluation.confidence)
+            rows += [{"run": run, "evaluation": name, **row} for row in of_classes]
+        for metric, found in _macros(one, values, resampled, evaluation.min_positives):
+            add(one.task, metric, found)
+            averaged[(*one.condition.items(), metric)].append(found)
+    for (*_, metric), tasks in averaged.items():
+        add(AVERAGE, metric, _average(tasks))
+    return Scores(pl.DataFrame(rows, schema=columns_of(SCORES)), pl.DataFrame(resamples, schema=columns_of(RESAMPLES)))
 
 
-def _weights(answers: Answers, evaluation: EvaluationParams, seed: int) -> Weights:
-    """(R, n); records without a patient stand for themselves."""
-    patients = answers.records.table.select(pl.coalesce("patient_id", "record_id")).to_series()
-    return patient_weights(patients.to_numpy().astype(str), evaluation.bootstrap, seed, answers.records.archive)
+def _classes(one: Answered, values: Floats, resampled: Floats, confidence: float) -> Iterator[dict[str, Any]]:
+    """One row per class; ``values`` (K, C) of each draw, ``resampled`` (R, C)."""
+    for c, code in enumerate(one.codes):
+        keep = np.arange(len(one.codes)) == c
+        estimate = vars(interval(float(values[:, c].mean()), resampled[:, c], confidence))
+        own = {**one.condition, "dataset": one.task, "code": code, "metric": PER_CLASS}
+        yield own | _counts(one, keep, left_out=np.zeros_like(keep)) | estimate | one.drawn(values[:, c])
 
 
-def _known(seen: pl.DataFrame, task: str, codes: Sequence[str]) -> NDArray[np.bool_]:
-    """(C,) whether each class is seen."""
-    known = dict(seen.filter(task=task).select("code", "seen").iter_rows())
-    return np.array([known[code] for code in codes], bool)
+def _macros(one: Answered, values: Floats, resampled: Floats, min_positives: int) -> Iterator[tuple[str, _Macro]]:
+    """The averages over all classes that have an AUC, over the well-supported ones, and over the answers' groups."""
+    every, defined = np.ones(len(one.codes), bool), ~np.isnan(values[0])  # which have one, the labels alone decide
+    supported = one.labels.sum(0) >= min_positives
+    groups = {MACRO: (every, defined), MACRO_MIN: (every, defined & supported)}
+    groups |= {metric: (group, group & defined) for metric, group in one.groups.items()}
+    for metric, (group, keep) in groups.items():
+        columns = _counts(one, keep, left_out=group & ~keep)
+        yield (
+            metric,
+            _Macro(one, float(macro(values.mean(0), keep)), macro(resampled, keep), macro(values, keep), columns),
+        )
 
 
-def _scored(answers: Answers, condition: Condition, left_out: Sequence[str]) -> int:
-    """The number of an archive's records that count in a task that is not left out."""
-    counted = [answers.counted(condition, task) for task in answers.records.codes if task not in left_out]
-    return int(np.any(counted, axis=0).sum()) if counted else 0
+def _counts(one: Answered, keep: Bools, left_out: Bools) -> dict[str, Any]:
+    """What an average is over: the classes ``keep``."""
+    codes = np.array(one.codes, object)
+    return {
+        "n": len(one.labels),
+        "positives": int(one.labels[:, keep].sum()),
+        "classes": int(keep.sum()),
+        "left_out": codes[left_out].tolist(),
+        "train_records": one.train_records,
+        "untrained": None if one.trained is None else codes[keep & ~one.trained].tolist(),
+    }
 
 
-def _average(tasks: Mapping[str, Macro]) -> Macro:
-    """The mean over the tasks that have a value, replicate by replicate."""
-    defined = [one for one in tasks.values() if not np.isnan(one.value)]
-    left_out = [task for task, one in tasks.items() if np.isnan(one.value)]
-    positives = sum(one.positives for one in defined)
+def _average(tasks: Sequence[_Macro]) -> _Macro:
+    """The mean over the tasks that have a value, replicate by replicate; each of their records counts once."""
+    defined = [one for one in tasks if not np.isnan(one.value)]
+    counted: dict[str, set[int]] = defaultdict(set)
+    for one in defined:
+        counted[one.of.archive].update(one.of.rows.tolist())
+    columns: dict[str, Any] = {
+        "n": sum(map(len, counted.values())),
+        "positives": sum(one.columns["positives"] for one in defined),
+        "classes": len(defined),
+        "left_out": [one.of.task for one in tasks if np.isnan(one.value)],
+    }
+    first = tasks[0]
+    if first.of.train_records is not None:
+        columns["train_records"] = sum(one.columns["train_records"] for one in defined)
+        columns["untrained"] = [f"{one.of.task}/{code}" for one in defined for code in one.columns["untrained"]]
     if not defined:
-        return replace(next(iter(tasks.values())), positives=0, classes=0, left_out=left_out)
-    resampled = np.mean([one.resampled for one in defined], axis=0)
-    return Macro(float(np.mean([one.value for one in defined])), resampled, 0, positives, len(defined), left_out)
-
-
-class _Task:
-    """The classes of one task under one condition."""
-
-    def __init__(self, answers: Answers, condition: Condition, task: str, weights: Weights):
-        counted = answers.counted(condition, task)
-        probability = answers.probability[condition][task][counted]
-        positive = answers.records.positive[task][counted]
-        self.codes, self.n, self.support = answers.records.codes[task], len(probability), positive.sum(0)
-        self.values = auc(probability, positive)
-        self.resampled = bootstrap_auc(probability, positive, weights[:, counted])
-
-    def rows(self, confidence: float) -> Iterator[dict[str, Any]]:
-        """One row per class."""
-        for c, code in enumerate(self.codes):
-            found = interval(float(self.values[c]), self.resampled[:, c], confidence)
-            yield {
-                "code": code, "metric": PER_CLASS, "n": self.n, "positives": int(self.support[c]), "classes": 1,
-                "left_out": [],
-            } | vars(found)  # fmt: skip
-
-    def macros(self, min_positives: int, known: NDArray[np.bool_] | None) -> dict[str, Macro]:
-        """The averages over all classes, over well-supported ones, and over seen and renamed ones."""
-        every, defined = np.ones(len(self.codes), bool), ~np.isnan(self.values)
-        groups = {MACRO: (every, defined), MACRO_MIN: (every, defined & (self.support >= min_positives))}
-        if known is not None:
-            groups |= {MACRO_SEEN: (known, known & defined), MACRO_RENAMED: (~known, ~known & defined)}
-        return {
-            metric: Macro(
-                value=float(macro(self.values, keep)),
-                resampled=macro(self.resampled, keep),
-                n=self.n,
-                positives=int(self.support[keep].sum()),
-                classes=int(keep.sum()),
-                left_out=[self.codes[c] for c in np.flatnonzero(group & ~keep)],
-            )
-            for metric, (group, keep) in groups.items()
-        }
+        return replace(first, columns=columns)
+    value = float(np.mean([one.value for one in defined]))
+    resampled, per_draw = (
+        np.mean([getattr(one, name) for one in defined], axis=0) for name in ("resampled", "per_draw")
+    )
+    return _Macro(first.of, value, resampled, per_draw, columns)

@@ -13,12 +13,15 @@ from safetensors import SafetensorError, safe_open
 
 from kmerl.archives.schemas import SPLIT_NAMES
 from kmerl.artifacts import read_json, read_table
+from kmerl.documents import Cell, Count, Decimal, Grid, grid
+from kmerl.documents.numbers import count
 from kmerl.errors import UserError
 from kmerl.history import last
 from kmerl.leads import LEADS
 from kmerl.model.params import EncoderParams
-from kmerl.page.grid import Grid, count, flat, plain, value
+from kmerl.origins import SIMULATED
 from kmerl.page.texts import explain
+from kmerl.page.values import flat, plain, value
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def read_run(folder: Path, name: str) -> Run:
 def archive_grid(archives: Sequence[Archive]) -> Grid:
     """Records per split, patients, leads."""
     header = ["Archive", "Data", "Used for", *SPLIT_NAMES, "Rejected", "Patients", "With all 12 leads", "Recorded at"]
-    rows = []
+    rows: list[list[Cell]] = []
     for one in archives:
         splits = Counter(one.records["split"].to_list())
         patients = one.records["patient_id"].drop_nulls().n_unique()
@@ -83,25 +86,25 @@ def archive_grid(archives: Sequence[Archive]) -> Grid:
         rows.append(
             [
                 one.name,
-                one.origin.upper() if one.origin == "simulated" else one.origin,
+                one.origin.upper() if one.origin == SIMULATED else one.origin,
                 one.use,
-                *(count(splits[split]) for split in SPLIT_NAMES),
-                count(one.rejected),
-                count(patients) if patients else "not named",
-                count(whole),
-                f"{rates} Hz" if rates else "–",
+                *(Count(splits[split]) for split in SPLIT_NAMES),
+                Count(one.rejected),
+                Count(patients) if patients else "not named",
+                Count(whole),
+                f"{rates} Hz" if rates else None,
             ]
         )
-    return Grid(header, rows, frozenset(range(3, 9)))
+    return grid(header, rows, range(3, 9))
 
 
 def flag_grid(archives: Sequence[Archive]) -> Grid:
     """What was found or mended, and in how many records of each archive."""
     counts = {one.name: Counter(one.records["flags"].explode().drop_nulls().to_list()) for one in archives}
     flags = sorted({flag for of_one in counts.values() for flag in of_one})
-    rows = [[flag, explain("flags", flag), *(count(counts[one.name][flag]) for one in archives)] for flag in flags]
+    rows = [[flag, explain("flags", flag), *(Count(counts[one.name][flag]) for one in archives)] for flag in flags]
     header = ["Flag", "Meaning", *(one.name for one in archives)]
-    return Grid(header, rows, frozenset(range(2, len(header))))
+    return grid(header, rows, range(2, len(header)))
 
 
 def run_grid(runs: Sequence[Run], batch: Mapping[str, Any]) -> Grid:
@@ -109,7 +112,7 @@ def run_grid(runs: Sequence[Run], batch: Mapping[str, Any]) -> Grid:
     header = [
         "Run", "Method", "Encoder", "Weights", "Steps", "Batch", "Pretrained on", "Last loss", "Validation AUC",
     ]  # fmt: skip
-    rows = []
+    rows: list[list[Cell]] = []
     for run in runs:
         config, trained = run.config, run.config.get("trained_on") or {}
         encoder = (config.get("model") or {}).get("encoder") or {}
@@ -120,15 +123,14 @@ def run_grid(runs: Sequence[Run], batch: Mapping[str, Any]) -> Grid:
                 run.name,
                 str(config.get("title")),
                 f"{encoder.get('kind', '')}{size}".removeprefix(", "),
-                count(run.weights),
-                count(config.get("steps") or 0),
+                Count(run.weights),
+                Count(config.get("steps") or 0),
                 value(batch.get(run.name)),
                 on if config.get("steps") else "nothing: as initialised",
-                "–" if run.loss is None else f"{run.loss:.3f}",
-                "–" if run.valid_auc is None else f"{run.valid_auc:.3f}",
+                *(None if one is None else Decimal(one) for one in (run.loss, run.valid_auc)),
             ]
         )
-    return Grid(header, rows, frozenset([3, 4, 5, 7, 8]))
+    return grid(header, rows, [3, 4, 5, 7, 8])
 
 
 def differences(base: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> Grid:
@@ -155,7 +157,7 @@ def differences(base: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) 
         ]
         for name in names
     ]
-    return Grid(["Parameter", "All others", *runs], rows)
+    return grid(["Parameter", "All others", *runs], rows)
 
 
 def _find(tree: Any, name: str) -> Any:
@@ -170,7 +172,7 @@ def parameter_grid(sections: Mapping[str, Any]) -> Grid:
     rows = [
         [name, value(one)] for section, inner in sections.items() for name, one in flat(inner, f"{section}.").items()
     ]
-    return Grid(["Parameter", "Value"], rows)
+    return grid(["Parameter", "Value"], rows)
 
 
 def steps(reports: int, verified: pl.DataFrame, merged: Mapping[str, str], summary: Mapping[str, Any]) -> Grid:
@@ -193,4 +195,4 @@ def steps(reports: int, verified: pl.DataFrame, merged: Mapping[str, str], summa
         ("", "records with a label vector", summary["labelled"]),
         ("", "of these with a vector of zeros: the report asserts no entity", summary["without_entities"]),
     ]
-    return Grid(["Step", "What", "Count"], [(step, what, count(n)) for step, what, n in rows], frozenset([2]))
+    return grid(["Step", "What", "Count"], [[step, what, Count(n)] for step, what, n in rows], [2])

@@ -1,18 +1,19 @@
 """Methods against each other in one glance: averages over all tasks, and paired differences."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-from kmerl.errors import UserError
-from kmerl.page.results import read_csv
+import polars as pl
+
+from kmerl.documents import known
+from kmerl.evaluation.schemas import AVERAGE, MACRO
 
 _FROM, _TO = 0.4, 1.0  # of the axis on which intervals are drawn; chance is 0.5
-_AVERAGE, _MACRO = "average", "macro_auc"
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Drawn:
     """A value with its interval; ``low`` and ``high`` are equal to it where none is known."""
 
     value: float
@@ -37,7 +38,7 @@ class Score:
     run: str
     method: str
     ours: bool
-    estimate: Estimate
+    estimate: Drawn
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Difference:
 
     one: str
     other: str
-    estimate: Estimate
+    estimate: Drawn
     verdict: str
 
 
@@ -59,75 +60,52 @@ class Headline:
     differences: Sequence[Difference]
 
 
-def headlines(tables: Path, methods: Mapping[str, str], lead_sets: Sequence[str]) -> list[Headline]:
-    """One for each lead set that has scores; none where the tables of scores are missing.
+def headlines(
+    scores: pl.DataFrame, pairs: pl.DataFrame, methods: Mapping[str, str], lead_sets: Sequence[str]
+) -> list[Headline]:
+    """One for each lead set that has scores.
 
     Args:
-        tables: folder with zeroshot_auc.csv and comparisons_auc.csv.
+        scores: columns run, dataset, leads, metric, value, low, high.
+        pairs: of runs; columns kind, run, other_run, dataset, leads, metric, difference, low, high.
         methods: run -> how its method is called; that of the first run is compared with the others.
         lead_sets: in the order shown.
-
-    Raises:
-        UserError: a table has other columns than expected.
     """
-    scores = [row for row in _rows(tables / "zeroshot_auc.csv") if row["run"] in methods and _averaged(row)]
-    pairs = [row for row in _rows(tables / "comparisons_auc.csv") if row["kind"] == "runs" and _averaged(row)]
     base = next(iter(methods.values()), None)
+    averages = scores.filter(pl.col("run").is_in([*methods]), dataset=AVERAGE, metric=MACRO)
+    between = pairs.filter(kind="runs", dataset=AVERAGE, metric=MACRO)
     found = []
     for leads in lead_sets:
         of_runs = [
-            Score(row["run"], methods[row["run"]], methods[row["run"]] == base, estimate)
-            for row in scores
-            if row["leads"] == leads and (estimate := _estimate(row, "value"))
+            Score(row["run"], methods[row["run"]], methods[row["run"]] == base, drawn)
+            for row in averages.filter(leads=leads).iter_rows(named=True)
+            if (drawn := _drawn(row, "value"))
         ]
-        between = [one for row in pairs if row["leads"] == leads and (one := _difference(row, methods))]
+        rows = between.filter(leads=leads).iter_rows(named=True)
         if of_runs:
-            found.append(Headline(leads, of_runs, between))
+            found.append(Headline(leads, of_runs, [one for row in rows if (one := _difference(row, methods))]))
     return found
 
 
-def _difference(row: Mapping[str, str], methods: Mapping[str, str]) -> Difference | None:
+def _difference(row: Mapping[str, Any], methods: Mapping[str, str]) -> Difference | None:
     """A run of the first method minus one of another whichever came first; None if the pair is of other methods."""
     one, other = row["run"], row["other_run"]
-    estimate, base = _estimate(row, "difference"), next(iter(methods.values()), None)
-    if estimate and methods.get(other) == base:
+    drawn, base = _drawn(row, "difference"), next(iter(methods.values()), None)
+    if drawn and methods.get(other) == base:
         one, other = other, one
-        estimate = Estimate(-estimate.value, -estimate.high, -estimate.low)
+        drawn = Drawn(-drawn.value, -drawn.high, -drawn.low)
     against = methods.get(other)
-    if not estimate or methods.get(one) != base or against in (base, None):
+    if not drawn or methods.get(one) != base or against in (base, None):
         return None
-    if estimate.low > 0:
+    if drawn.low > 0:
         verdict = f"{base} is higher"
-    elif estimate.high < 0:
+    elif drawn.high < 0:
         verdict = f"{against} is higher"
     else:
         verdict = "no clear difference"
-    return Difference(one, other, estimate, verdict)
+    return Difference(one, other, drawn, verdict)
 
 
-def _averaged(row: Mapping[str, str]) -> bool:
-    return row["dataset"] == _AVERAGE and row["metric"] == _MACRO
-
-
-def _estimate(row: Mapping[str, str], column: str) -> Estimate | None:
-    if not row[column]:
-        return None
-    value = float(row[column])
-    return Estimate(value, float(row["low"] or value), float(row["high"] or value))
-
-
-_COLUMNS = {
-    "zeroshot_auc.csv": {"run", "dataset", "leads", "metric", "value", "low", "high"},
-    "comparisons_auc.csv": {"kind", "run", "other_run", "dataset", "leads", "metric", "difference", "low", "high"},
-}
-
-
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    """The rows of a table as dictionaries; none if there is no such file."""
-    if not path.exists():
-        return
-    header, rows = read_csv(path)
-    missing = _COLUMNS[path.name] - {*header}
-    if missing:
-        raise UserError(f"{path}: no column {min(missing)!r}; run the stage tables again")
-    yield from (dict(zip(header, row, strict=True)) for row in rows)
+def _drawn(row: Mapping[str, Any], column: str) -> Drawn | None:
+    value, low, high = (known(row[name]) for name in (column, "low", "high"))
+    return None if value is None else Drawn(value, value if low is None else low, value if high is None else high)

@@ -1,14 +1,14 @@
 """What all pages share: one HTML file each that fetches nothing, its style and script inside."""
 
-from collections.abc import Iterable
 from importlib.resources import files
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
+from kmerl.documents.html import grid
+from kmerl.documents.numbers import count, decimal, share, signed
 from kmerl.escapes import printable
-from kmerl.page.grid import count, signed
 
-_SHARED = ("base.html", "grid.html", "style.css", "script.js")
+_SHARED = ("base.html", "style.css", "script.js")
 
 
 def render_page(template: str, **context: object) -> str:
@@ -25,24 +25,9 @@ def render_page(template: str, **context: object) -> str:
         loader=DictLoader(sources), autoescape=True, finalize=_shown, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["count"] = count
-    environment.filters["signed"] = signed
+    environment.filters |= {"count": count, "decimal": decimal, "signed": signed}
+    environment.globals |= {"grid": grid, "share": share}
     return environment.get_template(template).render(context)
-
-
-def mark(shown: Iterable[str], learnt: Iterable[str] = ()) -> str:
-    """What a page's title says of its data; nothing where all of them were recorded.
-
-    Args:
-        shown: origins of what is shown or scored.
-        learnt: of what was learnt from.
-    """
-    origins, others = {*shown}, {*learnt}
-    if origins == {"simulated"}:
-        return "simulated data"
-    if "simulated" in origins:
-        return "partly simulated data"
-    return "recorded data, trained on simulated ones" if "simulated" in others else ""
 
 
 def _shown(value: object) -> object:

@@ -3,30 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from kmerl.documents import Grid
 from kmerl.knowledge.hierarchy import Hierarchy
+from kmerl.origins import LEARNT, mark, of_archives
 from kmerl.page.facts import Archive
-from kmerl.page.grid import Grid
 from kmerl.page.headline import Headline
-from kmerl.page.html import mark, render_page
+from kmerl.page.html import render_page
 from kmerl.page.results import LONGEST, Figure, Table
 from kmerl.page.texts import sections
-
-SIMULATED = "simulated"
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Tables about what was run, each made by ``kmerl.page.facts``."""
-
-    archives: Grid
-    flags: Grid
-    runs: Grid
-    differences: Grid
-    parameters: Grid
-    steps: Grid
-    left_out: Grid
-    identity: Grid
-    metrics: Grid
 
 
 @dataclass(frozen=True)
@@ -36,42 +20,28 @@ class Page:
     Attributes:
         archives: with their origins, which tell what the numbers can mean.
         headlines: one per lead set; may be empty.
-        facts: tables about what was run.
+        facts: tables about what was run, made by ``kmerl.page.facts``: archives, flags, runs, differences, parameters,
+            steps, left_out, identity, metrics.
         hierarchy: superclasses, entities, names.
+        sections: of evaluations: id, title and text.
         figures, tables: of the results, in the order shown.
         confidence: of the intervals.
     """
 
     archives: Sequence[Archive]
     headlines: Sequence[Headline]
-    facts: Facts
+    facts: Mapping[str, Grid]
     hierarchy: Hierarchy
+    sections: Sequence[Mapping[str, str]]
     figures: Sequence[Figure]
     tables: Sequence[Table]
     confidence: float
 
 
-def notice(archives: Sequence[Archive]) -> str:
-    """What the data are and what the numbers can therefore mean; empty where all records are recorded ones."""
-    simulated = [one.name for one in archives if one.origin == SIMULATED]
-    recorded = [one.name for one in archives if one.origin != SIMULATED]
-    if not simulated:
-        return ""
-    if not recorded:
-        return (
-            "Every ECG and every report on this page was simulated. The numbers say that the pipeline works, "
-            "not how good a method is."
-        )
-    return (
-        f"Simulated: {', '.join(simulated)}. Recorded: {', '.join(recorded)}. Whatever was learnt from simulated "
-        "records or scored on them says that the pipeline works, not how good a method is."
-    )
-
-
 def groups(page: Page) -> list[Mapping[str, object]]:
     """The sections of results that have something to show, each with its figures and tables."""
     found: list[Mapping[str, object]] = []
-    for section in sections():
+    for section in [*page.sections, *sections()]:
         figures = [one for one in page.figures if one.caption.section == section["id"]]
         tables = [one for one in page.tables if one.caption.section == section["id"]]
         if figures or tables:
@@ -83,7 +53,8 @@ def render(page: Page) -> str:
     """The HTML; equal pages give equal text. Whatever comes from data is escaped."""
     evaluated = [one.origin for one in page.archives if "evaluation" in one.use]
     learnt = [one.origin for one in page.archives]
+    told = of_archives({one.name: one.origin for one in page.archives}, "ECG and every report", LEARNT)
     return render_page(
-        "page.html", page=page, notice=notice(page.archives), mark=mark(evaluated or learnt, learnt),
+        "page.html", page=page, notice=told, mark=mark(evaluated or learnt, learnt),
         groups=groups(page), longest=LONGEST,
     )  # fmt: skip

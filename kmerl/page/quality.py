@@ -8,15 +8,15 @@ import polars as pl
 
 from kmerl.archives.classes import class_names
 from kmerl.archives.schemas import SPLIT_NAMES, TOTAL
+from kmerl.documents import Cell, Count, Decimal, Grid, Part, grid
+from kmerl.documents.numbers import count
 from kmerl.leads import LEADS
+from kmerl.origins import FLAWS, SIMULATED, mark, of_archives
 from kmerl.page import rejected
-from kmerl.page.grid import Grid, count
-from kmerl.page.html import mark, render_page
+from kmerl.page.html import render_page
 from kmerl.page.texts import explain
 from kmerl.quality.findings import QUANTILES, STATISTICS, Findings
 from kmerl.quality.marks import WHOLE
-
-SIMULATED = "simulated"
 
 
 @dataclass(frozen=True)
@@ -90,28 +90,6 @@ def named(one: Findings) -> str:
     return f"{one.archive}, {SIMULATED}" if one.origin == SIMULATED else one.archive
 
 
-def notice(findings: Sequence[Findings]) -> str:
-    """What the data are and what the counts can therefore mean; empty where all records are recorded ones."""
-    simulated = [one.archive for one in findings if one.origin == SIMULATED]
-    others = [one.archive for one in findings if one.origin != SIMULATED]
-    if not simulated:
-        return ""
-    which = "Every ECG on this page was simulated."
-    if others:
-        which = f"Simulated: {', '.join(simulated)}. Recorded: {', '.join(others)}."
-    return f"{which} Flaws of simulated records show that the checks work, not what is wrong with recorded ones."
-
-
-def share(part: int, whole: int) -> str:
-    """A share as people write it; a little is never nothing, and almost all never all."""
-    if not whole:
-        return "–"
-    percent = 100 * part / whole
-    if 0 < percent < 0.05:
-        return "<0.1%"
-    return ">99.9%" if 99.95 <= percent < 100 else f"{percent:.1f}%"
-
-
 def flags(findings: Sequence[Findings]) -> list[str]:
     """Every flag that occurs, by name."""
     return sorted({flag for one in findings for flag in one.flags})
@@ -119,20 +97,11 @@ def flags(findings: Sequence[Findings]) -> list[str]:
 
 def flag_grid(findings: Sequence[Findings]) -> Grid:
     """Each flag, what it means, and how many records of each archive carry it."""
-    names = flags(findings)
-    columns = range(2, 2 + len(findings))
-    rows = [
-        [flag, explain("flags", flag), *(_cell(one.flags.get(flag, 0), one.kept) for one in findings)] for flag in names
+    rows: list[list[Cell]] = [
+        [flag, explain("flags", flag), *(Part(one.flags.get(flag, 0), one.kept, bar=True) for one in findings)]
+        for flag in flags(findings)
     ]
-    bars = {
-        column: [one.flags.get(flag, 0) / max(one.kept, 1) for flag in names]
-        for column, one in zip(columns, findings, strict=True)
-    }
-    return Grid(["Flag", "Meaning", *map(named, findings)], rows, frozenset(columns), bars=bars)
-
-
-def _cell(part: int, whole: int) -> str:
-    return f"{count(part)} ({share(part, whole)})" if part else "0"
+    return grid(["Flag", "Meaning", *map(named, findings)], rows, range(2, 2 + len(findings)))
 
 
 def rejected_grid(findings: Sequence[Findings]) -> Grid:
@@ -149,31 +118,34 @@ def rejected_grid(findings: Sequence[Findings]) -> Grid:
 def shape_grid(findings: Sequence[Findings]) -> Grid:
     """Sampling rates, lengths and leads of each archive."""
     header = ["Archive", "Recorded at", "Stored at", "Shortest", "Median", "Longest", "Full length", "All 12 leads"]
-    rows = []
+    rows: list[list[Cell]] = []
     for one in findings:
         rates = ", ".join(f"{rate:g} Hz: {count(number)}" for rate, number in one.rates.items())
-        ends = [f"{seconds:.3g} s" for seconds in one.lengths] or ["–"] * 3
+        ends: list[Cell] = [*(f"{seconds:.3g} s" for seconds in one.lengths)] or [None] * 3
         stored = f"{one.fs} Hz, {one.seconds:g} s"
-        rows.append([named(one), rates or "–", stored, *ends, _cell(one.whole, one.kept), _cell(one.twelve, one.kept)])
-    return Grid(header, rows, frozenset(range(3, 8)))
+        whole, twelve = (Part(part, one.kept) for part in (one.whole, one.twelve))
+        rows.append([named(one), rates or None, stored, *ends, whole, twelve])
+    return grid(header, rows, range(3, 8))
 
 
 def lead_grid(findings: Sequence[Findings]) -> Grid:
     """How many records of each archive lack each lead."""
-    rows = [[named(one), *(count(one.kept - int(number)) for number in one.leads)] for one in findings]
-    return Grid(["Records without", *LEADS], rows, frozenset(range(1, 13)))
+    rows: list[list[Cell]] = [
+        [named(one), *(Count(one.kept - int(number)) for number in one.leads)] for one in findings
+    ]
+    return grid(["Records without", *LEADS], rows, range(1, 13))
 
 
 def amplitude_grid(findings: Sequence[Findings]) -> Grid:
     """Quantiles of each statistic of each lead, mV."""
     header = ["Archive", "Lead", "mV", *(f"{100 * quantile:g}%" for quantile in QUANTILES)]
-    rows = [
-        [named(one), lead, statistic, *("–" if np.isnan(mv) else f"{mv:.3f}".replace("-", "−") for mv in values)]
+    rows: list[list[Cell]] = [
+        [named(one), lead, statistic, *(None if np.isnan(mv) else Decimal(float(mv)) for mv in values)]
         for one in findings
         for row, lead in enumerate(LEADS)
         for statistic, values in zip(STATISTICS, one.amplitudes[:, :, row], strict=True)
     ]
-    return Grid(header, rows, frozenset(range(3, 3 + len(QUANTILES))))
+    return grid(header, rows, range(3, 3 + len(QUANTILES)))
 
 
 def differing(tables: Mapping[str, pl.DataFrame]) -> list[Differing]:
@@ -197,14 +169,14 @@ def _differing(task: str, archive: str, rows: pl.DataFrame, records: int, total:
         [
             "all classes" if code == TOTAL else code,
             names.get(code, ""),
-            *(count(numbers[code, split][column]) for split in (TOTAL, *SPLIT_NAMES) for column in columns),
+            *(Count(numbers[code, split][column]) for split in (TOTAL, *SPLIT_NAMES) for column in columns),
         ]
         for code in codes
     ]
     headed = [f"{split}, {name}" for split in (TOTAL, *SPLIT_NAMES) for name in ("published", "corrected", "differ")]
-    grid = Grid(["Class", "Name", *headed], cells, frozenset(range(2, 2 + len(headed))))
+    table = grid(["Class", "Name", *headed], cells, range(2, 2 + len(headed)))
     why = explain("differences", task) or explain("differences", "other")
-    return Differing(task, archive, records, total, len(codes) - (TOTAL in codes), why, grid)
+    return Differing(task, archive, records, total, len(codes) - (TOTAL in codes), why, table)
 
 
 def render(page: Page) -> str:
@@ -220,9 +192,8 @@ def render(page: Page) -> str:
     return render_page(
         "quality.html",
         page=page,
-        notice=notice(page.findings),
+        notice=of_archives({one.archive: one.origin for one in page.findings}, "ECG", FLAWS),
         mark=mark(one.origin for one in page.findings),
         grids=grids,
         untouched=untouched,
-        share=share,
     )

@@ -6,8 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from kmerl.page.grid import Grid, count, shortened
+from kmerl import documents
+from kmerl.documents import Cell, Count, Grid
 from kmerl.page.texts import explain
+from kmerl.page.values import shortened
 
 _EXAMPLES = 3
 
@@ -48,14 +50,14 @@ def _item(name: Any, inner: Any) -> str:
 def grid(tables: Sequence[LeftOut], examples: int = _EXAMPLES) -> Grid:
     """One row for each place and reason, with how many and the first few of them."""
     rows = [row for table in tables for row in _rows(table, examples)]
-    return Grid(["Where", "Reason", "Meaning", "Count", "For example"], rows, frozenset([3]))
+    return documents.grid(["Where", "Reason", "Meaning", "Count", "For example"], rows, [3])
 
 
-def _rows(table: LeftOut, few: int) -> Iterator[list[str]]:
+def _rows(table: LeftOut, few: int) -> Iterator[list[Cell]]:
     if table.rows.is_empty():
-        yield [table.where, "nothing left out", "", "0", ""]
+        yield [table.where, "nothing left out", "", Count(0), ""]
     counts = table.rows.group_by("reason").len().sort("len", "reason", descending=[True, False])
     for reason, number in counts.iter_rows():
         examples = table.rows.filter(pl.col("reason") == reason)["what"].head(few)
         text = "; ".join(shortened(example) for example in examples)
-        yield [table.where, reason, explain("reasons", reason), count(number), text]
+        yield [table.where, reason, explain("reasons", reason), Count(number), text]

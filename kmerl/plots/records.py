@@ -12,6 +12,15 @@ from kmerl.plots.examples import Answer, Example, choose
 from kmerl.plots.params import FiguresParams
 from kmerl.waveforms import WaveformStore
 
+EVALUATED = (
+    "A record of an evaluated archive with its report, where it has one, and the classes that the model finds most "
+    "probable; those that the record is labelled with are marked. The model saw neither report nor labels."
+)
+PRETRAINING = (
+    "A record of the pretraining archive with its report and the entities mined from it: what one training example "
+    "consists of."
+)
+
 
 def shares(count: int, archives: Sequence[str]) -> dict[str, int]:
     """How many of ``count`` records come from each archive: equally many, the first ones one more if need be."""

@@ -11,6 +11,10 @@ from matplotlib.figure import Figure
 from kmerl.history import curve
 from kmerl.plots.style import GREY, chance, colours_of, heading, key, look, new_figure
 
+CAPTION = (
+    "The losses of each run over its steps, and what its method is validated by; for methods that can be asked, the "
+    "AUC of the training queries on validation records."
+)
 _WINDOW = 0.04  # of a run's steps, averaged for the bold line
 _WIDTH, _HEIGHT = 270.0, 100.0  # mm
 _NOTE = 24  # characters of a line beside a panel's title

@@ -1,23 +1,22 @@
-"""What evaluation wrote of one run: scores, their resampled counterparts, and where they come from."""
+"""What an evaluation wrote of one run: scores, their resampled counterparts, and where they come from."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from kmerl.archives.classes import archive_of
 from kmerl.artifacts import read_metadata, read_table
 from kmerl.errors import UserError
-from kmerl.evaluation.probe_schemas import PROBE_RESAMPLES, PROBE_SCORES
-from kmerl.evaluation.schemas import AVERAGE, LEAD_SETS, MACRO, RESAMPLES, SCORES, SEEN
+from kmerl.evaluation.schemas import AVERAGE, MACRO, RESAMPLES, SCORES
 
 QUERY, CONTRASTIVE = "query", "contrastive"
-SIMULATED, RECORDED = "simulated", "recorded"
 
 
 @dataclass(frozen=True)
@@ -26,15 +25,19 @@ class RunScores:
 
     Attributes:
         name: of the run or of the features.
-        scores: columns of ``kmerl.evaluation.schemas.SCORES`` or ``kmerl.evaluation.probe_schemas.PROBE_SCORES``.
+        scores: columns of ``kmerl.evaluation.schemas.SCORES``.
         resamples: the macro metrics of ``scores`` under each resample of patients; the r-th is the same for all runs.
         metadata: ``archives`` {archive: origin}, ``trained_on`` {archive, origin, ...} or None, and ``method``.
+        elsewhere: scores in other scopes of normalisation, where results are in one.
+        tables: what else the evaluation wrote, by name.
     """
 
     name: str
     scores: pl.DataFrame
     resamples: pl.DataFrame
     metadata: Mapping[str, Any]
+    elsewhere: pl.DataFrame
+    tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
     @property
     def archives(self) -> Mapping[str, str]:
@@ -87,6 +90,11 @@ class RunScores:
         return "name" if "name" in names else str(names[0])
 
     @property
+    def scope(self) -> str:
+        """What normalisation saw; of several scopes the first."""
+        return str(self.scores["scope"][0])
+
+    @property
     def tasks(self) -> list[str]:
         """In the order evaluated, without the average."""
         return [one for one in self.scores["dataset"].unique(maintain_order=True) if one != AVERAGE]
@@ -115,82 +123,29 @@ class RunScores:
         return found["values"][0].to_numpy().astype(np.float64) if found.height else None
 
 
-@dataclass(frozen=True)
-class ZeroshotScores(RunScores):
-    """Zero-shot scores in the scope of normalisation that results are in.
+def read_runs(
+    folder: Path, names: Sequence[str], beside: Mapping[str, pa.Schema] | None = None, one_scope: bool = False
+) -> list[RunScores]:
+    """The scores of the runs called ``names``, one folder each below ``folder``.
 
-    Attributes:
-        seen: the columns of ``kmerl.evaluation.schemas.SEEN``.
-        elsewhere: scores in other scopes, of lead sets where these make a difference.
-    """
-
-    seen: pl.DataFrame
-    elsewhere: pl.DataFrame
-
-    @property
-    def scope(self) -> str:
-        """What normalisation saw."""
-        return str(self.scores["scope"][0])
-
-    @property
-    def seen_codes(self) -> set[tuple[str, str]]:
-        """(task, code) of the classes that the run was trained to know by their plain names."""
-        return {*self.seen.filter("seen").select("task", "code").iter_rows()}
-
-
-@dataclass(frozen=True)
-class PartialScores(RunScores):
-    """Scores with some of the leads; ``sets`` has the columns of ``kmerl.evaluation.schemas.LEAD_SETS``."""
-
-    sets: pl.DataFrame
-
-    def of_kind(self, kind: str) -> list[dict[str, Any]]:
-        """The lead sets of a kind, ``nested`` or ``single``, as evaluated."""
-        return self.sets.filter(pl.col("kind") == kind).to_dicts()
-
-    @property
-    def scopes(self) -> list[str]:
-        """What normalisation saw, in the order evaluated; one only if all give the same scores."""
-        scopes = self.scores["scope"].unique(maintain_order=True).to_list()
-        first, *others = [self.scores.filter(scope=scope).drop("scope") for scope in scopes]
-        return scopes if any(not first.equals(other) for other in others) else scopes[:1]
-
-
-def read_zeroshot(folder: Path, names: Sequence[str]) -> list[ZeroshotScores]:
-    """The zero-shot scores of the runs called ``names``, one folder each below ``folder``.
+    Args:
+        folder: of one evaluation.
+        names: of runs or features.
+        beside: name and schema of its other tables.
+        one_scope: whether results are in the scope that stands first, and others are ``elsewhere``.
 
     Raises:
         UserError: a file is missing, damaged or of other columns.
     """
     found = []
     for name in names:
-        scores, resamples, metadata = _read(folder / name, SCORES, RESAMPLES)
-        own = pl.col("scope") == scores["scope"][0]
-        seen = read_table(folder / name / "seen.parquet", SEEN)
-        found.append(
-            ZeroshotScores(name, scores.filter(own), resamples.filter(own), metadata, seen, scores.filter(~own))
-        )
+        path = folder / name / "scores.parquet"
+        scores, resamples = read_table(path, SCORES), read_table(path.with_name("resamples.parquet"), RESAMPLES)
+        tables = {one: read_table(folder / name / f"{one}.parquet", schema) for one, schema in (beside or {}).items()}
+        own = pl.col("scope") == scores["scope"][0] if one_scope else pl.lit(True)
+        metadata, elsewhere = read_metadata(path), scores.filter(~own)
+        found.append(RunScores(name, scores.filter(own), resamples.filter(own), metadata, elsewhere, tables))
     return found
-
-
-def read_partial(folder: Path, names: Sequence[str]) -> list[PartialScores]:
-    """The scores with partial leads, as :func:`read_zeroshot`."""
-    return [
-        PartialScores(
-            name, *_read(folder / name, SCORES, RESAMPLES), read_table(folder / name / "leads.parquet", LEAD_SETS)
-        )
-        for name in names
-    ]
-
-
-def read_probes(folder: Path, names: Sequence[str]) -> list[RunScores]:
-    """The scores of linear probes, one folder per set of features, as :func:`read_zeroshot`."""
-    return [RunScores(name, *_read(folder / name, PROBE_SCORES, PROBE_RESAMPLES)) for name in names]
-
-
-def _read(folder: Path, scores: Any, resamples: Any) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
-    path = folder / "scores.parquet"
-    return read_table(path, scores), read_table(folder / "resamples.parquet", resamples), read_metadata(path)
 
 
 def defined(value: float | None) -> bool:
@@ -208,32 +163,6 @@ def with_data(frame: pl.DataFrame, run: RunScores) -> pl.DataFrame:
 def tasks_of(runs: Sequence[RunScores]) -> list[str]:
     """The tasks of all runs, in the order evaluated."""
     return list(dict.fromkeys(task for run in runs for task in run.tasks))
-
-
-def pretrained(run: RunScores) -> bool:
-    """Whether anything was learnt before the probe."""
-    return run.trained_on is not None
-
-
-def baselines_first(runs: Sequence[RunScores]) -> list[RunScores]:
-    """The same, features without pretraining first: a reader must see what they reach."""
-    return sorted(runs, key=pretrained)
-
-
-def shares_of(runs: Sequence[RunScores]) -> list[float]:
-    """The shares of all features, least first."""
-    return sorted({share for run in runs for share in run.scores["share"]})
-
-
-def other_scopes(run: RunScores) -> list[str]:
-    """The sets of features whose normalisation saw other leads than that of the first."""
-    scopes: Mapping[str, str] = run.metadata.get("scopes", {})
-    return [name for name, scope in scopes.items() if scope != next(iter(scopes.values()))]
-
-
-def kinds_of(runs: Sequence[RunScores]) -> list[str]:
-    """The kinds of probes, in the order asked for."""
-    return list(dict.fromkeys(kind for run in runs for kind in run.scores["kind"].unique(maintain_order=True)))
 
 
 def data_of(runs: Sequence[RunScores]) -> str:

@@ -1,39 +1,16 @@
-"""The averages and macro AUCs that programs compare between versions of the project."""
-
-from collections.abc import Sequence
-from typing import Any
+"""Macro AUCs as programs compare them between versions of the project: rounded, without what is undefined."""
 
 import polars as pl
 
-from kmerl.evaluation.schemas import AVERAGE
 from kmerl.results.names import share_name
-from kmerl.results.scores import PartialScores, RunScores, ZeroshotScores, defined, kinds_of
-
-PROBES, PARTIAL = "linear_probe", "partial_leads"
+from kmerl.results.scores import defined
 
 
-def metrics(
-    runs: Sequence[ZeroshotScores], partial: Sequence[PartialScores], probes: Sequence[RunScores]
-) -> dict[str, Any]:
-    """Macro AUC rounded to 4 digits, without what is undefined.
-
-    Returns:
-        {run: {leads: {task: AUC}}} of zero-shot; below ``partial_leads`` {run: {scope: {leads: average}}}; below
-        ``linear_probe`` {features: {kind of probe: {leads: {share: average}}}}.
-    """
-    result: dict[str, Any] = {run.name: _tree(run.asked(), ["leads", "dataset"]) for run in runs}
-    result[PARTIAL] = {run.name: _tree(run.rows(dataset=AVERAGE), ["scope", "leads"]) for run in partial}
-    result[PROBES] = {
-        run.name: {kind: _tree(run.rows(dataset=AVERAGE, kind=kind), ["leads", "share"]) for kind in kinds_of([run])}
-        for run in probes
-    }
-    return result
-
-
-def _tree(rows: pl.DataFrame, keys: Sequence[str]) -> dict[str, dict[str, float]]:
-    tree: dict[str, dict[str, float]] = {}
+def tree(rows: pl.DataFrame, outer: str, inner: str) -> dict[str, dict[str, float]]:
+    """{value of the column ``outer``: {of ``inner``: AUC}}, with 4 digits."""
+    found: dict[str, dict[str, float]] = {}
     for row in rows.iter_rows(named=True):
         if defined(row["value"]):
-            outer, inner = (share_name(row[key]) if key == "share" else row[key] for key in keys)
-            tree.setdefault(outer, {})[inner] = round(row["value"], 4)
-    return tree
+            place = share_name(row[inner]) if inner == "share" else row[inner]
+            found.setdefault(row[outer], {})[place] = round(row["value"], 4)
+    return found

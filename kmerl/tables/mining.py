@@ -5,9 +5,10 @@ from typing import Any
 
 import polars as pl
 
-from kmerl.escapes import md, one_line
+from kmerl.documents import Bold, Code, Count, Decimal, Document, Text, document, grid
+from kmerl.escapes import one_line
 from kmerl.knowledge.hierarchy import Entity, Hierarchy
-from kmerl.tables.markdown import NOTHING, page, table
+from kmerl.origins import REPORTS, SIMULATED
 
 PUBLISHED = {
     "confirmed entities": 341,
@@ -20,10 +21,10 @@ _MOST = 20
 _NAMES = 6  # other names of an entity that the tree lists
 
 
-def notice(origin: str) -> str:
+def notice(origin: str) -> Text:
     """What must stand over every table of simulated reports."""
-    told = "**Simulated reports**: they say that the pipeline works, not what is in real ones."
-    return told if origin == "simulated" else ""
+    which, meaning = REPORTS
+    return [Bold(which), meaning] if origin == SIMULATED else ""
 
 
 def counts(
@@ -59,26 +60,24 @@ def counts(
     return pl.DataFrame(told, types, orient="row")
 
 
-def counts_markdown(frame: pl.DataFrame, origin: str) -> str:
+def counts_for_people(frame: pl.DataFrame, origin: str) -> Document:
     """The counts with the paper's beside them."""
     rows = [
-        (step, what, f"{number:,}", NOTHING if published is None else str(published))
+        [step, what, Count(number), None if published is None else Count(published)]
         for step, what, number, published in frame.iter_rows()
     ]
-    return page(
-        [
-            "# From reports to queries",
-            notice(origin),
-            "Published: the paper's counts on MIMIC-IV-ECG with Llama3.1-70B-Instruct (section 2.4). Superclasses are "
-            "those that are no entities themselves, as they are counted in 252 + 25 = 277.",
-            table(["Step", "What", "Count", "Published"], rows, right=[2, 3]),
-        ]
+    return document(
+        "From reports to queries",
+        notice(origin),
+        "Published: the paper's counts on MIMIC-IV-ECG with Llama3.1-70B-Instruct (section 2.4). Superclasses are "
+        "those that are no entities themselves, as they are counted in 252 + 25 = 277.",
+        grid(["Step", "What", "Count", "Published"], rows, right=[2, 3]),
     )
 
 
 def tree(hierarchy: Hierarchy, origin: str) -> str:
     """The hierarchy as text: superclass, entities, other names; each with the number of records that assert it."""
-    lines = [notice(origin).replace("**", ""), ""] if notice(origin) else []
+    lines = ["".join(REPORTS), ""] if origin == SIMULATED else []
     for group in hierarchy.groups:
         lines.append(f"{one_line(group.name)} ({group.records:,})")
         lines += _branches(group.members)
@@ -135,19 +134,16 @@ def _why(row: Mapping[str, Any]) -> str:
     return {"no": "answered NO", "unusable": "unusable answer"}.get(row["answer"], row["answer"])
 
 
-def frequent_markdown(frame: pl.DataFrame, origin: str) -> str:
+def frequent_for_people(frame: pl.DataFrame, origin: str) -> Document:
     """The most frequent reports as a table."""
     rows = [
-        (f"{records:,}", md(text), *(md(named) or NOTHING for named in entities))
-        for records, text, *entities in frame.iter_rows()
+        [Count(records), text, *(named or None for named in entities)] for records, text, *entities in frame.iter_rows()
     ]
-    return page(
-        [
-            "# The most frequent reports, and what was mined from them",
-            notice(origin),
-            "Kept: as written, and → the merged name where it is another. Dropped: with the reason.",
-            table(["Records", "Report", "Kept", "Dropped"], rows, right=[0]),
-        ]
+    return document(
+        "The most frequent reports, and what was mined from them",
+        notice(origin),
+        "Kept: as written, and → the merged name where it is another. Dropped: with the reason.",
+        grid(["Records", "Report", "Kept", "Dropped"], rows, right=[0]),
     )
 
 
@@ -169,31 +165,22 @@ def costs(steps: Mapping[str, Sequence[Mapping[str, Any]]], records: int) -> pl.
     return pl.DataFrame(rows, {**types, "per_1000_records": pl.Float64}, orient="row")
 
 
-def costs_markdown(frame: pl.DataFrame, origin: str) -> str:
+def costs_for_people(frame: pl.DataFrame, origin: str) -> Document:
     """The costs as a table."""
     rows = [
-        (row["step"], md(row["model"]), *(f"{row[name]:,}" for name in COST), f"{row['per_1000_records']:.1f}")
+        [row["step"], row["model"], *(Count(row[name]) for name in COST), Decimal(row["per_1000_records"], 1)]
         for row in frame.iter_rows(named=True)
     ]
-    header = [
-        "Step",
-        "Model",
-        "Questions",
-        "Asked",
-        "Again",
-        "Unusable",
-        "Tokens in",
-        "Tokens out",
-        "Per 1,000 records",
-    ]
-    return page(
+    asked = ["Questions", "Asked", "Again", "Unusable", "Tokens in", "Tokens out", "Per 1,000 records"]
+    return document(
+        "What the mining cost",
+        notice(origin),
         [
-            "# What the mining cost",
-            notice(origin),
             "Questions: distinct ones. Asked: with repetitions; Again: questions repeated with a larger limit; "
             "Unusable: answers that stayed so. Tokens: of the last answer to each question, whenever it was given (of "
-            "the lexicon: words). Seconds, and what came from the cache, depend on the run: `python -m kmerl.inspect "
-            "cost`.",
-            table(header, rows, right=range(2, 9)),
-        ]
+            "the lexicon: words). Seconds, and what came from the cache, depend on the run: ",
+            Code("python -m kmerl.inspect cost"),
+            ".",
+        ],
+        grid(["Step", "Model", *asked], rows, right=range(2, 9)),
     )

@@ -1,10 +1,11 @@
 """How good the mining of simulated reports was, step by step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import polars as pl
 
-from kmerl.escapes import md
+from kmerl.documents import Cell, Code, Count, Decimal, Document, Grid, document, grid
+from kmerl.documents.numbers import count, decimal
 from kmerl.knowledge.judging import (
     Agreement,
     Score,
@@ -16,7 +17,7 @@ from kmerl.knowledge.judging import (
     verification,
 )
 from kmerl.knowledge.vocabulary import Vocabulary
-from kmerl.tables.markdown import page, table
+from kmerl.origins import SIMULATED
 from kmerl.tables.mining import notice
 
 
@@ -61,16 +62,19 @@ def tidy(judged: Judged) -> pl.DataFrame:
     return pl.DataFrame(rows, {"step": pl.String, "measure": pl.String, "value": pl.Float64}, orient="row")
 
 
-def markdown(judged: Judged, engine: str, archive: str) -> str:
+def for_people(judged: Judged, engine: str, archive: str) -> Document:
     """The numbers as tables, with what they mean."""
-    one = judged.verification
-    parts = [
-        f"# Quality of the mining: {md(archive)}, {md(engine)}",
-        notice("simulated"),
-        "Against what the simulator knows that each report asserts, by the rules in `kmerl/knowledge/quality.py`: "
-        "lenient about wording, the same for every engine. Verdicts and what a report only cannot rule out count "
-        "neither way. The lexicon was written beside the simulator, so here it plays at home.",
-        table(
+    one, agreement = judged.verification, judged.agreement
+    return document(
+        f"Quality of the mining: {archive}, {engine}",
+        notice(SIMULATED),
+        [
+            "Against what the simulator knows that each report asserts, by the rules in ",
+            Code("kmerl/knowledge/quality.py"),
+            ": lenient about wording, the same for every engine. Verdicts and what a report only cannot rule out count "
+            "neither way. The lexicon was written beside the simulator, so here it plays at home.",
+        ],
+        grid(
             [
                 "After",
                 "Precision",
@@ -84,45 +88,49 @@ def markdown(judged: Judged, engine: str, archive: str) -> str:
             [_scored("extraction", judged.extraction), _scored("verification and guard", judged.kept)],
             right=range(1, 8),
         ),
-        table(
+        grid(
             ["Of the extracted entities", "Number", "Answered NO", "Flagged by the guard"],
             [
-                ("wrong", f"{one.errors:,}", f"{one.errors_removed:,}", f"{one.errors_flagged:,}"),
-                ("right", f"{one.right:,}", f"{one.right_lost:,}", f"{one.right_flagged:,}"),
+                ["wrong", *map(Count, (one.errors, one.errors_removed, one.errors_flagged))],
+                ["right", *map(Count, (one.right, one.right_lost, one.right_flagged))],
             ],
             right=[1, 2, 3],
         ),
-    ]
-    if judged.agreement is not None:
-        of = judged.agreement
-        parts.append(
-            f"Label vectors, over {of.reports:,} distinct reports: {of.faultless:,} have no wrong bit and miss no "
-            f"finding; precision {of.bits.precision:.3f}, recall {of.bits.recall:.3f} of the bits ({of.bits.wrong:,} "
-            f"wrong, {of.bits.missed:,} findings missed)."
-        )
-    return page(parts)
+        _agreed(agreement) if agreement else "",
+    )
 
 
-def compared(engines: Mapping[str, Judged]) -> str:
+def _agreed(one: Agreement) -> str:
+    bits = one.bits
+    return (
+        f"Label vectors, over {count(one.reports)} distinct reports: {count(one.faultless)} have no wrong bit and miss "
+        f"no finding; precision {decimal(bits.precision)}, recall {decimal(bits.recall)} of the bits "
+        f"({count(bits.wrong)} wrong, {count(bits.missed)} findings missed)."
+    )
+
+
+def compared(engines: Mapping[str, Judged]) -> Grid:
     """Several engines on the same reports as one table."""
-    rows: list[Sequence[str]] = []
+    rows: list[list[Cell]] = []
     for name, judged in engines.items():
         one, before, after = judged.verification, judged.extraction, judged.answered
         rows.append(
-            (
-                md(name),
-                *(f"{value:.3f}" for value in (before.precision, before.recall, before.f1)),
+            [
+                name,
+                *_shares(before),
                 f"{one.errors_removed} of {one.errors}",
                 f"{one.right_lost} of {one.right}",
-                *(f"{value:.3f}" for value in (after.precision, after.recall, after.f1)),
+                *_shares(after),
                 f"{one.errors_flagged}, {one.right_flagged}",
-            )
+            ]
         )
     header = ["Engine", "P", "R", "F1", "NO removes errors", "NO loses true ones", "P after", "R after", "F1 after"]
-    header.append("Guard flags errors, true ones")
-    return table(header, rows, right=range(1, 10))
+    return grid([*header, "Guard flags errors, true ones"], rows, right=range(1, 10))
 
 
-def _scored(step: str, one: Score) -> Sequence[str]:
-    shares = (f"{value:.3f}" for value in (one.precision, one.recall, one.f1))
-    return (step, *shares, *(f"{number:,}" for number in (one.right, one.wrong, one.denied, one.missed)))
+def _shares(one: Score) -> list[Decimal]:
+    return [Decimal(value) for value in (one.precision, one.recall, one.f1)]
+
+
+def _scored(step: str, one: Score) -> list[Cell]:
+    return [step, *_shares(one), *map(Count, (one.right, one.wrong, one.denied, one.missed))]

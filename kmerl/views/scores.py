@@ -6,54 +6,41 @@ from pathlib import Path
 import polars as pl
 
 from kmerl.artifacts import read_json, read_metadata, read_table
-from kmerl.evaluation.schemas import AVERAGE, MACRO
+from kmerl.evaluation.schemas import AVERAGE, CONDITION, MACRO, SCORES
 from kmerl.views.files import FILES
 from kmerl.views.text import cell, frame, grid, size
 
-_MOST, _FEW = 100, 12  # rows of averages, of classes
+_MOST, _FEW = 100, 24  # rows of averages, of classes
+_ALL = 20  # columns side by side
 
 
 def scores(path: Path) -> str:
-    """Zero-shot scores of a run: averages in every way, tasks, classes, and which of these training knew."""
-    table = read_table(path / "scores.parquet")
-    average = table.filter(dataset=AVERAGE, metric=MACRO)
-    lines = [
-        *_head(path, table), "", "averages over the tasks",
-        frame(average.select("leads", "way", "names", "value", "low", "high", "n", "classes"), _MOST),
-    ]  # fmt: skip
-    way, names = table.row(0, named=True)["way"], table.row(0, named=True)["names"]
-    asked = table.filter(pl.col("code").is_null(), pl.col("dataset") != AVERAGE, way=way, names=names)
-    lines += ["", f"tasks, way {way}, {names}", frame(asked.select("dataset", "leads", "metric", *_VALUE), _MOST)]
-    single = table.filter(pl.col("code").is_not_null(), way=way, names=names)
-    shown = single.select("dataset", "code", "leads", "value", "low", "high", "positives")
-    lines += ["", f"classes, the first of {single.height}", frame(shown, _FEW)]
-    seen = read_table(path / "seen.parquet")
-    known = seen.filter("seen").height
-    lines += ["", f"training knew {known} of {seen.height} classes by name", frame(seen.drop("seen"), _FEW)]
+    """Scores of any evaluation: averages over the tasks under every condition, tasks, classes, and its other tables."""
+    table = read_table(path / "scores.parquet", SCORES)
+    told = [
+        name for name in (*CONDITION, "draws", "spread", "train_records") if table[name].null_count() < table.height
+    ]
+    macro = table.filter(metric=MACRO)
+    average, tasks = macro.filter(dataset=AVERAGE), macro.filter(pl.col("dataset") != AVERAGE)
+    lines = [*_head(path, table), "", "averages over the tasks", frame(average.select(*told, *_VALUE), _MOST, _ALL)]
+    lines += ["", "tasks", frame(tasks.select("dataset", *told, *_VALUE), _MOST, _ALL)]
+    single = table.filter(pl.col("code").is_not_null())
+    if single.height:
+        shown = single.select("dataset", "code", "leads", "value", "low", "high", "positives")
+        lines += ["", f"classes, the first of {single.height}", frame(shown, _FEW)]
+    for file in sorted(path.glob("*.parquet")):
+        if file.name not in ("scores.parquet", "resamples.parquet", "predictions.parquet"):
+            other = read_table(file)
+            true = [
+                f"; {name}: {other[name].sum()} of {other.height}"
+                for name in other.columns
+                if other[name].dtype == pl.Boolean
+            ]
+            lines += ["", f"--- {file.name}{''.join(true)}", frame(other, _FEW)]
     return "\n".join(lines)
 
 
 _VALUE = ("value", "low", "high", "n", "classes")
-
-
-def partial(path: Path) -> str:
-    """Scores of a run with some of the leads: averages over the tasks per lead set and scope of normalisation."""
-    table, sets = read_table(path / "scores.parquet"), read_table(path / "leads.parquet")
-    average = table.filter(dataset=AVERAGE, metric=MACRO).join(
-        sets.select("leads", "kind", "count"), on="leads", how="left", maintain_order="left"
-    )
-    shown = average.select("scope", "kind", "leads", "count", "value", "low", "high", "n")
-    return "\n".join([*_head(path, table), "", "averages over the tasks", frame(shown, _MOST)])
-
-
-def probes(path: Path) -> str:
-    """Scores of linear probes: averages over the tasks per lead set and share, then the tasks."""
-    table = read_table(path / "scores.parquet")
-    macro = table.filter(metric=MACRO)
-    columns = ["kind", "leads", "share", "value", "low", "high", "draws", "spread", "n", "classes", "train_records"]
-    average, tasks = macro.filter(dataset=AVERAGE), macro.filter(pl.col("dataset") != AVERAGE)
-    lines = ["", "averages over the tasks", frame(average.select(columns), _MOST), ""]
-    return "\n".join([*_head(path, table), *lines, "tasks", frame(tasks.select("dataset", *columns), _MOST)])
 
 
 def _head(path: Path, table: pl.DataFrame) -> list[str]:

@@ -59,10 +59,10 @@ def grid(header: Sequence[str], rows: Iterable[Sequence[Any]], indent: str = "  
     return "\n".join((indent + "  ".join(starmap(fitted, enumerate(line)))).rstrip() for line in lines)
 
 
-def frame(table: pl.DataFrame, rows: int = ROWS) -> str:
-    """The first rows of a table; one column per row where there are too many columns."""
+def frame(table: pl.DataFrame, rows: int = ROWS, wide: int = _WIDE) -> str:
+    """The first rows of a table; one column per row where there are more than ``wide`` columns."""
     head = table.head(rows)
-    if len(table.columns) <= _WIDE:
+    if len(table.columns) <= wide:
         return grid(table.columns, head.iter_rows())
     head = head.head(3)
     names = ["column", *[f"row {i}" for i in range(len(head))]]

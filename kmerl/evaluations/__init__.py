@@ -1,0 +1,1 @@
+"""One room for each evaluation: its parameters, what it computes, its tables and its figures."""
