@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from kmerl.archives.schemas import STATEMENTS
 from kmerl.artifacts import read_json, read_table, whole, write_json
+from kmerl.documents import Caption
 from kmerl.evaluations.registry import rooms
 from kmerl.evaluations.zeroshot.schemas import PREDICTIONS
 from kmerl.history import HISTORY
@@ -61,13 +62,13 @@ def training(params: Any, colours: dict[str, tuple[str, str]]) -> Figure:
 
 def examples(params: Any, first: RunScores) -> Iterator[Drawn]:
     """Records on ECG paper."""
-    for stem, title, caption, several in (
+    for stem, title, text, several in (
         ("ecg_example", "Evaluated record", records.EVALUATED, evaluated(params, first)),
         ("ecg_pretraining", "Pretraining record", records.PRETRAINING, pretraining(params)),
     ):
         for number, one in enumerate(several, 1):
             figure = example_figure(one)
-            yield Drawn(f"{stem}_{number}", "examples", f"{title} {number}", caption, figure, wide=True)
+            yield Drawn(Caption(f"{stem}_{number}", "examples", f"{title} {number}", text, wide=True), figure)
 
 
 def main(params: Any) -> str:
@@ -76,13 +77,13 @@ def main(params: Any) -> str:
     scores = read_scores(params)
     colours = colours_of([*(run.name for runs in scores.values() for run in runs), *params.runs])
     of_rooms = (one for name, room in evaluations.items() for one in room.figures(scores[name], params, colours))
-    losses = Drawn("training", "training", "Losses and validation", CAPTION, training(params, colours))
+    losses = Drawn(Caption("training", "training", "Losses and validation", CAPTION), training(params, colours))
     told = []
     with whole(Path("results/figures")) as folder:
         folder.mkdir()
         for one in chain(of_rooms, [losses], examples(params, scores["zeroshot"][0])):
-            save(one.figure, folder / one.name, params.figures.dpi)
-            told.append(one.told())
+            save(one.figure, folder / one.caption.name, params.figures.dpi)
+            told.append(vars(one.caption))
     write_json("data/figures.json", told)
     drawn = sum(one["section"] == "examples" for one in told)
     return f"{len(told) - drawn} figures of {len(evaluations)} evaluations and of training, {drawn} ECGs"

@@ -22,11 +22,11 @@ def main(params: Any) -> str:
     with whole(Path("results/tables")) as folder, whole(Path("data/tables")) as data:
         folder.mkdir()
         for one in made:
-            for_spreadsheets(one.frame).write_csv(folder / f"{one.name}.csv", float_precision=DIGITS)
-            (folder / f"{one.name}.md").write_text(markdown(one.document), "utf-8")
-            write_table(data / f"{one.name}.parquet", one.frame, one.frame.to_arrow().schema)
-            write_document(data / f"{one.name}.json", one.document)
-        write_json(data / "index.json", {"sections": sections, "tables": [one.told() for one in made]})
+            for_spreadsheets(one.frame).write_csv(folder / f"{one.caption.name}.csv", float_precision=DIGITS)
+            (folder / f"{one.caption.name}.md").write_text(markdown(one.document), "utf-8")
+            write_table(data / f"{one.caption.name}.parquet", one.frame, one.frame.to_arrow().schema)
+            write_document(data / f"{one.caption.name}.json", one.document)
+        write_json(data / "index.json", {"sections": sections, "tables": [vars(one.caption) for one in made]})
     measured = [room.metrics(scores[name]) for name, room in evaluations.items()]
     write_json("results/metrics.json", {key: value for one in measured for key, value in one.items()})
     counts = ", ".join(f"{len(runs)} of {name}" for name, runs in scores.items())

@@ -182,7 +182,7 @@ def build(origin="simulated"):
         write_document(tables / f"{stem}.json", one)
     sections = [{"id": "zeroshot", "title": "Zero-shot", "text": "Asked by name."}]
     shown = [
-        {"name": name, "section": "zeroshot", "title": name, "caption": EVIL}
+        {"name": name, "section": "zeroshot", "title": name, "text": EVIL}
         for name in ("zeroshot_auc", "comparisons_auc")
     ]
     write_json(tables / "index.json", {"sections": sections, "tables": shown})
@@ -191,7 +191,7 @@ def build(origin="simulated"):
             "name": f"ecg_example_{k}",
             "section": "examples",
             "title": f"Evaluated record {k}",
-            "caption": "",
+            "text": "",
             "wide": True,
         }
         for k in (9, 10)
@@ -452,8 +452,8 @@ def test_every_table_and_figure_of_an_evaluation_has_a_caption_in_a_section_of_t
         shown = [*tables[name].tables(several, params), *figures[name].figures(several, params, {"kmerl": ("k", "o")})]
         assert len(shown) >= 2
         for one in shown:
-            assert one.section in known
-            assert one.title and one.caption
+            assert one.caption.section in known
+            assert one.caption.title and one.caption.text
 
 
 def test_dvcs_own_page_of_plots_fetches_nothing_either():

@@ -153,6 +153,24 @@ class Document:
         return sum(len(block.rows) for block in self.blocks if isinstance(block, Grid))
 
 
+@dataclass(frozen=True, config=_CLOSED)
+class Caption:
+    """What stands over a table, or under a figure, on the page.
+
+    Attributes:
+        name: of its files.
+        section: id of the page's section that it stands in.
+        title, text: plain.
+        wide: needs more than a phone's width to be readable.
+    """
+
+    name: str
+    section: str
+    title: str
+    text: str
+    wide: bool = False
+
+
 def document(title: Text, notice: Text, *blocks: Block | Text) -> Document:
     """A document; a text is a paragraph, and left out if there is nothing in it."""
     made = [Paragraph(one) if isinstance(one, str | Code | Bold | list) else one for one in blocks if one]

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from kmerl.artifacts import read_json
-from kmerl.documents import read_document
+from kmerl.documents import Caption, read_document
 from kmerl.documents.html import html
 from kmerl.errors import UserError
 from kmerl.page.pictures import png_source, svg_source
@@ -22,42 +22,17 @@ _LARGEST_SVG = 400_000  # bytes; ECG paper as PNG is smaller beyond that
 
 
 @dataclass(frozen=True)
-class Caption:
-    """What stands over a table, or under a figure.
-
-    Attributes:
-        section: id of the page's section it belongs to.
-        title, caption: plain text.
-        wide: needs more than a phone's width to be readable.
-    """
-
-    section: str
-    title: str
-    caption: str
-    wide: bool = False
-
-
-@dataclass(frozen=True)
 class Figure:
     """A picture inside the page: ``source`` is a data URI."""
 
-    stem: str
     caption: Caption
     source: str
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table inside the page.
+    """A table inside the page: its HTML, and how many rows stand in it."""
 
-    Attributes:
-        stem: of its files.
-        caption: its title and what it shows.
-        body: its HTML.
-        rows: how many rows stand in it.
-    """
-
-    stem: str
     caption: Caption
     body: Markup
     rows: int
@@ -73,9 +48,8 @@ def read_figures(folder: Path, index: Path) -> list[Figure]:
     Raises:
         UserError: a file is cut short.
     """
-    captions = _captions(read_json(index), index)
     stems = {path.stem for path in folder.glob("*") if path.suffix in (".svg", ".png") and path.name[0] != "."}
-    return [Figure(stem, caption, _source(folder, stem)) for stem, caption in _ordered(stems, captions)]
+    return [Figure(one, _source(folder, one.name)) for one in _ordered(stems, read_json(index), index)]
 
 
 def read_tables(folder: Path) -> tuple[list[Mapping[str, str]], list[Table]]:
@@ -89,25 +63,21 @@ def read_tables(folder: Path) -> tuple[list[Mapping[str, str]], list[Table]]:
         raise UserError(f"{folder / _INDEX}: names no sections and tables; run the stage tables again")
     stems = {path.stem for path in folder.glob("[!.]*.json") if path.name != _INDEX}
     tables = []
-    for stem, caption in _ordered(stems, _captions(index["tables"], folder / _INDEX)):
-        document = read_document(folder / f"{stem}.json")
-        tables.append(Table(stem, caption, html(document), document.rows))
+    for caption in _ordered(stems, index["tables"], folder / _INDEX):
+        document = read_document(folder / f"{caption.name}.json")
+        tables.append(Table(caption, html(document), document.rows))
     return index["sections"], tables
 
 
-def _captions(told: Any, path: Path) -> dict[str, Caption]:
-    """Captions by name, as a stage wrote them."""
+def _ordered(stems: AbstractSet[str], told: Any, path: Path) -> list[Caption]:
+    """The captions that a stage wrote, in their order, then those of files that have none."""
     try:
-        return {one["name"]: Caption(**{key: value for key, value in one.items() if key != "name"}) for one in told}
-    except (TypeError, KeyError):
+        captions = [Caption(**one) for one in told]
+    except (TypeError, ValueError):
         raise UserError(f"{path}: not a list of captions; run its stage again") from None
-
-
-def _ordered(stems: AbstractSet[str], captions: Mapping[str, Caption]) -> list[tuple[str, Caption]]:
-    """Those with a caption in its order, then the others."""
-    others = sorted(stems - {*captions})
-    known = [(stem, caption) for stem, caption in captions.items() if stem in stems]
-    return known + [(stem, Caption(OTHER, stem.replace("_", " "), "")) for stem in others]
+    others = sorted(stems - {one.name for one in captions})
+    known = [one for one in captions if one.name in stems]
+    return known + [Caption(stem, OTHER, stem.replace("_", " "), "") for stem in others]
 
 
 def _source(folder: Path, stem: str) -> str:

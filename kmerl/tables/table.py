@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from kmerl.documents import Cell, Decimal, Document, Grid, grid
+from kmerl.documents import Caption, Cell, Decimal, Document, Grid, grid
 from kmerl.results.published import Published
 
 
@@ -20,26 +20,11 @@ class Section:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of an evaluation.
+    """A table of an evaluation, its frame for programs and its document for people."""
 
-    Attributes:
-        name: of its files.
-        section: id of its section.
-        title, caption: plain text, over it on the page.
-        frame: for programs.
-        document: for people.
-    """
-
-    name: str
-    section: str
-    title: str
-    caption: str
+    caption: Caption
     frame: pl.DataFrame
     document: Document
-
-    def told(self) -> dict[str, str]:
-        """What stands over it."""
-        return {"name": self.name, "section": self.section, "title": self.title, "caption": self.caption}
 
 
 def tidied(frames: Sequence[pl.DataFrame], columns: Sequence[str]) -> pl.DataFrame:

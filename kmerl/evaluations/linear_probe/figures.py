@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from kmerl.documents import Caption
 from kmerl.evaluation.schemas import AVERAGE
 from kmerl.evaluations.linear_probe.scores import (
     baselines_first,
@@ -161,13 +162,15 @@ def figures(runs: Sequence[RunScores], params: Any, colours: Mapping[str, tuple[
         colours: run -> colour and marker.
     """
     yield Drawn(
-        "linear_probe_auc",
-        "probe",
-        "Linear probes by share of training records",
-        "Macro AUC of a linear classifier on frozen features (the first kind of probe; the table has all) "
-        "against the share of the training split that it saw: the average over tasks above, every task below. A "
-        "share below 100% is drawn several times: the points are means over draws, the pale bars the deviation. "
-        "Features without pretraining, random convolutions and the untrained encoder, are black or grey and "
-        "dashed: pretraining is worth what lies above them.",
+        Caption(
+            "linear_probe_auc",
+            "probe",
+            "Linear probes by share of training records",
+            "Macro AUC of a linear classifier on frozen features (the first kind of probe; the table has all) "
+            "against the share of the training split that it saw: the average over tasks above, every task below. A "
+            "share below 100% is drawn several times: the points are means over draws, the pale bars the deviation. "
+            "Features without pretraining, random convolutions and the untrained encoder, are black or grey and "
+            "dashed: pretraining is worth what lies above them.",
+        ),
         probes_figure(runs, published.probes(), lead_counts(runs), params.evaluation.confidence, colours),
     )

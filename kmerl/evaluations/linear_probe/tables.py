@@ -8,6 +8,7 @@ import polars as pl
 from kmerl.documents import (
     Block,
     Bold,
+    Caption,
     Cell,
     Code,
     Count,
@@ -161,12 +162,14 @@ def tables(runs: Sequence[RunScores], params: Any) -> Iterator[Table]:
         params: the sections evaluation and linear_probe.
     """
     yield Table(
-        "linear_probe_auc",
-        "probe",
-        "Linear probes",
-        "Macro AUC on the test split for each kind of probe, task, lead set and share of training records: mean "
-        "over draws of the share [interval over patients for these draws] ± deviation over draws. Published "
-        "figures stand in rows of their own.",
+        Caption(
+            "linear_probe_auc",
+            "probe",
+            "Linear probes",
+            "Macro AUC on the test split for each kind of probe, task, lead set and share of training records: mean "
+            "over draws of the share [interval over patients for these draws] ± deviation over draws. Published "
+            "figures stand in rows of their own.",
+        ),
         tidy(runs),
         for_people(runs, lead_counts(runs), params.evaluation.confidence),
     )

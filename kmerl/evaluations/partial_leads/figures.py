@@ -7,6 +7,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from kmerl.documents import Caption
 from kmerl.evaluation.schemas import AVERAGE
 from kmerl.evaluations.partial_leads.schemas import NESTED, SINGLE
 from kmerl.evaluations.partial_leads.scores import scopes_of, sets_of
@@ -149,11 +150,13 @@ def figures(runs: Sequence[RunScores], params: Any, colours: Mapping[str, tuple[
         colours: run -> colour and marker.
     """
     yield Drawn(
-        "partial_leads_auc",
-        "partial",
-        "Zero-shot AUC with one to twelve leads, and with single leads",
-        "Averages over the tasks. On the left leads are added one by one, on the right every lead is alone. A "
-        "method that copes with missing leads draws a flat line. Where the scope of the normalisation changes "
-        "the scores, the second scope is dashed and hollow. Published averages are marked as such.",
+        Caption(
+            "partial_leads_auc",
+            "partial",
+            "Zero-shot AUC with one to twelve leads, and with single leads",
+            "Averages over the tasks. On the left leads are added one by one, on the right every lead is alone. A "
+            "method that copes with missing leads draws a flat line. Where the scope of the normalisation changes "
+            "the scores, the second scope is dashed and hollow. Published averages are marked as such.",
+        ),
         partial_figure(runs, published.zeroshot(), params.evaluation.confidence, colours),
     )

@@ -10,6 +10,7 @@ import polars as pl
 from kmerl.documents import (
     Block,
     Bold,
+    Caption,
     Cell,
     Code,
     Decimal,
@@ -165,11 +166,13 @@ def tables(runs: Sequence[RunScores], params: Any) -> Iterator[Table]:
     """
     sure = params.evaluation.confidence
     yield Table(
-        "partial_leads_auc",
-        "partial",
-        "Zero-shot AUC with some of the leads",
-        "Every nested and every single lead set. Where the normalisation looks at a record's extremes, two "
-        "scopes are given: all leads of the record, as in the paper, or the visible ones only.",
+        Caption(
+            "partial_leads_auc",
+            "partial",
+            "Zero-shot AUC with some of the leads",
+            "Every nested and every single lead set. Where the normalisation looks at a record's extremes, two "
+            "scopes are given: all leads of the record, as in the paper, or the visible ones only.",
+        ),
         tidy(runs, sure),
         for_people(runs, sure),
     )
