@@ -190,7 +190,7 @@ def build(origin="simulated"):
             "name": f"ecg_example_{k}",
             "section": "examples",
             "title": f"Evaluated record {k}",
-            "caption": "",
+            "text": "",
             "wide": True,
         }
         for k in (9, 10)
