@@ -18,7 +18,7 @@ import resource
 import signal
 import sys
 import time
-from functools import reduce
+from functools import cache, reduce
 from operator import getitem
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,7 +42,13 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file, as DVC reads it."""
-    return YAML(typ="safe").load(path.read_text("utf-8"))
+    return _parsed(path.read_text("utf-8"))
+
+
+@cache
+def _parsed(text: str) -> Any:
+    """The same text is parsed once; nobody changes what comes of it."""
+    return YAML(typ="safe").load(text)
 
 
 def declared(stage: str, item: str | None, dag: dict[str, Any]) -> list[str]:
@@ -62,7 +68,7 @@ def context(stage: str, dag: dict[str, Any]) -> tuple[dict[str, Any], dict[str, 
 
     An item's value is what ``${item}`` stands for; in a matrix it is a mapping.
     """
-    params: dict[str, Any] = read_yaml(PARAMS) | (read_yaml(PLAN) if PLAN.name in dag.get("vars", []) else {})
+    params: dict[str, Any] = dict(read_yaml(PARAMS)) | (read_yaml(PLAN) if PLAN.name in dag.get("vars", []) else {})
     definition = dag["stages"][stage]
     axes = {name: resolved(values, params) for name, values in definition.get("matrix", {}).items()}
     if axes:
@@ -172,7 +178,7 @@ def paths(stage: str, item: str | None, *kinds: str) -> list[str]:
     """The files and folders that ``dvc.yaml`` lists for a stage under ``kinds``: deps, outs, metrics, plots."""
     dag = read_yaml(DAG)
     params, items = context(stage, dag)
-    params |= {"key": item, "item": items[item] if items and item else item}
+    params = params | {"key": item, "item": items[item] if items and item else item}
     entry = dag["stages"][stage].get("do", dag["stages"][stage])
     listed = [next(iter(one)) if isinstance(one, dict) else one for kind in kinds for one in entry.get(kind, [])]
     return [re.sub(r"\$\{[\w.]+\}", lambda name: str(look_up(name[0], params)), path) for path in listed]

@@ -59,7 +59,11 @@ ALL_LEADS = {
         ("pretrain.loop.steps", -1, "pretrain.loop.steps: .*greater than or equal to 0"),
         ("suites.methods.runs", ["kmrl"], "suites.methods.runs: 'kmrl' is not among runs; name one of kmerl, "),
         ("suites.methods.compare_with", "random_init", "suites.methods.compare_with: 'random_init' is not among the s"),
-        ("suites.methods.evaluations", ["probe"], "suites.methods.evaluations: 'probe' is no evaluation; name some of z"),
+        (
+            "suites.methods.evaluations",
+            ["probe"],
+            "suites.methods.evaluations: 'probe' is no evaluation; name some of z",
+        ),
         ("linear_probe.baselines", ["kmerl"], "linear_probe.baselines: 'kmerl' is none; the only one is random_conv"),
         ("runs", {"kmerl": RUN | {"text": {"poling": 1}}}, "runs.kmerl.text.poling: unknown parameter"),
         ("runs", {"kmerl": RUN | {"knowledge": {"parts": ["1of1"]}}}, "runs.kmerl.knowledge: parts: is of all runs"),
