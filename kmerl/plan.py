@@ -103,8 +103,8 @@ def plan(runs: Mapping[str, Run], suites: Mapping[str, Suite], baselines: Sequen
     Returns:
         ``text`` and ``knowledge``: variant -> what it lays over the section (of knowledge, over each of :data:`STEPS`);
         ``embed_text``: stored vectors -> the variant, and the file or folder that holds the texts; ``pretrain``: item
-        -> run, seed, method, changes and where its labels and vectors are; every evaluation: item -> run, seed and
-        vectors (``linear_probe``: items only); ``embed_ecg``: items; ``compare``: pairs of items.
+        -> run, seed, method, changes and where its labels and vectors are; every evaluation: item -> run, seed,
+        and vectors of what asks by name; ``embed_ecg``: items; ``compare``: pairs of runs.
 
     Raises:
         ValueError: two items have the same name.
@@ -135,8 +135,11 @@ def plan(runs: Mapping[str, Run], suites: Mapping[str, Suite], baselines: Sequen
         "pretrain": pretrain,
         **{name: {item: asking[item] for item in items} for name, items in evaluated.items()},
         "embed_ecg": evaluated["linear_probe"],
-        "linear_probe": [*evaluated["linear_probe"], *baselines],
-        "compare": [list(pair) for pair in dict.fromkeys(_pairs(suites, runs, made))],
+        "linear_probe": {
+            item: {"run": of_run[item], "seed": pretrain[item]["seed"]} for item in evaluated["linear_probe"]
+        }
+        | {name: {"run": name, "seed": None} for name in baselines},
+        "compare": [list(pair) for pair in dict.fromkeys(_pairs(suites))],
     }
 
 
@@ -164,15 +167,10 @@ def _evaluated(name: str, suites: Mapping[str, Suite], made: Mapping[str, Mappin
     yield from (item for run in dict.fromkeys(runs) for item in made[run])
 
 
-def _pairs(
-    suites: Mapping[str, Suite], runs: Mapping[str, Run], made: Mapping[str, Mapping[str, int]]
-) -> Iterator[tuple[str, str]]:
-    """Which items are compared: the same seeds of two runs."""
+def _pairs(suites: Mapping[str, Suite]) -> Iterator[tuple[str, str]]:
+    """Which runs are compared."""
     for suite in suites.values():
         if "zeroshot" not in suite.evaluations:
             continue
         base = suite.compare_with
-        pairs = [(base, run) for run in suite.runs if run != base] if base else list(combinations(suite.runs, 2))
-        for one, other in pairs:
-            seeds = {seed: item for item, seed in made[other].items()}
-            yield from ((item, seeds[seed]) for item, seed in made[one].items() if seed in seeds)
+        yield from ((base, run) for run in suite.runs if run != base) if base else combinations(suite.runs, 2)

@@ -16,6 +16,7 @@ from kmerl.checkpoint import RunConfig, check_store, load_run
 from kmerl.errors import UserError
 from kmerl.evaluation.answers import Answers, Records, Vectors, find_records
 from kmerl.evaluation.params import EvaluationParams, Names
+from kmerl.evaluation.scoring import Item
 from kmerl.evaluation.ways import Training
 from kmerl.model.network import Network
 from kmerl.text.embeddings import Embeddings
@@ -33,20 +34,26 @@ class Subject:
     model: Network
     config: RunConfig
     text_weights: dict[str, Tensor]
-    stored: Mapping[str, Any]
+    planned: Mapping[str, Any]
 
     @classmethod
-    def load(cls, name: str, threads: int, stored: Mapping[str, Any]) -> "Subject":
+    def load(cls, name: str, threads: int, planned: Mapping[str, Any]) -> "Subject":
         """The run called ``name``, on the GPU if there is one.
 
         Args:
             name: of an item of ``pretrain``.
             threads: of the processor.
-            stored: where the vectors of ``classes`` and of its ``vocabulary`` are, see :func:`kmerl.plan.plan`.
+            planned: its run and seed, and where the vectors of ``classes`` and of its ``vocabulary`` are, see
+                :func:`kmerl.plan.plan`.
         """
         torch.set_num_threads(threads)
         model, config, text_weights = load_run(Path("data/runs") / name)
-        return cls(name, model.to("cuda" if torch.cuda.is_available() else "cpu"), config, text_weights, stored)
+        return cls(name, model.to("cuda" if torch.cuda.is_available() else "cpu"), config, text_weights, planned)
+
+    @property
+    def item(self) -> Item:
+        """Whose scores its answers get."""
+        return Item(self.planned["run"], self.planned["seed"])
 
     @cached_property
     def _encoder(self) -> TextEncoder:
@@ -62,7 +69,7 @@ class Subject:
         """
         if self.text_weights:
             return self._encoder.embed(texts)
-        folder = EMBEDDINGS / self.stored[of]
+        folder = EMBEDDINGS / self.planned[of]
         embeddings = Embeddings.load(folder)
         made_by, own = embeddings.params, self.config.text
         if (made_by.encoder, made_by.pooling) != (own.encoder, own.pooling):

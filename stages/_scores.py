@@ -8,10 +8,12 @@ from kmerl.results.scores import RunScores, read_runs
 
 
 def read_scores(params: Any) -> dict[str, list[RunScores]]:
-    """Evaluation -> the scores of the runs, or features, that the plan names."""
+    """Evaluation -> the scores of the runs, or features, that the plan names, over all seeds of each."""
     found = {}
     for name, room in rooms().items():
-        named = [*getattr(params.plan, name)]
+        runs: dict[str, list[str]] = {}
+        for item, one in getattr(params.plan, name).items():
+            runs.setdefault(one["run"], []).append(item)
         beside, one_scope = getattr(room, "BESIDE", {}), getattr(room, "ONE_SCOPE", False)
-        found[name] = read_runs(Path("data/scores") / name, named, beside, one_scope)
+        found[name] = read_runs(Path("data/scores") / name, runs, params.evaluation.confidence, beside, one_scope)
     return found

@@ -10,7 +10,7 @@ from kmerl.archives import classes
 from kmerl.artifacts import whole, write_table
 from kmerl.errors import UserError
 from kmerl.evaluation.schemas import AVERAGE, MACRO, RESAMPLES, SCORES
-from kmerl.evaluation.scoring import Answered, score
+from kmerl.evaluation.scoring import Answered, Item, score
 from kmerl.evaluations.linear_probe.run import probe_archive, splits_left_to_test
 from kmerl.features.store import Features
 from stages._stores import open_store, read_targets
@@ -31,7 +31,7 @@ def main(params: Any, item: str) -> str:
             targets = read_targets(archive)
             yield from probe_archive(archive, features, records, targets, codes, probing, evaluation, params.seed)
 
-    found = score(answers(), item, "linear_probe", evaluation)
+    found = score(answers(), Item(**getattr(params.plan.linear_probe, item)), "linear_probe", evaluation)
     described = features.description
     metadata = {
         "run": item,

@@ -29,7 +29,7 @@ def main(params: Any, item: str) -> str:
         questions = Questions(subject.model, lists, ways)
         asked = [("name", task) for task in vectors]
         answers.append(predict(questions, asked, records, shown, config.normalize, partial.scopes, evaluation.batch))
-    found = score_answers(answers, item, "partial_leads", evaluation, params.seed, by_class=False)
+    found = score_answers(answers, subject.item, "partial_leads", evaluation, params.seed, by_class=False)
     metadata = subject.metadata(archives)
     with whole(Path("data/scores/partial_leads") / item) as folder:
         write_table(folder / "scores.parquet", found.scores, SCORES, metadata)

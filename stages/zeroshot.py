@@ -45,9 +45,9 @@ def main(params: Any, item: str) -> str:
             names = [(column, task) for column, task in asked if column == zeroshot.names[0]]
             questions = Questions(subject.model, lists[: len(names)], ways[:1], training, zeroshot.mixture)
             elsewhere.append(predict(questions, names, records, few, normalize, others, evaluation.batch))
-    found = score_answers(answers, item, "zeroshot", evaluation, params.seed, seen)
+    found = score_answers(answers, subject.item, "zeroshot", evaluation, params.seed, seen)
     if elsewhere:
-        further = score_answers(elsewhere, item, "zeroshot", evaluation, params.seed, by_class=False)
+        further = score_answers(elsewhere, subject.item, "zeroshot", evaluation, params.seed, by_class=False)
         found = joined([found, further])
     metadata = subject.metadata(archives)
     with whole(Path("data/scores/zeroshot") / item) as folder:

@@ -24,7 +24,7 @@ from kmerl.text.params import TextParams
 from kmerl.waveforms import WaveformStore
 
 QUERIES = ["atrial fibrillation", "Sinus Rhythm", "bifascicular block"]
-STORED = {"classes": "classes", "vocabulary": "vocabulary"}
+STORED = {"run": "one", "seed": 1, "classes": "classes", "vocabulary": "vocabulary"}
 RUNS = ("one", "merl", "kmerl", "merl_vit", "merl_resnet18", "simclr")
 TEXT = TextParams(encoder="none", pooling="mean", max_tokens=8, batch=8, threads=1)
 
@@ -56,7 +56,7 @@ def partial_leads(**changes):
 
 def params(**sections):
     defaults = {"evaluation": evaluation(), "zeroshot": zeroshot(), "partial_leads": partial_leads()}
-    stored = SimpleNamespace(**dict.fromkeys(RUNS, STORED))
+    stored = SimpleNamespace(**{name: STORED | {"run": name} for name in RUNS})
     plan = SimpleNamespace(zeroshot=stored, partial_leads=stored)
     return SimpleNamespace(seed=1, plan=plan, **(defaults | sections))
 

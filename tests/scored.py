@@ -14,7 +14,7 @@ from kmerl.evaluations.partial_leads.schemas import LEAD_SETS
 from kmerl.evaluations.zeroshot.schemas import SEEN
 from kmerl.leads import PARTIAL_ORDER
 from kmerl.randomness import generator
-from kmerl.results.scores import RunScores
+from kmerl.results.scores import RunScores, over_seeds
 
 LEADS = {"12 leads": 12, "I+II": 2, "I": 1}
 ALL_WAYS = ("query", "contrastive", "average", "mixture")
@@ -76,7 +76,8 @@ def _frame(rows, schema, evaluation):
 
 
 def _tables(scores, resamples, evaluation):
-    return _frame(scores, SCORES, evaluation), _frame(resamples, RESAMPLES, evaluation)
+    frames = [_frame(scores, SCORES, evaluation)], [_frame(resamples, RESAMPLES, evaluation)]
+    return over_seeds(*frames, 0.95)
 
 
 def zeroshot(name="kmerl", level=0.72, ways=ALL_WAYS, leads=LEADS, repeats=50, fall=0.015, **data):
@@ -161,8 +162,8 @@ def write(root: Path, runs=(), partials=(), features=()) -> None:
     for kind, several in (("zeroshot", runs), ("partial_leads", partials), ("linear_probe", features)):
         for one in several:
             folder = root / "data/scores" / kind / one.name
-            scores = pl.concat([one.scores, one.elsewhere])
-            write_table(folder / "scores.parquet", scores, SCORES, one.metadata)
+            scores = pl.concat([one.scores, one.elsewhere]).with_columns(pl.lit(1, pl.Int64).alias("seed"))
+            write_table(folder / "scores.parquet", scores.select(SCORES.names), SCORES, one.metadata)
             write_table(folder / "resamples.parquet", one.resamples, RESAMPLES, one.metadata)
             for name, schema in (("seen", SEEN), ("leads", LEAD_SETS)):
                 if name in one.tables:
@@ -172,3 +173,8 @@ def write(root: Path, runs=(), partials=(), features=()) -> None:
 def pairs(runs):
     """All with all."""
     return [*combinations([run.name for run in runs], 2)]
+
+
+def planned(names):
+    """As the plan has them: each a run of one seed."""
+    return {name: {"run": name, "seed": 1} for name in names}

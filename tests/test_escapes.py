@@ -30,6 +30,7 @@ from kmerl.errors import UserError
 from kmerl.escapes import csv_cell, csv_text, md, md_code, one_line, printable, screen
 from kmerl.evaluations.linear_probe import tables as probes
 from kmerl.evaluations.partial_leads import tables as partial
+from kmerl.evaluations.registry import NAMES
 from kmerl.evaluations.zeroshot import table_auc as zeroshot
 from kmerl.evaluations.zeroshot import table_comparisons as differences
 from kmerl.evaluations.zeroshot import table_queries as queries
@@ -258,7 +259,7 @@ def test_tables_of_runs_with_hostile_names_hold_no_formula_and_are_read_back(tmp
     params = SimpleNamespace(
         evaluation=SimpleNamespace(confidence=0.95, min_positives=5),
         zeroshot=SimpleNamespace(leads={"-I": ["I"]}, seen_similarity=0.95),
-        plan=SimpleNamespace(zeroshot={name: {}}, partial_leads={name: {}}, linear_probe=[name], compare=[]),
+        plan=SimpleNamespace(compare=[], **dict.fromkeys(NAMES, scored.planned([name]))),
     )  # fmt: skip
     tables_stage.main(params)
     tables = sorted(Path("results/tables").glob("*.csv"))

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from kmerl.evaluation.auc import auc, macro
-from kmerl.evaluation.bootstrap import bootstrap_auc, interval, resample
+from kmerl.evaluation.bootstrap import bootstrap_auc, resample
+from kmerl.evaluation.intervals import interval
 from kmerl.randomness import generator
 
 

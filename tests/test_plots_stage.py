@@ -28,8 +28,8 @@ def params():
         evaluation=SimpleNamespace(confidence=0.95, min_positives=10, archives=list(ARCHIVES)),
         zeroshot=SimpleNamespace(leads=SETS),
         plan=SimpleNamespace(
-            pretrain=dict.fromkeys([*RUNS, "random_init"]), zeroshot=dict.fromkeys(RUNS),
-            partial_leads=dict.fromkeys(RUNS), linear_probe=FEATURES,
+            pretrain=dict.fromkeys([*RUNS, "random_init"]), zeroshot=scored.planned(RUNS),
+            partial_leads=scored.planned(RUNS), linear_probe=scored.planned(FEATURES),
         ),
         figures=FiguresParams(dpi=50, examples=2, pretraining_examples=1, answers=3, compare=list(SETS)),
     )  # fmt: skip

@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 from kmerl.errors import UserError
 from kmerl.evaluation.auc import auc
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS, RESAMPLES, SCORES
-from kmerl.evaluation.scoring import score
+from kmerl.evaluation.scoring import Item, score
 from kmerl.evaluations.linear_probe import Kind
 from kmerl.evaluations.linear_probe.logistic import fit_logistic
 from kmerl.evaluations.linear_probe.probe import (
@@ -224,7 +224,7 @@ def archive(tmp_path_factory):
 
 
 def score_probes(answers):
-    found = score(answers, "a", "linear_probe", evaluation_params())
+    found = score(answers, Item("a"), "linear_probe", evaluation_params())
     return found.scores, found.resamples
 
 

@@ -36,6 +36,11 @@ def params():
             kernels=20, length=9, dilations=[1, 4], fs=100, references=3, threads=1
         ),
         linear_probe=probe_params(epochs=3, kinds=list(KINDS)),
+        plan=SimpleNamespace(
+            linear_probe=SimpleNamespace(
+                **{name: {"run": name, "seed": 1} for name in [*METHODS, "random_convolutions"]}
+            )
+        ),
     )
 
 

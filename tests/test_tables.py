@@ -329,9 +329,9 @@ def params(runs=("kmerl",), partials=("kmerl",), features=("kmerl",)):
         evaluation=SimpleNamespace(confidence=SURE, min_positives=10),
         zeroshot=SimpleNamespace(leads=lead_sets, seen_similarity=0.95),
         plan=SimpleNamespace(
-            zeroshot=dict.fromkeys(runs),
-            partial_leads=dict.fromkeys(partials),
-            linear_probe=list(features),
+            zeroshot=scored.planned(runs),
+            partial_leads=scored.planned(partials),
+            linear_probe=scored.planned(features),
             compare=[*combinations(runs, 2)],
         ),
     )
@@ -375,7 +375,7 @@ def test_the_page_gets_the_very_document_that_is_written_for_people(runs, tmp_pa
 
 def test_scores_read_back_are_those_written(runs, tmp_path):
     scored.write(tmp_path, runs[:1])
-    (one,) = read_runs(tmp_path / "data/scores/zeroshot", ["kmerl"], {"seen": SEEN}, one_scope=True)
+    (one,) = read_runs(tmp_path / "data/scores/zeroshot", {"kmerl": ["kmerl"]}, 0.95, {"seen": SEEN}, one_scope=True)
     assert one.scores.equals(runs[0].scores)
     assert seen_codes(one) == seen_codes(runs[0])
     assert one.resampled(dataset=AVERAGE, leads="I", way="query", names="name").shape == (50,)

@@ -11,6 +11,7 @@ from kmerl.archives import classes
 from kmerl.evaluation.answers import Answers, Condition, Records, score_answers
 from kmerl.evaluation.params import EvaluationParams
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_RENAMED, MACRO_SEEN
+from kmerl.evaluation.scoring import Item
 from kmerl.evaluations.zeroshot import table_auc as zeroshot
 from kmerl.evaluations.zeroshot import table_comparisons as differences
 from kmerl.evaluations.zeroshot import table_queries as queries
@@ -18,7 +19,7 @@ from kmerl.evaluations.zeroshot.figure_auc import zeroshot_figure
 from kmerl.evaluations.zeroshot.figure_queries import queries_figure
 from kmerl.randomness import generator
 from kmerl.results import published
-from kmerl.results.scores import RunScores
+from kmerl.results.scores import RunScores, over_seeds
 
 N, LEADS = 40, {"12 leads": 12, "I": 1}
 PARAMS = EvaluationParams(
@@ -65,8 +66,9 @@ def run(name, ways, skill, seen_share=0.4):
             for i, (code, text) in enumerate(classes.class_names(task).items())
         ]
     )  # fmt: skip
-    found = score_answers(answers, name, "zeroshot", PARAMS, 1, seen)
-    return RunScores(name, found.scores, found.resamples, scored.metadata(name), found.scores.clear(), {"seen": seen})
+    found = score_answers(answers, Item(name), "zeroshot", PARAMS, 1, seen)
+    scores, resamples = over_seeds([found.scores], [found.resamples], 0.95)
+    return RunScores(name, scores, resamples, scored.metadata(name), scores.clear(), {"seen": seen})
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ MODEL = f"{STORE} checkpoint history inference methods.method model.* text.param
 ASKED = f"{MODEL} archives.classes evaluation.* text.*"
 DOCUMENTS = "documents.numbers"
 PAGE = f"{DOCUMENTS} documents.html page.html page.pictures page.rejected page.texts page.values"
-SCORES = "archives.classes evaluation.schemas results.*"
+SCORES = "archives.classes evaluation.intervals evaluation.schemas results.*"
 REGISTRY = "evaluations.registry"
 ROOM = f"{SCORES} evaluation.params"
 """A room's own package holds its parameters, so that all of its parts come with these."""
@@ -38,8 +38,8 @@ MAY = {
     "figures": f"{SCORES} {STORE} {REGISTRY} evaluation.params evaluations.zeroshot evaluations.zeroshot.schemas "
     "history knowledge.schemas knowledge.vocabulary plots.*",
     "labels": "knowledge.labels knowledge.schemas knowledge.vocabulary",
-    "linear_probe": f"{STORE} archives.classes evaluation.auc evaluation.bootstrap evaluation.params "
-    "evaluation.schemas evaluation.scoring evaluations.linear_probe.* features.params features.store",
+    "linear_probe": f"{STORE} archives.classes evaluation.auc evaluation.bootstrap evaluation.intervals "
+    "evaluation.params evaluation.schemas evaluation.scoring evaluations.linear_probe.* features.params features.store",
     "merge": f"{ASKS} knowledge.merge knowledge.objects",
     "mining": f"{DOCUMENTS} documents.markdown knowledge.hierarchy knowledge.schemas knowledge.vocabulary "
     "plots.hierarchy plots.style tables.mining",
@@ -76,7 +76,7 @@ NEVER = {
 }
 """Stage -> what a pattern of :data:`MAY` must never let in."""
 PARTS = {
-    "tables": f"{ROOM} documents.numbers evaluation.auc evaluation.bootstrap tables.*",
+    "tables": f"{ROOM} documents.numbers tables.*",
     "figures": f"{ROOM} plots.*",
     "scores": ROOM,
     "run": f"{MODEL} archives.classes evaluation.* features.params features.store text.*",
@@ -200,10 +200,12 @@ EDITS = {
     "a layer of the transformer": (
         "kmerl/model/layers.py", "def pack(", "embed_ecg partial_leads pretrain zeroshot methods.kmerl"
     ),
-    "the bootstrap": (
-        "kmerl/evaluation/bootstrap.py", "def interval(", "evaluations.tables linear_probe partial_leads zeroshot"
+    "the bootstrap": ("kmerl/evaluation/bootstrap.py", "def bootstrap_auc(", "linear_probe partial_leads zeroshot"),
+    "an interval": (
+        "kmerl/evaluation/intervals.py", "def interval(",
+        "evaluations.figures evaluations.tables figures linear_probe partial_leads tables zeroshot",
     ),
-    "AUC": ("kmerl/evaluation/auc.py", "def auc(", "evaluations.tables linear_probe partial_leads pretrain zeroshot"),
+    "AUC": ("kmerl/evaluation/auc.py", "def auc(", "linear_probe partial_leads pretrain zeroshot"),
     "K-MERL's own": ("kmerl/methods/kmerl.py", "ECG-entity loss", "methods.kmerl"),
     "SimCLR's own": ("kmerl/methods/simclr.py", "def _alter(", "methods.simclr"),
     "a loss": ("kmerl/model/losses.py", "def contrastive_loss(", "methods.kmerl methods.merl methods.simclr"),

@@ -13,6 +13,7 @@ from kmerl.artifacts import read_metadata, read_table
 from kmerl.errors import UserError
 from kmerl.evaluation.answers import find_records, predict, score_answers
 from kmerl.evaluation.schemas import AVERAGE, MACRO, RESAMPLES, SCORES
+from kmerl.evaluation.scoring import Item
 from kmerl.evaluation.ways import Questions, Training
 from kmerl.evaluations.zeroshot import table_scopes as scopes
 from kmerl.evaluations.zeroshot.run import predictions, seen_classes
@@ -72,7 +73,7 @@ def test_records_with_none_of_the_shown_leads_are_left_out_and_counted(tmp_path)
     found = answers(store, {"12 leads": LEADS, "limb": ["I", "II"]})
     assert predictions([found])["leads"].unique().to_list() == ["12 leads"]
     assert found.without_leads == 3
-    limb = score_answers([found], "run", "zeroshot", asked.evaluation(), seed=1).scores.filter(
+    limb = score_answers([found], Item("run"), "zeroshot", asked.evaluation(), seed=1).scores.filter(
         pl.col("code").is_null(), leads="limb"
     )
     assert set(limb["n"]) == {0}
@@ -122,7 +123,7 @@ def resampled(found, **where):
 
 def test_scores_equal_scikit_learns():
     one = asked.made_up()
-    found = score_answers([one], "run", "zeroshot", asked.evaluation(), seed=1)
+    found = score_answers([one], Item("run"), "zeroshot", asked.evaluation(), seed=1)
     assert found.scores.columns == SCORES.names
     assert found.resamples.columns == RESAMPLES.names
     (probability,) = next(iter(one.probability.values())).values()
@@ -133,7 +134,9 @@ def test_scores_equal_scikit_learns():
 
 
 def test_classes_without_positives_are_left_out_and_named():
-    scores = score_answers([asked.made_up()], "run", "zeroshot", asked.evaluation(min_positives=20), seed=1).scores
+    scores = score_answers(
+        [asked.made_up()], Item("run"), "zeroshot", asked.evaluation(min_positives=20), seed=1
+    ).scores
     macro = scores.filter(dataset="task", metric="macro_auc").row(0, named=True)
     single = [value(scores, code=code, metric="auc") for code in ("A", "B")]
     assert macro["value"] == pytest.approx(np.mean(single))
@@ -145,7 +148,7 @@ def test_classes_without_positives_are_left_out_and_named():
 
 def test_seen_and_renamed_classes_share_out_all_classes():
     scores = score_answers(
-        [asked.made_up()], "run", "zeroshot", asked.evaluation(), seed=1, seen=SEEN_OF_MADE_UP
+        [asked.made_up()], Item("run"), "zeroshot", asked.evaluation(), seed=1, seen=SEEN_OF_MADE_UP
     ).scores
     rows = {row["metric"]: row for row in scores.filter(pl.col("code").is_null(), dataset="task").iter_rows(named=True)}
     every, seen, renamed = (rows[f"macro_auc{end}"] for end in ("", "_seen", "_renamed"))
@@ -161,7 +164,7 @@ def test_a_task_without_seen_classes_is_left_out_of_that_average_only():
     second = SEEN_OF_MADE_UP.with_columns(pl.lit("second").alias("task"), pl.lit(False).alias("seen"))
     both = [asked.made_up(), asked.made_up(60, "other", "second")]
     found = score_answers(
-        both, "run", "zeroshot", asked.evaluation(), seed=1, seen=pl.concat([SEEN_OF_MADE_UP, second])
+        both, Item("run"), "zeroshot", asked.evaluation(), seed=1, seen=pl.concat([SEEN_OF_MADE_UP, second])
     )
     rows = {row["metric"]: row for row in found.scores.filter(dataset=AVERAGE).iter_rows(named=True)}
     assert (rows["macro_auc_seen"]["classes"], rows["macro_auc_seen"]["left_out"]) == (1, ["second"])
@@ -173,7 +176,7 @@ def test_a_task_without_seen_classes_is_left_out_of_that_average_only():
 
 def test_the_average_and_its_replicates_are_means_over_the_tasks_of_all_archives():
     both = [asked.made_up(), asked.made_up(60, "other", "second", patients=False)]
-    found = score_answers(both, "run", "zeroshot", asked.evaluation(), seed=1)
+    found = score_answers(both, Item("run"), "zeroshot", asked.evaluation(), seed=1)
     tasks = [value(found.scores, dataset=task, metric="macro_auc") for task in ("task", "second")]
     assert value(found.scores, dataset=AVERAGE, metric="macro_auc") == pytest.approx(np.mean(tasks))
     parts = [resampled(found, dataset=task, metric="macro_auc") for task in ("task", "second")]
@@ -184,20 +187,20 @@ def test_the_average_and_its_replicates_are_means_over_the_tasks_of_all_archives
 
 def test_a_replicate_is_the_same_resample_of_patients_for_every_run():
     one, other = (
-        score_answers([asked.made_up(noise=noise)], f"run {noise}", "zeroshot", asked.evaluation(), seed=1)
+        score_answers([asked.made_up(noise=noise)], Item(f"run {noise}"), "zeroshot", asked.evaluation(), seed=1)
         for noise in (0, 1)
     )
     where = {"dataset": "task", "metric": "macro_auc"}
     first, second = resampled(one, **where), resampled(other, **where)
     assert not np.array_equal(first, second)
     assert np.corrcoef(first, second)[0, 1] > 0.9
-    same = score_answers([asked.made_up()], "another name", "zeroshot", asked.evaluation(), seed=1)
+    same = score_answers([asked.made_up()], Item("another name"), "zeroshot", asked.evaluation(), seed=1)
     assert np.array_equal(first, resampled(same, **where))
 
 
 def test_intervals_hold_the_value_and_come_from_the_seed():
     one, two, other = (
-        score_answers([asked.made_up()], "run", "zeroshot", asked.evaluation(), seed).scores for seed in (1, 1, 2)
+        score_answers([asked.made_up()], Item("run"), "zeroshot", asked.evaluation(), seed).scores for seed in (1, 1, 2)
     )
     assert one.equals(two)
     assert not one["low"].equals(other["low"])
@@ -279,13 +282,13 @@ def test_some_leads_are_asked_in_every_scope_and_results_are_in_the_first(tmp_pa
     monkeypatch.chdir(tmp_path)
     asked.project(tmp_path, rule="minmax", name="one", louder_but=("I", "II"))
     zeroshot.main(asked.params(zeroshot=asked.zeroshot(scopes=["visible_leads", "record"])), "one")
-    (both,) = read_runs(tmp_path / "data/scores/zeroshot", ["one"], {"seen": SEEN}, one_scope=True)
+    (both,) = read_runs(tmp_path / "data/scores/zeroshot", {"one": ["one"]}, 0.95, {"seen": SEEN}, one_scope=True)
     assert (both.scope, set(both.scores["scope"]), set(both.elsewhere["scope"])) == (
         "visible_leads", {"visible_leads"}, {"record"}
     )  # fmt: skip
     assert set(both.elsewhere["leads"]) == {"I"} and set(both.elsewhere["way"]) == {"query"}
     zeroshot.main(asked.params(zeroshot=asked.zeroshot(scopes=["record"])), "one")
-    (alone,) = read_runs(tmp_path / "data/scores/zeroshot", ["one"], {"seen": SEEN}, one_scope=True)
+    (alone,) = read_runs(tmp_path / "data/scores/zeroshot", {"one": ["one"]}, 0.95, {"seen": SEEN}, one_scope=True)
     keys = ["dataset", "leads", "metric", "value", "low", "high"]
     expected = alone.asked(leads="I").select(keys)
     assert both.elsewhere.filter(metric=MACRO).select(keys).equals(expected, null_equal=True)

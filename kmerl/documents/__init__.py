@@ -62,7 +62,7 @@ class Decimal:
 
 @dataclass(frozen=True, config=_CLOSED)
 class Estimate:
-    """A value, its interval, and its deviation over draws; None where unknown."""
+    """A value, its interval, and its deviation over seeds or draws; None where unknown."""
 
     value: float
     low: float | None
@@ -196,10 +196,12 @@ def spans(text: Text) -> list[Span]:
 
 
 def estimate(row: Mapping[str, Any] | None) -> Estimate | None:
-    """The columns value, low, high and, if there is one, spread; None where there is no value."""
+    """The columns value, low, high and, if there is one, deviation (else spread); None where there is no value."""
     if row is None or known(row["value"]) is None:
         return None
-    return Estimate(row["value"], known(row["low"]), known(row["high"]), known(row.get("spread")))
+    around = known(row.get("deviation"))
+    spread = known(row.get("spread")) if around is None else around
+    return Estimate(row["value"], known(row["low"]), known(row["high"]), spread)
 
 
 def difference(row: Mapping[str, Any] | None, interval: bool = True) -> Difference | None:

@@ -13,7 +13,7 @@ from kmerl.errors import UserError
 from kmerl.evaluation.bootstrap import Weights
 from kmerl.evaluation.params import EvaluationParams, Scope
 from kmerl.evaluation.schemas import MACRO_RENAMED, MACRO_SEEN
-from kmerl.evaluation.scoring import Answered, Scores, joined, resamples_of, score
+from kmerl.evaluation.scoring import Answered, Item, Scores, joined, resamples_of, score
 from kmerl.evaluation.ways import Questions, ask_store
 from kmerl.leads import LEADS
 from kmerl.waveforms import NormalizeParams, WaveformStore
@@ -173,7 +173,7 @@ def predict(
 
 def score_answers(
     answers: Sequence[Answers],
-    run: str,
+    item: Item,
     name: str,
     evaluation: EvaluationParams,
     seed: int,
@@ -183,8 +183,8 @@ def score_answers(
     """The scores of what a run answered, condition by condition; see :func:`kmerl.evaluation.scoring.score`.
 
     Args:
-        answers: of one run, one per archive, all under the same conditions.
-        run: its name.
+        answers: of one run and seed, one per archive, all under the same conditions.
+        item: these.
         name: of the evaluation.
         evaluation: resamples, confidence, fewest positives.
         seed: of the resamples.
@@ -193,7 +193,7 @@ def score_answers(
     """
     weights = [resamples_of(one.records.table, evaluation, seed, one.records.archive) for one in answers]
     parts = [
-        score(_answered(condition, answers, weights, seen), run, name, evaluation, by_class)
+        score(_answered(condition, answers, weights, seen), item, name, evaluation, by_class)
         for condition in answers[0].probability
     ]
     return joined(parts)

@@ -1,7 +1,5 @@
 """Bootstrap intervals that resample patients, and the AUC of many classes in every resample at once."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,15 +8,6 @@ from kmerl.randomness import generator
 
 Weights = NDArray[np.uint16]
 _AT_ONCE = 1_000_000  # weights at work on at a time: they stay in the processor's cache
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def _by_record(weights: Weights | Floats) -> NDArray[np.float32]:
@@ -70,16 +59,6 @@ def bootstrap_auc(scores: NDArray[np.floating], labels: NDArray[np.bool_], weigh
     parts = [_by_record(part) for part in np.array_split(weights, max(1, -(-weights.size // _AT_ONCE)))]
     areas = [[_areas(scores[:, c], labels[:, c], part) for part in parts] for c in range(scores.shape[1])]
     return np.stack([np.concatenate(area) for area in areas], axis=1)
-
-
-def interval(value: float, resampled: Floats, confidence: float) -> Estimate:
-    """Percentile interval around ``value`` from its resampled counterparts; NaN ones are left out."""
-    usable = resampled[~np.isnan(resampled)]
-    if not len(usable):
-        return Estimate(value, float("nan"), float("nan"))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(usable, [tail, 1 - tail])
-    return Estimate(value, float(low), float(high))
 
 
 def patient_weights(patients: NDArray[np.str_], repeats: int, seed: int, *names: object) -> Weights:

@@ -17,7 +17,8 @@ CONDITION = ("leads", "scope", "way", "names", "kind", "share")
 """The columns that tell under what records were shown and asked about; null where they do not apply."""
 SCORES = pa.schema(
     [
-        pa.field("run", pa.string(), nullable=False),  # or the features that were probed
+        pa.field("run", pa.string(), nullable=False),  # or the features that no run made
+        pa.field("seed", pa.int64()),  # that it was pretrained from
         *_KEYS,
         pa.field("code", pa.string()),  # of one class
         pa.field("value", pa.float64(), nullable=False),  # mean over draws; NaN where nothing could be averaged

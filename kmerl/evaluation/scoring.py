@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -11,11 +11,19 @@ from numpy.typing import NDArray
 
 from kmerl.artifacts import columns_of
 from kmerl.evaluation.auc import Floats, auc, macro
-from kmerl.evaluation.bootstrap import Weights, bootstrap_auc, interval, patient_weights
+from kmerl.evaluation.bootstrap import Weights, bootstrap_auc, patient_weights
+from kmerl.evaluation.intervals import interval
 from kmerl.evaluation.params import EvaluationParams
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS, RESAMPLES, SCORES
 
 Bools = NDArray[np.bool_]
+
+
+class Item(NamedTuple):
+    """Whose scores these are: a run and the seed that it was pretrained from, or features that no run made."""
+
+    run: str
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,7 @@ def resamples_of(records: pl.DataFrame, evaluation: EvaluationParams, seed: int,
 
 
 def score(
-    answers: Iterable[Answered], run: str, name: str, evaluation: EvaluationParams, by_class: bool = True
+    answers: Iterable[Answered], item: Item, name: str, evaluation: EvaluationParams, by_class: bool = True
 ) -> Scores:
     """AUC of every class, macro AUC of every task, and its average over the tasks of all archives, with intervals.
 
@@ -109,8 +117,8 @@ def score(
     their replicates.
 
     Args:
-        answers: of one run; every task once under every condition.
-        run: its name, or that of the features.
+        answers: of one run and seed; every task once under every condition.
+        item: these.
         name: of the evaluation.
         evaluation: confidence, fewest positives.
         by_class: whether the classes get rows of their own.
@@ -122,7 +130,7 @@ def score(
     def add(dataset: str, metric: str, one: _Macro) -> None:
         key = {**one.of.condition, "evaluation": name, "dataset": dataset, "metric": metric}
         estimate = vars(interval(one.value, one.resampled, evaluation.confidence))
-        rows.append({"run": run, **key, **one.columns, **estimate, **one.of.drawn(one.per_draw)})
+        rows.append({**item._asdict(), **key, **one.columns, **estimate, **one.of.drawn(one.per_draw)})
         resamples.append({**key, "values": one.resampled.astype(np.float32)})
 
     for one in answers:
@@ -130,7 +138,7 @@ def score(
         resampled = np.mean([bootstrap_auc(each, one.labels, one.weights) for each in one.answers], axis=0)
         if by_class:
             of_classes = _classes(one, values, resampled, evaluation.confidence)
-            rows += [{"run": run, "evaluation": name, **row} for row in of_classes]
+            rows += [{**item._asdict(), "evaluation": name, **row} for row in of_classes]
         for metric, found in _macros(one, values, resampled, evaluation.min_positives):
             add(one.task, metric, found)
             averaged[(*one.condition.items(), metric)].append(found)

@@ -42,8 +42,6 @@ PROBES = {
     "merl_code": "MERL's code, epoch chosen on test",
 }
 """The kinds of linear probes, for people."""
-LEFT_OUT = "Intervals are over patients only: what another seed of pretraining would change is not in them."
-"""Of every interval of a score of runs that were trained once."""
 
 
 def share_name(share: float) -> str:

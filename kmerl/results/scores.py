@@ -1,4 +1,9 @@
-"""What an evaluation wrote of one run: scores, their resampled counterparts, and where they come from."""
+"""What an evaluation wrote of one run: scores, their resampled counterparts, and where they come from.
+
+A run that was pretrained from several seeds is one run here: its scores are the means over them. The resamples are the
+same for all seeds, so that the mean of the seeds' resampled values is a resampled value of their mean: its interval is
+over patients, for these seeds. The deviation over seeds stands apart from it.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,9 +19,13 @@ from numpy.typing import NDArray
 from kmerl.archives.classes import archive_of
 from kmerl.artifacts import read_metadata, read_table
 from kmerl.errors import UserError
+from kmerl.evaluation.intervals import interval
 from kmerl.evaluation.schemas import AVERAGE, MACRO, RESAMPLES, SCORES
 
 QUERY, CONTRASTIVE = "query", "contrastive"
+OVER_SEEDS = ("seeds", "deviation")
+"""How many seeds a score is the mean of, and its deviation over several."""
+_KEYS = [name for name in RESAMPLES.names if name != "values"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,7 @@ class RunScores:
 
     Attributes:
         name: of the run or of the features.
-        scores: columns of ``kmerl.evaluation.schemas.SCORES``.
+        scores: columns of ``kmerl.evaluation.schemas.SCORES`` without the seed, and :data:`OVER_SEEDS`.
         resamples: the macro metrics of ``scores`` under each resample of patients; the r-th is the same for all runs.
         metadata: ``archives`` {archive: origin}, ``trained_on`` {archive, origin, ...} or None, and ``method``.
         elsewhere: scores in other scopes of normalisation, where results are in one.
@@ -78,6 +87,11 @@ class RunScores:
         return tested if tested == trained else f"{tested} (trained on {trained})"
 
     @property
+    def seeds(self) -> int:
+        """From how many it was pretrained."""
+        return max(self.scores["seeds"], default=1)
+
+    @property
     def way(self) -> str:
         """How this run is asked unless another way is named: by its query network, if it has one."""
         ways = self.scores["way"].unique(maintain_order=True).to_list()
@@ -124,28 +138,79 @@ class RunScores:
 
 
 def read_runs(
-    folder: Path, names: Sequence[str], beside: Mapping[str, pa.Schema] | None = None, one_scope: bool = False
+    folder: Path,
+    runs: Mapping[str, Sequence[str]],
+    confidence: float,
+    beside: Mapping[str, pa.Schema] | None = None,
+    one_scope: bool = False,
 ) -> list[RunScores]:
-    """The scores of the runs called ``names``, one folder each below ``folder``.
+    """The scores of runs, one folder for each of their seeds below ``folder``.
 
     Args:
         folder: of one evaluation.
-        names: of runs or features.
-        beside: name and schema of its other tables.
+        runs: name of a run, or of features -> its items, one for each seed.
+        confidence: of the intervals.
+        beside: name and schema of its other tables, which are taken from the first seed.
         one_scope: whether results are in the scope that stands first, and others are ``elsewhere``.
 
     Raises:
-        UserError: a file is missing, damaged or of other columns.
+        UserError: a file is missing, damaged or of other columns, or the seeds of a run were not evaluated alike.
     """
     found = []
-    for name in names:
-        path = folder / name / "scores.parquet"
-        scores, resamples = read_table(path, SCORES), read_table(path.with_name("resamples.parquet"), RESAMPLES)
-        tables = {one: read_table(folder / name / f"{one}.parquet", schema) for one, schema in (beside or {}).items()}
-        own = pl.col("scope") == scores["scope"][0] if one_scope else pl.lit(True)
-        metadata, elsewhere = read_metadata(path), scores.filter(~own)
-        found.append(RunScores(name, scores.filter(own), resamples.filter(own), metadata, elsewhere, tables))
+    for name, items in runs.items():
+        paths = [folder / item / "scores.parquet" for item in items]
+        scores = [read_table(path, SCORES) for path in paths]
+        resamples = [read_table(path.with_name("resamples.parquet"), RESAMPLES) for path in paths]
+        tables = {
+            one: read_table(paths[0].with_name(f"{one}.parquet"), schema) for one, schema in (beside or {}).items()
+        }
+        if any(not one.select(*_KEYS, "code").equals(scores[0].select(*_KEYS, "code")) for one in scores):
+            raise UserError(f"{folder}: the seeds of {name} were not evaluated alike; run their stages again")
+        mean, resampled = over_seeds(scores, resamples, confidence)
+        own = pl.col("scope") == mean["scope"][0] if one_scope else pl.lit(True)
+        metadata, elsewhere = read_metadata(paths[0]), mean.filter(~own)
+        found.append(RunScores(name, mean.filter(own), resampled.filter(own), metadata, elsewhere, tables))
     return found
+
+
+def over_seeds(
+    scores: Sequence[pl.DataFrame], resamples: Sequence[pl.DataFrame], confidence: float
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The mean scores of the seeds of a run, and its resamples.
+
+    Of several seeds, only what was resampled has an interval; ``spread`` is the mean one.
+
+    Args:
+        scores: of each seed, the same rows in the same order.
+        resamples: of each seed, the same.
+        confidence: of the intervals.
+    """
+    if len(scores) == 1:
+        alone = (pl.lit(1, pl.Int32).alias("seeds"), pl.lit(None, pl.Float64).alias("deviation"))
+        return scores[0].drop("seed").with_columns(alone), resamples[0]
+    others = [name for name in SCORES.names if name not in ("seed", "value", "spread")]
+    mean = (
+        pl.concat(one.with_row_index("row") for one in scores)
+        .group_by("row", maintain_order=True)
+        .agg(
+            pl.col(others).first(),
+            pl.col("value", "spread").mean(),
+            pl.len().cast(pl.Int32).alias("seeds"),
+            pl.col("value").std().alias("deviation"),
+        )
+        .drop("row")
+    )
+    values = np.mean([np.stack(one["values"].to_list()) for one in resamples], axis=0)
+    drawn = dict(zip(resamples[0].select(_KEYS).iter_rows(), values, strict=True))
+    unknown = np.full(1, np.nan)
+    ends = [
+        interval(row["value"], drawn.get(tuple(row[key] for key in _KEYS), unknown), confidence)
+        if row["code"] is None
+        else interval(row["value"], unknown, confidence)
+        for row in mean.iter_rows(named=True)
+    ]
+    mean = mean.with_columns(pl.Series(end, [getattr(one, end) for one in ends]) for end in ("low", "high"))
+    return mean, resamples[0].with_columns(pl.Series("values", values.astype(np.float32).tolist(), pl.List(pl.Float32)))
 
 
 def defined(value: float | None) -> bool:

@@ -26,16 +26,16 @@ from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN
 from kmerl.evaluations.linear_probe.scores import baselines_first, kinds_of, lead_counts, pretrained, shares_of
 from kmerl.origins import RECORDED
 from kmerl.results import published
-from kmerl.results.names import LEFT_OUT, PROBES, SCOPES, share_name, title
+from kmerl.results.names import PROBES, SCOPES, share_name, title
 from kmerl.results.published import SIX, Published
 from kmerl.results.scores import RunScores, tasks_of, with_data
 from kmerl.tables.metrics import tree
-from kmerl.tables.origin import notice, provenance
+from kmerl.tables.origin import caveat, notice, provenance
 from kmerl.tables.table import Section, Table, tidied
 
 COLUMNS = [
-    "features", "pretrained", "probe", "dataset", "leads", "share", "metric", "value", "low", "high", "draws", "spread",
-    "n", "train_records", "classes", "untrained", "published", "data",
+    "features", "pretrained", "probe", "dataset", "leads", "share", "metric", "value", "low", "high", "seeds",
+    "deviation", "draws", "spread", "n", "train_records", "classes", "untrained", "published", "data",
 ]  # fmt: skip
 TOLD = {
     "paper": "a linear layer on features as they are, by AdamW with warm-up and cosine (the paper's Table 4 to the "
@@ -95,7 +95,7 @@ def for_people(runs: Sequence[RunScores], lead_counts: Mapping[str, int], confid
         "mean over draws, ± their deviation, and the interval is that of patients for these draws. A class that has "
         "no positive (or no negative) among the training records of a draw cannot be learnt from it: it counts with "
         "0.5. The last row of each table says how many classes do so in some draw.",
-        LEFT_OUT,
+        caveat(runs),
         _scopes(runs),
         [
             Bold(["In bold: features without any pretraining (", *listed(bare), ")."]),

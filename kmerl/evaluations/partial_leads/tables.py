@@ -23,20 +23,21 @@ from kmerl.documents import (
     grid,
     listed,
 )
-from kmerl.evaluation.bootstrap import interval
+from kmerl.evaluation.intervals import interval
 from kmerl.evaluation.schemas import AVERAGE
 from kmerl.evaluations.partial_leads.schemas import NESTED, SINGLE
 from kmerl.evaluations.partial_leads.scores import scopes_of, sets_of
 from kmerl.origins import RECORDED
 from kmerl.results import published
-from kmerl.results.names import LEFT_OUT, SCOPES, lead_count, title
+from kmerl.results.names import SCOPES, lead_count, title
 from kmerl.results.scores import RunScores, tasks_of, with_data
 from kmerl.tables.metrics import tree
-from kmerl.tables.origin import notice, provenance
+from kmerl.tables.origin import caveat, notice, provenance
 from kmerl.tables.table import Section, Table, averages, tidied
 
 COLUMNS = [
-    "run", "scope", "kind", "leads", "count", "dataset", "value", "low", "high", "n", "classes", "published", "data",
+    "run", "scope", "kind", "leads", "count", "dataset", "value", "low", "high", "seeds", "deviation", "n", "classes",
+    "published", "data",
 ]  # fmt: skip
 MEAN = "mean of the nested sets"
 
@@ -109,7 +110,7 @@ def for_people(runs: Sequence[RunScores], confidence: float) -> Document:
         f"Cells: AUC [{confidence:.0%} bootstrap interval over patients]. Every run is asked in its own way by plain "
         "names; leads that are not shown are left out (K-MERL) or zero (MERL).",
         ["Normalisation sees ", *sees, ". ", *(["It makes no difference to ", *listed(same), "."] if same else [])],
-        LEFT_OUT,
+        caveat(runs),
         provenance(runs),
         *blocks,
     )

@@ -12,17 +12,18 @@ from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_MIN, PER_CLASS
 from kmerl.evaluations.zeroshot.scores import seen_codes
 from kmerl.origins import RECORDED
 from kmerl.results import published
-from kmerl.results.names import LEFT_OUT, SCOPES, title
+from kmerl.results.names import SCOPES, title
 from kmerl.results.scores import RunScores, tasks_of, with_data
-from kmerl.tables.origin import notice, provenance
+from kmerl.tables.origin import caveat, notice, provenance
 from kmerl.tables.table import averages, tidied
 
 COLUMNS = [
-    "run", "dataset", "leads", "way", "metric", "value", "low", "high", "n", "classes", "published", "data",
+    "run", "dataset", "leads", "way", "metric", "value", "low", "high", "seeds", "deviation", "n", "classes",
+    "published", "data",
 ]  # fmt: skip
 CLASS_COLUMNS = [
     "run", "dataset", "code", "names", "name", "seen", "nearest", "similarity", "leads", "way", "value", "low", "high",
-    "n", "positives", "data",
+    "seeds", "deviation", "n", "positives", "data",
 ]  # fmt: skip
 
 
@@ -89,7 +90,7 @@ def for_people(runs: Sequence[RunScores], min_positives: int, confidence: float)
         "Every run is asked in its own way (with a query network by it, else by the cosine with the name), by plain "
         "names; other ways and other names: queries_auc.md. Paired differences: comparisons_auc.md. Normalisation sees "
         f"{SCOPES[runs[0].scope]}; other scopes: zeroshot_scopes_auc.md.",
-        LEFT_OUT,
+        caveat(runs),
         provenance(runs),
         *blocks,
         Heading("Left out"),
@@ -156,7 +157,7 @@ def classes_for_people(runs: Sequence[RunScores], confidence: float) -> Document
         f"Cells: AUC [{confidence:.0%} bootstrap interval over patients]; – where a class has no positives or no "
         "negatives. Intervals of classes with few positives are wide. Every run is asked in its own way by plain "
         "names; by other names, and with the training query nearest to each: zeroshot_auc_by_class.csv.",
-        LEFT_OUT,
+        caveat(runs),
         provenance(runs),
         "✓: the name is a training query, or as similar to one as zeroshot.seen_similarity says.",
         Items([[Code(run.name), f": {len(seen_codes(run) & {*asked})} of {len(asked)} classes"] for run in runs]),

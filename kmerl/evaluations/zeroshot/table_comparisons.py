@@ -13,11 +13,11 @@ import polars as pl
 from kmerl import documents as cells
 from kmerl.documents import Block, Bold, Cell, Document, Grid, Heading, Interval, Text, document, grid
 from kmerl.errors import UserError
-from kmerl.evaluation.bootstrap import interval
+from kmerl.evaluation.intervals import interval
 from kmerl.evaluation.schemas import AVERAGE, MACRO, MACRO_RENAMED, MACRO_SEEN
-from kmerl.results.names import LEFT_OUT, title
+from kmerl.results.names import title
 from kmerl.results.scores import QUERY, RunScores
-from kmerl.tables.origin import notice, provenance
+from kmerl.tables.origin import caveat, notice, provenance
 from kmerl.tables.table import tidied
 
 COLUMNS = [
@@ -165,7 +165,7 @@ def for_people(frame: pl.DataFrame, runs: Sequence[RunScores], confidence: float
             ": the interval excludes 0. The number of comparisons is not corrected for. Every run is asked in its own "
             "way by plain names. Intervals of single tasks: comparisons_auc.csv.",
         ],
-        LEFT_OUT,
+        caveat(runs),
         provenance(runs),
         *blocks,
     )

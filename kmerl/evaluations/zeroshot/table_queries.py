@@ -22,13 +22,14 @@ from kmerl.documents import (
 from kmerl.documents.numbers import NOTHING, decimal
 from kmerl.evaluation.schemas import AVERAGE
 from kmerl.evaluations.zeroshot import table_comparisons as comparisons
-from kmerl.results.names import ALL, GROUPS, LEFT_OUT, OTHER, RENAMED, SEEN, WAYS, title
+from kmerl.results.names import ALL, GROUPS, OTHER, RENAMED, SEEN, WAYS, title
 from kmerl.results.scores import RunScores, with_data
-from kmerl.tables.origin import notice, provenance
+from kmerl.tables.origin import caveat, notice, provenance
 from kmerl.tables.table import tidied
 
 COLUMNS = [
-    "run", "way", "own_way", "leads", "dataset", "group", "names", "value", "low", "high", "n", "classes", "data",
+    "run", "way", "own_way", "leads", "dataset", "group", "names", "value", "low", "high", "seeds", "deviation", "n",
+    "classes", "data",
 ]  # fmt: skip
 _MOST_LISTED = 12
 
@@ -83,7 +84,7 @@ def for_people(
         "Ways of asking: the query network (the paper's); the cosine of ECG and name (MERL's, and the only one "
         "without a query network); the mean of these two logits; the logits of the nearest training queries, weighted "
         "by similarity. ●: the run's own way.",
-        LEFT_OUT,
+        caveat(runs),
         provenance(runs),
         *blocks,
         Heading("Renamed classes"),

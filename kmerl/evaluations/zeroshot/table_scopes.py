@@ -6,12 +6,15 @@ import polars as pl
 
 from kmerl.documents import Cell, Code, Document, document, estimate, grid
 from kmerl.evaluation.schemas import AVERAGE, MACRO
-from kmerl.results.names import LEFT_OUT, SCOPES, title
+from kmerl.results.names import SCOPES, title
 from kmerl.results.scores import RunScores, tasks_of, with_data
-from kmerl.tables.origin import notice, provenance
+from kmerl.tables.origin import caveat, notice, provenance
 from kmerl.tables.table import tidied
 
-COLUMNS = ["run", "dataset", "leads", "scope", "metric", "value", "low", "high", "n", "classes", "data"]
+COLUMNS = [
+    "run", "dataset", "leads", "scope", "metric", "value", "low", "high", "seeds", "deviation", "n", "classes",
+    "data",
+]  # fmt: skip
 
 
 def tidy(runs: Sequence[RunScores]) -> pl.DataFrame:
@@ -47,7 +50,7 @@ def for_people(runs: Sequence[RunScores], confidence: float) -> Document:
         "leads that are not shown reach the model through the scale; a device of one lead has no others. Results "
         "are in the scope that stands first.",
         f"Cells: macro AUC [{confidence:.0%} bootstrap interval over patients].",
-        LEFT_OUT,
+        caveat(runs),
         provenance(runs),
         grid(["Run", "Shown", "Normalisation sees", *map(title, datasets)], body),
     )
