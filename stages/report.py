@@ -82,9 +82,11 @@ def batch(params: Any, run: str) -> int:
 def changes(params: Any) -> dict[str, dict[str, Any]]:
     """Run -> what it lays over the parameters, by sections."""
     return {
-        name: {"pretrain": one["pretrain"], "methods": {one["method"]: one["options"]}}
-        for name, one in params.plan.pretrain.items()
-    }
+        name: {
+            "pretrain": run.pretrain, "methods": {run.method: run.options}, "text": run.text, "knowledge": run.knowledge
+        }
+        for name, run in params.runs.items()
+    }  # fmt: skip
 
 
 def main(params: Any) -> str:
@@ -106,7 +108,10 @@ def main(params: Any) -> str:
             "archives": facts.archive_grid(stores),
             "flags": facts.flag_grid(stores),
             "runs": facts.run_grid(runs, {name: batch(params, name) for name in params.plan.pretrain}),
-            "differences": facts.differences({"pretrain": params.pretrain, "methods": params.methods}, changes(params)),
+            "suites": facts.suite_grid(params.suites, params.runs),
+            "differences": facts.differences(
+                {name: getattr(params, name) for name in ("pretrain", "methods", "text", "knowledge")}, changes(params)
+            ),
             "parameters": facts.parameter_grid(vars(params)),
             "steps": facts.steps(studies["report_id"].n_unique(), verified, merged, summary),
             "left_out": left_out(params, [one.name for one in stores]),

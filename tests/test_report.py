@@ -28,6 +28,7 @@ from kmerl.leads import LEADS
 from kmerl.origins import LEARNT, mark, of_archives
 from kmerl.page import facts, rejected, results, texts
 from kmerl.page.headline import headlines
+from kmerl.plan import Run, Suite
 from kmerl.shards import RECORDS
 from stages import report
 
@@ -202,14 +203,20 @@ def build(origin="simulated"):
     write_json("results/metrics.json", {"ours": {"I": {"average": 0.75}}})
     loop = Loose(batch=8, processes=2)
     pretrain, methods = Loose(loop=loop, model={"text": EVIL}), {"merl": {"query": {"width": 4}}}
+    runs = {
+        "ours": Run(method="kmerl", title="Ours, whole", paper="Table 1", knowledge={"merge": {"enabled": False}}),
+        "theirs": Run(method="merl", options={"query": None}),
+        "fresh": Run(method="kmerl", pretrain={"loop": {"batch": 8}}),
+    }
+    suite = Suite(title=f"All {EVIL}", runs=["ours", "theirs"], evaluations=["zeroshot"], compare_with="ours")
     return SimpleNamespace(
-        seed=7, pretraining_archive="mimic_iv_ecg", pretrain=pretrain, methods=methods,
+        seed=7, pretraining_archive="mimic_iv_ecg", pretrain=pretrain, methods=methods, runs=runs,
+        suites={"all": suite}, text={"pooling": "mean"}, knowledge={"merge": {"enabled": True}},
         zeroshot=Loose(leads={"12 leads": [], "I": []}), evaluation=Loose(archives=["ptb_xl"], confidence=0.95),
         plan=Loose(
             pretrain={
-                "ours": {"method": "kmerl", "pretrain": {}, "options": {}},
-                "theirs": {"method": "merl", "pretrain": {}, "options": {"query": None}},
-                "fresh": {"method": "kmerl", "pretrain": {"loop": {"batch": 8}}, "options": {}},
+                name: {"method": run.method, "pretrain": run.pretrain, "options": run.options}
+                for name, run in runs.items()
             }
         ),
     )  # fmt: skip
@@ -328,6 +335,8 @@ def test_what_was_run_is_told(params):
     vocabulary = json.loads(Path("data/labels/base/vocabulary.json").read_text())
     assert vocabulary["hash"] in text
     assert "nothing: as initialised" in text
+    assert "ours (Ours, whole; Table 1), theirs zeroshot ours" in text
+    assert "knowledge.merge.enabled true false" in text
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,25 @@ def run_grid(runs: Sequence[Run], batch: Mapping[str, Any]) -> Grid:
     return grid(header, rows, [3, 4, 5, 7, 8])
 
 
+def suite_grid(suites: Mapping[str, Any], runs: Mapping[str, Any]) -> Grid:
+    """Each suite's runs, by what people call them, what is evaluated of them and what they are compared with.
+
+    Args:
+        suites: of the parameters, by name.
+        runs: of the parameters, by name.
+    """
+
+    def called(name: str) -> str:
+        told = "; ".join(one for one in (runs[name].title, runs[name].paper) if one)
+        return f"{name} ({told})" if told else name
+
+    rows = [
+        [one.title, ", ".join(map(called, one.runs)), ", ".join(one.evaluations), one.compare_with or "one another"]
+        for one in suites.values()
+    ]
+    return grid(["Suite", "Runs", "Evaluated by", "Compared with"], rows)
+
+
 def differences(base: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> Grid:
     """One row per parameter that a run changes: its value in the base and what each run makes of it.
 
