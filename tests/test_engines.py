@@ -678,6 +678,35 @@ def test_whatever_is_left_of_the_plan_is_written_anew(unmade, parameters, left):
     assert file.read_text() == plan
 
 
+SHOWN = {"tables", "figures", "report"}
+SCORED = {"zeroshot", "partial_leads", "linear_probe", *SHOWN}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "stages"),
+    [
+        ("kmerl/evaluations/zeroshot/table_auc.py", "Zero-shot classification: macro AUC", {"tables", "report"}),
+        *(
+            pytest.param(*edit, marks=pytest.mark.thorough)
+            for edit in (
+                ("kmerl/model/layers.py", "def pack(", {"pretrain", "embed_ecg", *SCORED}),
+                ("kmerl/evaluation/bootstrap.py", "def bootstrap_auc(", SCORED),
+                ("kmerl/methods/simclr.py", "def _alter(", {"pretrain", "embed_ecg", *SCORED}),
+                (
+                    "kmerl/preprocessing/flaws.py", "def is_clipped(",
+                    {"preprocess", "pretrain", "quality", "embed_ecg", "random_convolutions", *SCORED},
+                ),
+                ("kmerl/page/page.py", "def render(", {"report"}),
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_t4_an_edit_of_the_real_code_reruns_what_uses_it(tiny, tmp_path, file, old, stages):
+    project = tiny.copy(tmp_path / "project")
+    project.replace(file, old, f"{old[:-1]}x{old[-1]}")
+    assert project.planned() == stages
+
+
 def test_t3_on_the_real_pipeline(tiny, tmp_path):
     project = tiny.copy(tmp_path / "project")
     project.replace("params.yaml", "seen_similarity: 0.95", "seen_similarity: 0.9")
