@@ -35,10 +35,10 @@ reproduce: $(VENV)/installed ## from raw archives to tables and figures; install
 	@$(BIN)/snakemake --cores $(CORES)
 
 test: $(VENV)/installed-dev ## the tests
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-thorough: $(VENV)/installed-dev ## what takes long: the same properties on many more inputs
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup -m "thorough and not slow and not vllm"
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "thorough and not slow and not vllm"
 
 test-vllm: $(VENV)/installed-dev $(ENVS)/vllm/installed ## the tests that need vLLM, with a tiny random model
 	@$(BIN)/python -m pytest -m vllm

@@ -1,6 +1,8 @@
 """What several test modules share: small stores, small runs, and the folder of real samples."""
 
+import fcntl
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,13 +16,6 @@ settings.register_profile("kmerl", deadline=None, derandomize=True)
 settings.load_profile("kmerl")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several processes one takes all tests of a file, and of the files that need the finished tiny pipeline."""
-    for item in items:
-        file = item.path.stem
-        item.add_marker(pytest.mark.xdist_group("pipeline" if file in ("test_engines", "test_faults") else file))
-
-
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """The folder of real sample records that KMERL_SAMPLES names."""
@@ -32,10 +27,20 @@ def samples() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The real pipeline after `snakemake` on the tiny profile; nobody changes it."""
-    project = real(tmp_path_factory.mktemp("real") / "project", "tiny")
-    project.snakemake()
-    return project
+    """The real pipeline after `snakemake` on the tiny profile, made once for all of several processes of pytest.
+
+    Nobody changes it.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder = shared / "tiny"
+    with (shared / "tiny.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.with_name("tiny.made").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            real(folder, "tiny").snakemake()
+            folder.with_name("tiny.made").touch()
+    return Project(folder)
 
 
 @pytest.fixture(scope="session")

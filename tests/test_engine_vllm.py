@@ -26,7 +26,7 @@ from kmerl.knowledge.parsing import parse_list
 from kmerl.knowledge.requests import AskParams
 from workflow.llama_server import free_port, running
 
-pytestmark = [pytest.mark.vllm, pytest.mark.xdist_group("vllm")]
+pytestmark = pytest.mark.vllm
 PYTHON = Path(os.environ.get("KMERL_VLLM_PYTHON") or "workflow/envs/vllm/bin/python").absolute()
 ENGINE = yaml.safe_load(Path("params.yaml").read_text("utf-8"))["knowledge"]["engine"]
 SMALL = {"context": 1024, "dtype": "bfloat16", "sequences": 64, "eager": True, "python": str(PYTHON)}
