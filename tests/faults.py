@@ -83,7 +83,7 @@ def serve(project: Path) -> None:
     sys.path.insert(0, str(project))
     for file in sorted((project / "stages").glob("[_a-z]*.py")):
         importlib.import_module(f"stages.{file.stem}")
-    learn(["kmerl.params", "workflow.damage"])
+    learn(["kmerl.params", "workflow.damage", "workflow.plan"])
     reply = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:

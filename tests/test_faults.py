@@ -72,7 +72,7 @@ class Faults:
         (folder / "data").mkdir(parents=True)
         for name in ("stages", "kmerl"):
             (folder / name).symlink_to(self.project.folder / name)
-        for name in ("params.yaml", "dvc.yaml", "dvc.lock", "data/code.json"):
+        for name in ("params.yaml", "plan.yaml", "dvc.yaml", "dvc.lock", "data/code.json"):
             os.link(self.project.folder / name, folder / name)
         for path in [*instance.ins, *(instance.outs if outs else [])]:
             source, target = self.project.folder / path, folder / path
