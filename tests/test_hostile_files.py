@@ -221,7 +221,8 @@ def test_a_table_of_an_archive_may_be_anything(tmp_path, capsys, archive, what):
 FOLDERS = {
     "run": ("model.safetensors", "config.json", "history.parquet"), "embeddings": ("texts.parquet", "vectors.npy"),
     "labels": ("vocabulary.json", "labels.parquet"), "knowledge": ("requests.jsonl", "responses.jsonl"),
-    "scores": ("scores.parquet", "resamples.parquet"), "waveforms": ("records.parquet",), "features": ("features.json",),
+    "scores": ("scores.parquet", "resamples.parquet"), "waveforms": ("records.parquet",),
+    "features": ("features.json",),
 }  # fmt: skip
 
 
