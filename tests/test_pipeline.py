@@ -6,6 +6,7 @@ import pytest
 from engines.project import real
 
 
+@pytest.mark.thorough
 def test_t2_on_the_real_pipeline_dvc_makes_every_byte_that_snakemake_makes(tiny, tmp_path):
     project = real(tmp_path / "project", "tiny")
     project.dvc("repro")
