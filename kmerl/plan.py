@@ -121,7 +121,7 @@ def plan(runs: Mapping[str, Run], suites: Mapping[str, Suite], baselines: Sequen
     asking = {
         item: {
             "run": one["run"], "seed": one["seed"], "classes": vectors("classes", one["text"]),
-            "vocabulary": vectors("vocabulary", one["text"], one["knowledge"]),
+            "vocabulary": one["vocabulary"],
         }
         for item, one in pretrain.items()
     }  # fmt: skip
