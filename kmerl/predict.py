@@ -6,6 +6,7 @@ python -m kmerl.predict signal.csv --fs 250 --unit uV --plot answer.png
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,6 +72,8 @@ def main(argv: Sequence[str]) -> int:
         print(f"predict: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        if __name__ == "__main__":  # the program ends with this line, however often it is told to
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         print("predict: interrupted", file=sys.stderr)
         return 1
     return 0

@@ -1,6 +1,7 @@
 """Two processes of a pool that sleep: ``python -m tests.pooled FOLDER SECONDS``; so long may one be stopped."""
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -28,6 +29,8 @@ def main():
     except UserError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
+        for further in (signal.SIGINT, signal.SIGTERM):  # as a stage does
+            signal.signal(further, signal.SIG_IGN)
         sys.exit("interrupted")
 
 
