@@ -73,6 +73,7 @@ for stage, pattern in pipeline.patterns().items():
             f"logs/{pattern}.log",
         benchmark:
             f"logs/{pattern}.tsv"
+        priority: pipeline.priority(stage)
         threads: threads_of(stage)
         resources:
             mem_mb=needs[stage].get("mem_mb", 2000),
