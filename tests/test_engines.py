@@ -33,7 +33,7 @@ def test_t2_after_dvc_repro_both_engines_have_nothing_to_do_and_the_record_is_th
     assert records[0] == records[1]
 
 
-@pytest.mark.parametrize("engine", ["snakemake", "dvc"])
+@pytest.mark.parametrize("engine", ["dvc", pytest.param("snakemake", marks=pytest.mark.thorough)])
 def test_t3_t5_a_changed_value_runs_the_same_stages_in_either_engine_and_changing_it_back_computes_nothing(
     project, engine
 ):
@@ -96,6 +96,7 @@ def test_t5_git_checkout_and_dvc_checkout_give_a_state_back_with_nothing_to_do(p
     assert project.agreed()
 
 
+@pytest.mark.thorough
 def test_t5_what_a_removed_stage_or_a_killed_run_left_does_not_count(project, fresh, tmp_path):
     project.replace("params.yaml", "simulated: [a, b]", "simulated: [a]")
     project.replace("params.yaml", "  b:\n    watch: data/simulated/b\n", "")
@@ -131,6 +132,7 @@ def test_t5_what_a_removed_stage_or_a_killed_run_left_does_not_count(project, fr
     assert project.agreed()
 
 
+@pytest.mark.thorough
 def test_t5_parts_of_an_archive_that_no_job_makes_any_more_do_not_count(project):
     project.replace("params.yaml", "parts: [1of2, 2of2]", "parts: [1of2]")
     said = project.snakemake()
@@ -165,6 +167,7 @@ def test_t7_a_killed_run_needs_no_unlocking_and_keeps_finished_stages(project, n
     assert project.agreed()
 
 
+@pytest.mark.thorough
 def test_t7_what_is_damaged_in_the_cache_too_is_made_again(project):
     file = project.folder / "data/simulated/a/values.txt"
     right = file.read_bytes()
@@ -210,7 +213,9 @@ def test_t9_the_pipeline_runs_where_there_is_no_git(fresh, tmp_path, copied, eng
     assert "simulate@a" not in project.stale()
 
 
-@pytest.mark.parametrize("engine", [("snakemake", "--cores", "2"), ("dvc", "repro")])
+@pytest.mark.parametrize(
+    "engine", [("dvc", "repro"), pytest.param(("snakemake", "--cores", "2"), marks=pytest.mark.thorough)]
+)
 def test_t11_a_stage_whose_parameters_change_while_it_runs_fails_and_nothing_wrong_is_kept(project, engine):
     before = (project.folder / TABLE).read_bytes()
     project.replace("params.yaml", "pause: 0 ", "pause: 2 ")
@@ -402,35 +407,31 @@ def parameters(unmade):
     file.write_bytes(text)
 
 
+NAMED = "runs:\n  kmerl:\n    method: kmerl\n"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("seed: 1 ", "seed: true ", "seed: Input should be a valid integer"),
-        ("learning_rate: 1.0e-3", "learning_rate: .inf", "learning_rate: must be a finite number"),
-        ("seed: 1 ", "seed: 1\nseed: 2 ", 'params.yaml: not YAML .*duplicate key "seed"'),
-        ("# Every", "# \xe9very", "params.yaml:.* not UTF-8"),
-        (
-            "runs:\n  kmerl:\n    method: kmerl\n",
-            "runs:\n  kmerl:\n    method: kmerl\n  '': {method: kmerl}\n",
-            "runs: '' is no name",
-        ),
-        (
-            "runs:\n  kmerl:\n    method: kmerl\n",
-            "runs:\n  kmerl:\n    method: kmerl\n  .: {method: kmerl}\n",
-            "runs: '.' is no name",
-        ),
-        (
-            "runs:\n  kmerl:\n    method: kmerl\n",
-            "runs:\n  kmerl:\n    method: kmerl\n  1: {method: kmerl}\n",
-            "runs: the name 1 is no text",
-        ),
-        (
-            "    folder: data/simulated/ptb_xl",
-            "    folder: data/raw/other",
-            "data/raw/other holds the files of cpsc2018",
-        ),
+        (NAMED, NAMED + "  '': {method: kmerl}\n", "runs: '' is no name"),
         (None, "", "params.yaml: is empty"),
-        (None, "[1]", "params.yaml: holds a list, not parameters"),
+        *(
+            pytest.param(*case, marks=pytest.mark.thorough)
+            for case in (
+                ("learning_rate: 1.0e-3", "learning_rate: .inf", "learning_rate: must be a finite number"),
+                ("seed: 1 ", "seed: 1\nseed: 2 ", 'params.yaml: not YAML .*duplicate key "seed"'),
+                ("# Every", "# \xe9very", "params.yaml:.* not UTF-8"),
+                (NAMED, NAMED + "  .: {method: kmerl}\n", "runs: '.' is no name"),
+                (NAMED, NAMED + "  1: {method: kmerl}\n", "runs: the name 1 is no text"),
+                (
+                    "    folder: data/simulated/ptb_xl",
+                    "    folder: data/raw/other",
+                    "data/raw/other holds the files of cpsc2018",
+                ),
+                (None, "[1]", "params.yaml: holds a list, not parameters"),
+            )
+        ),
     ],
 )
 def test_parameters_that_cannot_be_right_are_refused_in_one_line_by_every_command(

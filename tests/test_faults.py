@@ -220,6 +220,7 @@ def test_a_read_only_folder_is_told_in_one_line(faults, stage):
         assert outcome.outs == instance.outs
 
 
+@pytest.mark.thorough
 def test_dvc_names_the_producer_of_every_damaged_artifact_and_the_next_run_restores_it(faults, tmp_path):
     project = Project(tmp_path / "project")
     subprocess.run(["cp", "-a", str(faults.project.folder), str(project.folder)], check=True)

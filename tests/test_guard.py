@@ -19,7 +19,8 @@ from faults import own_disk
 from workflow import guard
 from workflow.damage import digest
 
-both = pytest.mark.parametrize("engine", ENGINES)
+slower = pytest.mark.thorough  # of two engines, or of several kinds of rot; one of them is in every run
+both = pytest.mark.parametrize("engine", ["dvc", pytest.param("snakemake", marks=slower)])
 
 
 def run(project: Project, engine: str) -> str:
@@ -74,7 +75,7 @@ def test_what_rotted_in_the_cache_is_never_restored_where_its_stage_only_follows
     assert project.agreed()
 
 
-@both
+@pytest.mark.parametrize("engine", ENGINES)
 def test_what_rotted_in_the_cache_only_is_put_back_from_the_projects_folder(project, engine):
     copies(project)
     right, kept = (project.folder / SHARD).read_bytes(), cached(project, SHARD)
@@ -89,12 +90,12 @@ def test_what_rotted_in_the_cache_only_is_put_back_from_the_projects_folder(proj
 @pytest.mark.parametrize(
     ("engine", "rotten"),
     [
-        ("snakemake", "a file"),
         ("dvc", "a file"),
-        ("dvc", "a folder's list"),
-        ("snakemake", "a word of a folder's list"),
-        ("dvc", "a word of a folder's list"),
-        ("snakemake", "a result in git"),
+        pytest.param("snakemake", "a file", marks=slower),
+        pytest.param("dvc", "a folder's list", marks=slower),
+        pytest.param("snakemake", "a word of a folder's list", marks=slower),
+        pytest.param("dvc", "a word of a folder's list", marks=slower),
+        pytest.param("snakemake", "a result in git", marks=slower),
     ],
 )
 def test_a_value_that_changes_and_changes_back_brings_no_rotten_output_back(project, engine, rotten):
@@ -119,10 +120,10 @@ def test_a_value_that_changes_and_changes_back_brings_no_rotten_output_back(proj
     ("engine", "left"),
     [
         ("snakemake", ""),
-        ("dvc", ""),
         ("dvc", '{"write": {"/a/b": {"pid": 1'),
-        ("snakemake", '{"write": 3}'),
-        ("dvc", "\0"),
+        pytest.param("dvc", "", marks=slower),
+        pytest.param("snakemake", '{"write": 3}', marks=slower),
+        pytest.param("dvc", "\0", marks=slower),
     ],
 )
 def test_a_list_of_locks_that_a_kill_left_half_written_stops_no_run(project, engine, left):
@@ -147,7 +148,14 @@ def test_an_unreadable_list_of_locks_is_left_alone_while_a_process_works_here(pr
 
 @pytest.mark.parametrize(
     ("engine", "share"),
-    [("snakemake", 0), ("dvc", 0), ("dvc", 0.001), ("snakemake", 0.3), ("dvc", 0.62), ("dvc", 0.999)],
+    [
+        ("dvc", 0),
+        ("snakemake", 0.3),
+        *(
+            pytest.param(*one, marks=slower)
+            for one in (("snakemake", 0), ("dvc", 0.001), ("dvc", 0.62), ("dvc", 0.999))
+        ),
+    ],
 )
 def test_a_record_that_a_kill_cut_short_stops_no_run_and_nothing_is_computed_again(project, engine, share):
     file = project.folder / "dvc.lock"
@@ -164,10 +172,10 @@ def test_a_record_that_a_kill_cut_short_stops_no_run_and_nothing_is_computed_aga
     ("left", "copies_left"),
     [
         (b"\x93stages: [", ["git", "kept"]),
-        (b"\x93stages: [", ["git"]),
-        (b"\x93stages: [", []),
         (b"", ["git"]),
-        (b"", []),
+        pytest.param(b"\x93stages: [", ["git"], marks=slower),
+        pytest.param(b"\x93stages: [", [], marks=slower),
+        pytest.param(b"", [], marks=slower),
     ],
 )
 def test_an_unreadable_record_comes_from_its_copy_from_git_or_from_the_cache(project, left, copies_left):
@@ -187,7 +195,9 @@ def test_an_unreadable_record_comes_from_its_copy_from_git_or_from_the_cache(pro
     assert project.agreed()
 
 
-@pytest.mark.parametrize("left", [b"", b'{"rule": "tables', b'{"rule": "\xff"}'])
+@pytest.mark.parametrize(
+    "left", [b'{"rule": "tables', *(pytest.param(one, marks=slower) for one in (b"", b'{"rule": "\xff"}'))]
+)
 def test_what_rotted_among_snakemakes_notes_stops_no_run(project, left):
     notes = [path for path in (project.folder / ".snakemake/metadata").rglob("*") if path.is_file()]
     assert notes

@@ -185,6 +185,7 @@ def test_a_rank_that_is_stopped_is_not_waited_for_without_end(folder, monkeypatc
     none_is_alive(folder)
 
 
+@pytest.mark.thorough
 def test_a_rank_that_hangs_is_named_with_what_it_does(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "HUNG_SECONDS", 30.0)
     told = (
@@ -311,6 +312,7 @@ next(VllmEngine(EngineParams.model_validate(given)).answer(iter([{}])))
 """
 
 
+@pytest.mark.thorough
 def test_vllm_and_all_it_started_end_with_the_one_that_asks_even_if_it_is_stopped(tmp_path, monkeypatch):
     (tmp_path / "vllm.py").write_text(VLLM.format(folder=str(tmp_path)))
     python = tmp_path / "python"
