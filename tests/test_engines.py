@@ -10,12 +10,14 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from engines.project import ALL, READ, ROOT, Project, real
 
 from workflow import fingerprint, profile
+from workflow.bridge import Pipeline
 
 TABLE = "results/tables/sums.csv"
 
@@ -638,3 +640,26 @@ def test_whatever_is_left_of_the_plan_is_written_anew(unmade, parameters, left):
         file.write_bytes(left)
     unmade.run("snakemake", "-n")
     assert file.read_text() == plan
+
+
+def test_what_most_stages_wait_for_begins_first_and_items_in_the_order_of_the_parameters():
+    reads = {
+        "simulate@other": [], "simulate@learnt": [], "labels": ["simulate@learnt"], "pretrain@long": ["labels"],
+        "pretrain@short": ["labels"], "zeroshot@short": ["pretrain@short"], "zeroshot@long": ["pretrain@long"],
+        "tables": ["zeroshot@long", "zeroshot@short", "simulate@other"],
+    }  # fmt: skip
+    pipeline = Pipeline.__new__(Pipeline)
+    pipeline.made = {f"data/{name}": name for name in reads}
+    pipeline.stages = {
+        name: SimpleNamespace(deps=[SimpleNamespace(def_path=f"data/{one}") for one in of])
+        for name, of in reads.items()
+    }
+
+    def priority(name):
+        rule, _, item = name.partition("@")
+        return pipeline.priority(rule)([item] if item else [])
+
+    assert sorted(reads, key=priority, reverse=True) == [
+        "simulate@learnt", "labels", "pretrain@long", "pretrain@short", "simulate@other", "zeroshot@short",
+        "zeroshot@long", "tables",
+    ]  # fmt: skip
