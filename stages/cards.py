@@ -118,4 +118,4 @@ def main(params: Any) -> str:
         for run in trained:
             found = facts(params, run, *had[planned[run.name]["knowledge"]], baselines)
             (folder / f"{run.name}.md").write_text(card(found), "utf-8")
-    return f"{len(trained)} cards; {len(runs) - len(trained)} runs without a step have none"
+    return f"{len(trained)} cards; of {len(runs)} runs, {len(runs) - len(trained)} had no step and have none"
