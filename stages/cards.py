@@ -42,14 +42,15 @@ def split(rule: Any) -> str:
     return f"drawn by {rule.unit}: {rule.valid_share:.0%} for validation, {rule.test_share:.0%} for tests"
 
 
-def mining(knowledge: Any) -> str:
-    """How queries were mined, in words."""
-    engine, ask = knowledge.engine, knowledge.ask
+def mining(knowledge: Any, changes: Mapping[str, Mapping[str, Any]]) -> str:
+    """How the queries of a variant of ``knowledge`` were mined, in words."""
+    own = {step: laid_over(base, changes[step]) for step, base in vars(knowledge).items()}
+    engine, ask, extract = own["engine"], own["ask"], own["extract"]
     by = (
         "by rules, without a language model" if engine.name == "lexicon" else f"by {engine.model} through {engine.name}"
     )
-    how = f"one question per {knowledge.extract.unit}, prompting: {ask.prompting}, constraint: {ask.constraint}"
-    out = [step for step in ("verify", "merge", "superclass") if not getattr(knowledge, step).enabled]
+    how = f"one question per {extract.unit}, prompting: {ask.prompting}, constraint: {ask.constraint}"
+    out = [step for step in ("verify", "merge", "superclass") if not own[step].enabled]
     return f"Mined from the reports {by}; {how}" + (f"; left out: {', '.join(out)}." if out else ".")
 
 
@@ -95,7 +96,7 @@ def facts(params: Any, run: Run, had: Learnt, vocabulary: Vocabulary, baselines:
         run=run, called=params.runs[made["run"]].title, seeds=seeds, learnt=had, split=split(place.split),
         batch=records_per_step(pretrain.loop.model_dump()),
         training={"optimizer": pretrain.optimizer, "loop": pretrain.loop},
-        mining=mining(laid_over(params.knowledge, params.plan.knowledge[made["knowledge"]])),
+        mining=mining(params.knowledge, params.plan.knowledge[made["knowledge"]]),
         entities=len(vocabulary.entities),
         licence=licence(Path(place.folder), DATA / "manifests" / f"{archive}.parquet"),
         scores=own, over_seeds=several[0] if several else None, baselines=baselines,

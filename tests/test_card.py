@@ -295,12 +295,17 @@ def params(tmp_path, monkeypatch):
     Path("raw/LICENSE.txt").write_text("\n  Open <Data>  \nmore\n")
     runs = [scored.zeroshot("ours"), scored.zeroshot("ours-2", 0.8)]
     scored.write(tmp_path, runs, [scored.partial("ours")], [scored.probes("ours"), scored.probes("bare", trained=None)])
-    mined = {"engine": {"name": "vllm", "model": "some/Llama"}, "merge": {"enabled": False}}
+    knowledge = load(ROOT / "params.yaml").knowledge
+    steps = {name: getattr(knowledge, name) for name in ("engine", "ask", "extract", "verify", "merge", "superclass")}
+    mined = {name: {} for name in steps} | {
+        "engine": {"name": "vllm", "model": "some/Llama"},
+        "merge": {"enabled": False},
+    }
     made = {"method": "kmerl", "seed": 1, "pretrain": {}, "options": {}, "knowledge": "base"}
     planned = {name: {**made, "run": name.partition("-")[0]} for name in names}
     return SimpleNamespace(
         pretraining_archive="mimic_iv_ecg", archives={"mimic_iv_ecg": SimpleNamespace(folder="raw", split="official")},
-        pretrain=PretrainParams.model_validate(small.SHARED), knowledge=load(ROOT / "params.yaml").knowledge,
+        pretrain=PretrainParams.model_validate(small.SHARED), knowledge=SimpleNamespace(**steps),
         runs={"ours": SimpleNamespace(title="Ours, whole"), "fresh": SimpleNamespace(title=None)},
         evaluation=SimpleNamespace(confidence=0.95, min_positives=FEW), zeroshot=SimpleNamespace(leads=SETS),
         plan=SimpleNamespace(
