@@ -246,7 +246,7 @@ def test_the_page_fetches_nothing_and_is_well_formed(params):
         if name == "src":
             assert value.startswith("data:image/"), value[:80]
         if name == "href":
-            assert value.startswith(("#", "tables/")), value[:80]
+            assert value.startswith(("#", "tables/", "cards/")), value[:80]
     style = text[text.index("<style>") : text.index("</style>")]
     assert "@import" not in style
     assert "url(" not in style
@@ -337,6 +337,12 @@ def test_what_was_run_is_told(params):
     assert "nothing: as initialised" in text
     assert "ours (Ours, whole; Table 1), theirs zeroshot ours" in text
     assert "knowledge.merge.enabled true false" in text
+
+
+def test_the_page_leads_to_the_card_of_every_run_that_was_trained(params):
+    reader = Reader(page(params))
+    cards = [value for _, name, value in reader.attributes if name == "href" and value.startswith("cards/")]
+    assert cards == ["cards/ours.md", "cards/theirs.md"]
 
 
 @pytest.mark.parametrize(
