@@ -39,10 +39,12 @@ class AttentionProjector(nn.Module):
     def __init__(self, in_width: int, width: int, positions: int):
         super().__init__()
         self.narrow = nn.Linear(in_width, width)
-        self.asks = nn.Parameter(torch.randn(1, 1, width))
-        self.positions = nn.Parameter(torch.randn(1, positions + 1, width) / width)
+        self.asks = nn.Parameter(torch.empty(1, 1, width))
+        self.positions = nn.Parameter(torch.empty(1, positions + 1, width))
         self.attention = nn.MultiheadAttention(width, POOLING_HEADS, batch_first=True)
         self.out = nn.Linear(width, width)
+        nn.init.normal_(self.asks)
+        nn.init.normal_(self.positions, std=1 / width)
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, n, D) -> (B, P): a learnt token attends to itself and to them."""
