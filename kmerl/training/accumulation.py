@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.distributed as dist
@@ -61,8 +61,7 @@ def backward(wrapped: nn.Module, batch: Batch, parts: int, seed: int, precision:
     found = {"loss": weighted(terms).detach()} | {name: term.value.detach() for name, term in terms.items()}
     for i, piece in enumerate(pieces):
         torch.manual_seed(seed + i)
-        waits = isinstance(wrapped, DistributedDataParallel) and i < parts - 1
-        with wrapped.no_sync() if waits else nullcontext():
+        with _exchanging(wrapped, last=i == parts - 1):
             with precision():
                 own = wrapped(piece, _part(gradients, i, parts))
             (own["loss"] / parts).backward()
@@ -162,8 +161,12 @@ def passed_on(vectors: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) ->
 
 
 def _unwrapped(wrapped: nn.Module) -> Learner:
-    learner: Learner = wrapped.module if isinstance(wrapped, DistributedDataParallel) else wrapped
-    return learner
+    return cast("Learner", wrapped.module if isinstance(wrapped, DistributedDataParallel) else wrapped)
+
+
+def _exchanging(wrapped: nn.Module, last: bool) -> AbstractContextManager[Any]:
+    """Let processes exchange gradients after the last part only."""
+    return nullcontext() if last or not isinstance(wrapped, DistributedDataParallel) else wrapped.no_sync()
 
 
 @contextmanager

@@ -175,7 +175,9 @@ def told(values: Mapping[str, float]) -> str:
 
 def precision(loop: LoopParams, device: torch.device) -> Precision:
     """What forward passes run under."""
-    return partial(torch.autocast, device.type, torch.bfloat16) if loop.precision == "bfloat16" else nullcontext
+    if loop.precision == "float32":
+        return nullcontext
+    return partial(torch.autocast, device.type, torch.bfloat16)
 
 
 def _step(
