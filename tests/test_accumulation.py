@@ -55,7 +55,7 @@ def gradients(store, run, parts, rank=0, size=1):
     batch = batches(store, run, rank, size)[0]
     pulls = encoder_gradients(wrapped, batch, parts, SEED, nullcontext)
     losses = backward(wrapped, batch, parts, SEED, nullcontext)
-    return {name: float(loss) for name, loss in losses.items()}, gradient_of(learner), pulls
+    return {name: float(loss.detach()) for name, loss in losses.items()}, gradient_of(learner), pulls
 
 
 def gradient_of(learner):

@@ -1,5 +1,6 @@
 """Loss and validation curves of pretraining runs, and how strongly each loss pulls at the encoder."""
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +20,8 @@ CAPTION = (
 _GRADIENT = "gradient_"
 _TERMS = ("-", "--", ":", "-.")  # lines of the losses of one run
 _WINDOW = 0.04  # of a run's steps, averaged for the bold line
-_WIDTH, _HEIGHT = 270.0, 100.0  # mm
+_WIDTH, _TOP, _ROW, _BETWEEN, _BOTTOM = 270.0, 27.0, 59.0, 24.0, 14.0  # mm
+_COLUMNS = 3
 _NOTE = 24  # characters of a line beside a panel's title
 
 
@@ -41,12 +43,11 @@ def training_figure(
     with look():
         colours = colours or colours_of(histories)
         trained = {run: history for run, history in histories.items() if history.height}
-        figure = new_figure(_WIDTH, _HEIGHT)
         logged = {name for history in trained.values() for name in history["name"].unique()}
         measured = [name for name in curves if logged & {name, f"valid_{name}"}]
         panels = {name: curves[name] for name in sorted(measured, key=lambda name: name not in logged)}  # losses first
         pulls = [name for name in curves if f"{_GRADIENT}{name}" in logged]
-        grid = figure.subplots(1, len(panels) + bool(pulls), squeeze=False)[0] if panels else []
+        figure, grid = _grid(len(panels) + bool(pulls))
         for axes, (name, heads) in zip(grid, panels.items(), strict=False):
             missing = [run for run, history in trained.items() if not _draw(axes, history, name, *colours[run])]
             if missing:
@@ -66,10 +67,22 @@ def training_figure(
         handles.append(key("validation", color=GREY, linestyle="--", marker="o"))
         handles.append(key("chance", color=GREY, linestyle=":"))
         heading(figure, title, handles)
-        figure.subplots_adjust(
-            left=16 / _WIDTH, right=1 - 4 / _WIDTH, top=1 - 27 / _HEIGHT, bottom=14 / _HEIGHT, wspace=0.24
-        )
         return figure
+
+
+def _grid(count: int) -> tuple[Figure, list[Axes]]:
+    """A figure with places for so many panels, row by row."""
+    rows = max(1, math.ceil(count / _COLUMNS))
+    height = _TOP + rows * (_ROW + _BETWEEN) - _BETWEEN + _BOTTOM
+    figure = new_figure(_WIDTH, height)
+    panels = list(figure.subplots(rows, min(max(1, count), _COLUMNS), squeeze=False).flat)
+    for axes in panels[count:]:
+        axes.remove()
+    figure.subplots_adjust(
+        left=16 / _WIDTH, right=1 - 4 / _WIDTH, top=1 - _TOP / height, bottom=_BOTTOM / height, wspace=0.24,
+        hspace=_BETWEEN / _ROW,
+    )  # fmt: skip
+    return figure, panels[:count]
 
 
 def _leave_out_spikes(axes: Axes, losses: Sequence[pl.Series]) -> None:
