@@ -201,6 +201,8 @@ def test_training_shows_how_strongly_each_loss_pulls_at_the_encoder(figures):
     kmerl, merl = COLOURS_DRAWN["kmerl"], COLOURS_DRAWN["merl_vit"]
     assert drawn[kmerl, "--"].get_xydata()[-1].tolist() == pytest.approx([40, 0.05])
     assert (merl, "-") in drawn and axes.get_yscale() == "log"
+    ticks = [label.get_text() for label in axes.get_yticklabels()]
+    assert {"0.1", "1"} <= {*ticks} and not any("$" in tick for tick in ticks)
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["ECG-report loss", "ECG-entity loss"]
     without = training_figure({"kmerl": history()}, CURVES, "title")
     assert len(without.axes) == len(figures["training"].axes) - 1

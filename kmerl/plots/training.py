@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from kmerl.history import curve
 from kmerl.plots.style import GREY, chance, colours_of, heading, key, look, new_figure
@@ -128,6 +129,9 @@ def _draw_gradients(
             step, norm = _known(history, f"{_GRADIENT}{name}").T
             axes.plot(step, norm, color=colour, marker=marker, markersize=4, linestyle=line, linewidth=1.2)
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))  # a power is a formula, and none is read
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title("Gradient at encoder")
     axes.set_xlabel("step")
     axes.margins(y=0.3)
