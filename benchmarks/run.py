@@ -75,7 +75,7 @@ def encoding() -> Pair:
     shape = {"width": 128, "depth": 4, "heads": 4}
     params = EncoderParams.model_validate(
         {
-            "kind": "vit", "shape": shape, "resnet_width": 64, "feed_forward_ratio": 4, "dropout": 0,
+            "kind": "vit", "pooling": "mean", "shape": shape, "resnet_width": 64, "feed_forward_ratio": 4, "dropout": 0,
             "lead_embedding": True, "time_embedding": True,
         }
     )  # fmt: skip

@@ -7,6 +7,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from kmerl.model.params import Gather
+
 _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # some batch systems set RANK alone
 
 
@@ -38,6 +40,23 @@ def gather(x: Tensor) -> Tensor:
         return x
     gathered: Tensor = _Gather.apply(x)
     return gathered
+
+
+def compared(x: Tensor, how: Gather) -> tuple[Tensor, Tensor]:
+    """Rows that this process compares with everyone's, and everyone's (ranks x B, ...), of its own rows (B, ...).
+
+    ``with_gradient``: its own rows; what the others' losses owe to them comes back to it, and gradients averaged over
+    processes are those of one large batch. ``without_gradient`` (MERL's code): all rows with all, of which the others'
+    are constants: every process computes the whole loss, and the averaged gradients are those of one large batch over
+    the number of processes.
+    """
+    rank, size = world()
+    if size == 1 or how == "with_gradient":
+        return x, gather(x)
+    parts = list(gather(x.detach()).chunk(size))
+    parts[rank] = x
+    everyone = torch.cat(parts)
+    return everyone, everyone
 
 
 def device_of_this_process() -> torch.device:

@@ -86,21 +86,22 @@ SHARED = {
     "model": {
         "tokens": {"length": 20, "per": "lead", "padding": "tokens"},
         "encoder": {
-            "kind": "vit", "shape": {"width": 8, "depth": 2, "heads": 2}, "resnet_width": 2,
+            "kind": "vit", "pooling": "mean", "shape": {"width": 8, "depth": 2, "heads": 2}, "resnet_width": 2,
             "feed_forward_ratio": 2.0, "dropout": 0.1, "lead_embedding": True, "time_embedding": True,
         },
     },
     "optimizer": {
         "learning_rate": 0.003, "weight_decay": 1e-5, "betas": [0.9, 0.999], "warmup_steps": 2, "schedule": "cosine",
-        "clip_norm": 1.0,
+        "restart_steps": None, "clip_norm": 1.0,
     },
     "loop": {
-        "batch": 4, "epochs": None, "steps": 8, "precision": "float32", "processes": 1, "threads": 1, "workers": 0,
-        "validate_every": 4, "valid_records": 8, "valid_batch": 4, "checkpoint_every": 3,
+        "batch": 4, "accumulate": 1, "epochs": None, "steps": 8, "precision": "float32", "processes": 1, "threads": 1,
+        "workers": 0, "validate_every": 4, "valid_records": 8, "valid_batch": 4, "checkpoint_every": 3,
     },
 }  # fmt: skip
 MASKING = {"masked_leads": [9, 10, 11], "draw": "per_sample", "segment_share": 0.25, "segments": "per_lead"}
-CONTRAST = {"contrastive": "symmetric", "temperature": 0.07, "duplicates": "negative", "contrastive_weight": 1.0}
+CONTRAST = {"contrastive": "symmetric", "temperature": 0.07, "duplicates": "negative"}
+CONTRAST |= {"gather": "with_gradient", "contrastive_weight": 1.0}
 OPTIONS = {
     "kmerl": {
         "masking": MASKING,
@@ -109,7 +110,7 @@ OPTIONS = {
             "self_attention": True,
         },
         "projector": {"hidden": 8, "width": 4, "normalization": "none"},
-        "loss": CONTRAST | {"query_weight": 1.0},
+        "loss": CONTRAST | {"query_weight": 1.0, "query_reduction": "mean"},
         "queries": "canonical",
         "text_layers": 0,
     },
@@ -120,6 +121,7 @@ OPTIONS = {
     },
     "simclr": {
         "masking": MASKING | {"masked_leads": [3, 6]}, "gain": [0.8, 1.25], "noise": 0.05, "temperature": 0.1,
+        "gather": "with_gradient",
         "projector": {"hidden": 8, "width": 4, "normalization": "batch"},
     },
 }  # fmt: skip

@@ -7,16 +7,18 @@ from pydantic import ValidationError
 from kmerl import methods
 from kmerl.errors import UserError
 from kmerl.model.encoder import EcgEncoder, group_tokens
+from kmerl.model.heads import AttentionProjector, Projector
 from kmerl.model.network import Network
-from kmerl.model.params import SIZES, EncoderParams, ModelParams, QueryParams, Shape
+from kmerl.model.params import SIZES, EncoderParams, ModelParams, ProjectorParams, QueryParams, Shape
 from kmerl.model.query import QueryNetwork
-from kmerl.model.resnet import ResNet18, untokenize
+from kmerl.model.resnet import ResNet18, positions, untokenize
 from kmerl.model.tokens import tokenize
 
 SMALL = {
     "tokens": {"length": 20, "per": "lead", "padding": "tokens"},
     "encoder": {
         "kind": "vit",
+        "pooling": "mean",
         "resnet_width": 2,
         "shape": {"width": 8, "depth": 2, "heads": 2},
         "feed_forward_ratio": 2.0,
@@ -35,7 +37,7 @@ def small_model(**changes):
     params = {part: SMALL[part] | changes[part] if changes.get(part) else SMALL[part] for part in SMALL}
     options = small.OPTIONS["kmerl"] | {part: params.pop(part) for part in ("query", "projector")}
     if "query" in changes and changes["query"] is None:
-        options |= {"query": None, "loss": small.CONTRAST | {"query_weight": 0.0}}
+        options |= {"query": None, "loss": small.CONTRAST | {"query_weight": 0.0, "query_reduction": "mean"}}
     torch.manual_seed(0)
     method = methods.made("kmerl", options)
     return Network(ModelParams.model_validate(params), method, text_width=6, samples=100).eval()
@@ -88,7 +90,7 @@ def test_a_batch_of_mixed_lead_counts_equals_its_records_one_by_one():
     queries = torch.randn(3, 6)
     with torch.inference_mode():
         features, pooled = model.pool(groups)
-        ecg, logits = model.project(pooled), model.query.of_groups(features, queries)
+        ecg, logits = model.project(features, pooled), model.query.of_groups(features, queries)
     for place, i in enumerate(order):
         assert torch.allclose(torch.cat([ecg[place], logits[place]]), answers(model, *records[i], queries), atol=1e-5)
 
@@ -188,6 +190,46 @@ def test_a_resnet18_has_eighteen_layers_and_merls_width_gives_512():
     assert features.shape == (3, 313, 16)
 
 
+@pytest.mark.parametrize("samples", [5000, 5001, 1000, 130])
+def test_the_positions_of_a_feature_map_are_known_before_it_is_made(samples):
+    (features,) = ResNet18(1)([(torch.zeros(1, 1, 12 * samples), torch.empty(0), torch.empty(0))])
+    assert features.shape[1] == positions(samples)
+
+
+def attended(head, features):
+    """MERL's ``downconv`` and ``AttentionPool2d``, head by head; the token's position is added twice there."""
+    x = features @ head.narrow.weight.T + head.narrow.bias
+    token = head.asks[0, 0] + 2 * head.positions[0, 0]
+    rows = torch.cat([token[None], x + head.positions[0, 1:]])
+    (query, key, value), width = (
+        [rows @ w.T + b for w, b in zip(
+            head.attention.in_proj_weight.chunk(3), head.attention.in_proj_bias.chunk(3), strict=True
+        )],
+        rows.shape[1] // 4,
+    )  # fmt: skip
+    mixed = []
+    for part in (slice(i * width, (i + 1) * width) for i in range(4)):
+        weights = (query[0, part] @ key[:, part].T / width**0.5).softmax(0)
+        mixed.append(weights @ value[:, part])
+    return head.out(head.attention.out_proj(torch.cat(mixed)))
+
+
+def test_a_resnet18_that_pools_by_attention_does_as_merls_code():
+    pooling = RESNET | {"encoder": RESNET["encoder"] | {"pooling": "attention"}}
+    model = small_model(**pooling)
+    head = model.project_ecg
+    assert isinstance(head, AttentionProjector) and isinstance(model.project_text, Projector)
+    features = model.encode(*batch(model, (signal(12), np.arange(12)), (signal(12, 1), np.arange(12)))[0])
+    expected = torch.stack([attended(head, one) for one in features])
+    assert torch.allclose(model.embed_ecg(features), torch.nn.functional.normalize(expected, dim=1), atol=1e-5)
+
+
+def test_only_the_ecgs_projector_has_batchnorm_where_that_is_asked_for():
+    for of, normed in (("ecg", True), ("text", False)):
+        head = Projector(ProjectorParams(hidden=8, width=4, normalization="batch_ecg"), 6, of)
+        assert any(isinstance(part, torch.nn.BatchNorm1d) for part in head) is normed
+
+
 @pytest.mark.parametrize("changes", [VIT, RESNET], ids=["vit", "resnet18"])
 def test_merl_gives_a_missing_lead_the_place_of_a_silent_one(changes):
     model, whole = small_model(**changes), signal(12)
@@ -205,7 +247,7 @@ def test_merl_gives_a_missing_lead_the_place_of_a_silent_one(changes):
 def test_every_weight_of_a_resnet18_learns():
     model = small_model(**RESNET).train()
     groups = batch(model, *[(signal(12, seed), np.arange(12)) for seed in range(3)])
-    model.project(model.pool(groups)[1])[:, 0].sum().backward()
+    model.project(*model.pool(groups))[:, 0].sum().backward()
     assert all(weight.grad.abs().sum() > 0 for weight in model.encoder.parameters())
 
 
@@ -224,6 +266,7 @@ def test_a_model_without_a_query_network_compares_and_says_that_it_cannot_be_ask
         ("tokens", {"per": "lead"}, "set tokens.per to segment"),
         ("tokens", {"padding": "dropped", "per": "segment"}, "set tokens.padding to tokens"),
         ("encoder", RESNET["encoder"] | {"time_embedding": True}, "set encoder.time_embedding to false"),
+        ("encoder", {"pooling": "attention", "lead_embedding": False}, "set encoder.pooling to mean"),
     ],
 )
 def test_what_a_resnet18_cannot_read_is_refused(part, change, message):

@@ -38,8 +38,8 @@ SVG = "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'>\n<path d='M
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20 + b"IEND\xaeB`\x82"
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 ENCODER = {
-    "kind": "vit", "shape": {"width": 8, "depth": 2, "heads": 2}, "resnet_width": 8, "feed_forward_ratio": 2.0,
-    "dropout": 0.0, "lead_embedding": True, "time_embedding": True,
+    "kind": "vit", "pooling": "mean", "shape": {"width": 8, "depth": 2, "heads": 2}, "resnet_width": 8,
+    "feed_forward_ratio": 2.0, "dropout": 0.0, "lead_embedding": True, "time_embedding": True,
 }  # fmt: skip
 
 

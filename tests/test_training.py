@@ -90,6 +90,12 @@ def test_labels_and_reports_stay_with_their_record(store):
     assert pairs == {(int(examples.reports[m]), tuple(examples.labels[m].tolist())) for m in made.members(1)}
 
 
+def test_a_batch_knows_the_shares_of_all_training_records_in_every_process(store):
+    labels = small.examples(range(16)).labels
+    for made in (batches(store, small.params(batch=2), rank, 2) for rank in range(2)):
+        assert np.allclose(made[3].shares.numpy(), labels.sum(0) / 16)
+
+
 def test_an_epoch_shows_every_record_once_and_the_next_in_another_order(store):
     made = batches(store, small.params())
     first, second = (np.concatenate([made.members(s) for s in steps]) for steps in (range(4), range(4, 8)))
@@ -161,11 +167,20 @@ def test_validation_says_the_same_of_a_model_each_time(store, kind):
     assert validated(model, held) == validated(model, held) and model.training
 
 
+@pytest.mark.parametrize(("reduction", "factor"), [("mean", 1), ("sum", small.QUERIES), ("balanced", None)])
+def test_the_query_loss_on_validation_records_is_that_of_training(store, reduction, factor):
+    run = small.changed(small.params(), options={"loss": {"query_reduction": reduction}})
+    held = Held(store, small.examples(range(16, 24)), small.texts(), run.normalize, 4, 1)
+    plain, found = (validated(small.model(one), held) for one in (small.params(), run))
+    assert found.get("valid_query") == (factor and pytest.approx(factor * plain["valid_query"]))
+    assert found["valid_auc"] == plain["valid_auc"]
+
+
 @pytest.mark.parametrize("kind", small.KINDS)
 def test_what_is_logged_has_a_title(store, tmp_path, kind):
     _, history, _ = train(store, tmp_path, small.method(kind, steps=4))
     known = small.method(kind).method.curves
-    logged = {name.removeprefix("valid_") for name in history["name"]}
+    logged = {name.removeprefix("valid_").removeprefix("gradient_") for name in history["name"]}
     assert logged == {"loss", "learning_rate", *known}
 
 
@@ -328,6 +343,17 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
     assert rates[100] == pytest.approx(0) and all(a >= b for a, b in zip(rates[2:], rates[3:], strict=False))
 
 
+def test_warm_restarts_are_cosines_of_so_many_steps_as_torchs():
+    changes = {"schedule": "warm_restarts", "restart_steps": 5, "warmup_steps": 0}
+    optimizer = small.changed(small.params(), {"optimizer": changes}).optimizer
+    reference = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=optimizer.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(reference, T_0=5)
+    for step in range(12):
+        assert learning_rate(step, 12, optimizer) == pytest.approx(reference.param_groups[0]["lr"], rel=1e-6)
+        reference.step()
+        schedule.step()
+
+
 def config(model, run):
     text = TextParams(encoder="folder", pooling="mean", max_tokens=8, batch=1, threads=1)
     return RunConfig(
@@ -469,6 +495,9 @@ RESNET = {
         ("simclr", {}, {"gain": [1.2, 0.8]}, "the smaller first"),
         ("kmerl", {"loop": {"steps": -1}}, {}, "greater than or equal to 0"),
         ("kmerl", {"loop": {"epochs": 3}}, {}, "give either epochs or steps"),
+        ("kmerl", {"optimizer": {"schedule": "warm_restarts"}}, {}, "restart_steps belongs to schedule warm_restarts"),
+        ("kmerl", {"optimizer": {"restart_steps": 5}}, {}, "restart_steps belongs to schedule warm_restarts"),
+        ("merl_resnet18", {"model": {"encoder": {"pooling": "attention"}}}, {"projector": {"width": 6}}, "a multiple"),
     ],
 )
 def test_impossible_combinations_are_refused_with_what_to_do(kind, shared, options, message):

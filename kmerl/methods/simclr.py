@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from kmerl.methods.method import Method, Record, Term
-from kmerl.model.params import MaskParams, ModelParams, ProjectorParams
+from kmerl.methods.method import Encoded, Method, Record, Term
+from kmerl.model.params import EncoderParams, Gather, MaskParams, ModelParams, ProjectorParams
 from kmerl.section import Section
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Options(Section):
     noise: float = Field(ge=0, description="deviation of a view's noise, in units of the normalised waveform")
     projector: ProjectorParams
     temperature: float = Field(gt=0, description="tau of Eq. 1 (SimCLR on ImageNet: 0.1)")
+    gather: Gather = Field(description="whether gradients flow back to the process whose views others compared")
 
     @model_validator(mode="after")
     def _a_range(self) -> Options:
@@ -70,15 +71,21 @@ class SimCLR(Method[Options]):
         signal += np.float32(self.options.noise) * rng.standard_normal(signal.shape, np.float32)
         return signal
 
-    def parts(self, width: int, text_width: int) -> dict[str, nn.Module]:
+    def parts(self, encoder: EncoderParams, positions: int, text_width: int) -> dict[str, nn.Module]:
         """The projection head g; features are those before it."""
         from kmerl.model.heads import Projector
 
-        return {"project_view": Projector(self.options.projector, width)}
+        return {"project_view": Projector(self.options.projector, encoder.width)}
 
-    def losses(self, network: Network, batch: Batch, texts: Texts) -> dict[str, Term]:
+    def encode(self, network: Network, batch: Batch, texts: Texts) -> Encoded:
+        """Two views of each record."""
+        one, other = self._projected(network, batch)
+        return Encoded({"one": one, "other": other}, [])
+
+    def across(self, vectors: Mapping[str, Tensor], reports: Tensor) -> dict[str, Term]:
         """NT-Xent: of the 2N views of N records each is drawn towards the other of its record."""
-        return {"views": Term(1.0, views_loss(*self._projected(network, batch), self.options.temperature))}
+        options = self.options
+        return {"views": Term(1.0, views_loss(vectors["one"], vectors["other"], options.temperature, options.gather))}
 
     def validate(self, network: Network, held: Held) -> dict[str, float]:
         """The loss, and the share of views whose nearest one in the batch is the other of their record."""
@@ -87,7 +94,7 @@ class SimCLR(Method[Options]):
             one, other = self._projected(network, batch)
             nearest = (one @ other.T).argmax(1)
             right = float((nearest.cpu().numpy() == np.arange(len(one))).sum())
-            losses += len(one) * float(views_loss(one, other, self.options.temperature, across=False))
+            losses += len(one) * float(views_loss(one, other, self.options.temperature, None))
             matched, seen = matched + right, seen + len(one)
         return {"views": losses / seen, "match": matched / seen} if seen else {}
 
@@ -101,32 +108,32 @@ class SimCLR(Method[Options]):
         return one, other
 
 
-def views_loss(one: Tensor, other: Tensor, temperature: float, across: bool = True) -> Tensor:
+def views_loss(one: Tensor, other: Tensor, temperature: float, how: Gather | None = "with_gradient") -> Tensor:
     """NT-Xent between two views of each ECG, over the batch of all ranks (Eq. 1).
 
     Args:
         one: (B, P) unit vectors of this rank.
         other: (B, P), row by row of the same ECGs; all other views in the batch are negatives.
         temperature: tau.
-        across: whether the other ranks take part.
+        how: with or without gradients to other ranks; None: this rank alone.
 
     Returns:
-        The mean over this rank's rows; averaged over ranks, the loss of the whole batch.
+        The mean over the rows that this rank compares; averaged over ranks, the loss of the whole batch.
     """
     import torch
 
-    from kmerl.distributed import gather
-    from kmerl.model.losses import own_rows
-
-    everyone, everyone_other = (gather(one), gather(other)) if across else (one, other)
-    own = own_rows(one, everyone) if across else torch.eye(len(one), dtype=torch.bool, device=one.device)
+    from kmerl.distributed import compared
+    from kmerl.model.losses import in_float32, own_rows
 
     def direction(rows: Tensor, others: Tensor, mates: Tensor) -> Tensor:
         to_others, to_mates = rows @ others.T / temperature, rows @ mates.T / temperature
         logits = torch.cat([to_others, to_mates.masked_fill(own, float("-inf"))], dim=1)
         return (logits.logsumexp(1) - to_others[own]).mean()
 
-    return (direction(one, everyone_other, everyone) + direction(other, everyone, everyone_other)) / 2
+    with in_float32(one, other) as (one, other):
+        (one, everyone), (other, everyone_other) = (compared(x, how) if how else (x, x) for x in (one, other))
+        own = own_rows(one, everyone)
+        return (direction(one, everyone_other, everyone) + direction(other, everyone, everyone_other)) / 2
 
 
 METHOD = SimCLR

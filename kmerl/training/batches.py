@@ -62,12 +62,14 @@ class Batch:
         reports: (B,) rows among the distinct reports.
         labels: (B, Q).
         names: (Q,) the name by which each query is asked, a place among all names; None for their own names.
+        shares: (Q,) float32 share of all training records that are positive, by query.
     """
 
     views: list[View]
     reports: Tensor
     labels: Tensor
     names: Tensor | None
+    shares: Tensor
 
     def to(self, device: torch.device) -> "Batch":
         """The same with its tokens on a device."""
@@ -107,6 +109,7 @@ class Batches(Dataset[Batch]):
         self.batch, self.seed, self.rank, self.size = batch, seed, rank, size
         self.names = names
         self.steps_per_epoch = len(examples) // (batch * size)
+        self._shares = torch.from_numpy(examples.labels.mean(0, dtype=np.float64).astype(np.float32))
         self._length = store.records["length"].to_numpy()
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
 
@@ -128,7 +131,7 @@ class Batches(Dataset[Batch]):
             views.append(View(groups, torch.from_numpy(place[order])))
         members = members[order]
         reports, labels = (torch.from_numpy(part[members]) for part in (self.examples.reports, self.examples.labels))
-        return Batch(views, reports, labels, self.draw_names(step))
+        return Batch(views, reports, labels, self.draw_names(step), self._shares)
 
     def draw_names(self, step: int) -> Tensor | None:
         """(Q,) the name by which each query is asked at a step, in every process; None if by its own."""

@@ -6,6 +6,7 @@ On one GPU or CPU it runs as it is; on several, ``pretrain.loop.processes`` or t
 import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -22,8 +23,10 @@ from kmerl.artifacts import whole
 from kmerl.children import follow_parent
 from kmerl.distributed import device_of_this_process, world
 from kmerl.errors import UserError
+from kmerl.methods.method import weighted
 from kmerl.model.network import Network
 from kmerl.randomness import seed_of
+from kmerl.training.accumulation import Precision, backward, encoder_gradients, passed_on
 from kmerl.training.batches import Batch, Batches, Examples
 from kmerl.training.held import Held, validated
 from kmerl.training.params import LoopParams, OptimizerParams, PretrainParams
@@ -41,21 +44,33 @@ class Learner(nn.Module):
         self.model, self.text_encoder = model, texts.live
         self.texts = texts
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The loss of this process's part of the batch, and its terms by name, without their weights."""
-        terms = self.model.method.losses(self.model, batch.to(self.model.device), self.texts)
-        weighted = [term.weight * term.value for term in terms.values()]
-        total = sum(weighted[1:], weighted[0])
-        return {"loss": total} | {name: term.value.detach() for name, term in terms.items()}
+    def forward(self, batch: Batch, gradients: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """The loss of this process's part of the batch, and its terms by name, without their weights.
+
+        ``gradients`` at its vectors stand for the terms that compare records (:mod:`kmerl.training.accumulation`).
+        """
+        batch, method = batch.to(self.model.device), self.model.method
+        if gradients is None:
+            terms = method.losses(self.model, batch, self.texts)
+            loss = weighted(terms)
+        else:
+            encoded = method.encode(self.model, batch, self.texts)
+            terms = method.within(self.model, encoded.features, batch, self.texts)
+            loss = passed_on(encoded.vectors, gradients)
+            loss = loss + weighted(terms) if terms else loss
+        return {"loss": loss} | {name: term.value.detach() for name, term in terms.items()}
 
 
 def learning_rate(step: int, steps: int, params: OptimizerParams) -> float:
-    """Linear warm-up, then constant or a cosine to zero."""
+    """Linear warm-up, then constant, a cosine to zero, or one after another."""
     if step < params.warmup_steps:
         return params.learning_rate * (step + 1) / params.warmup_steps
     if params.schedule == "constant":
         return params.learning_rate
-    progress = (step - params.warmup_steps) / max(1, steps - params.warmup_steps)
+    if params.restart_steps is not None:
+        progress = (step - params.warmup_steps) % params.restart_steps / params.restart_steps
+    else:
+        progress = (step - params.warmup_steps) / max(1, steps - params.warmup_steps)
     return params.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
@@ -128,15 +143,19 @@ def fit(
             break
         done = step + 1
         at(done, COMPUTES)
-        rate = learning_rate(step, steps, params.optimizer)
-        row = _step(wrapped, optimizer, weights, batch, rate, seed_of(seed, "dropout", step, rank), params)
+        rate, dropout = learning_rate(step, steps, params.optimizer), seed_of(seed, "dropout", step, rank)
+        validates = done % loop.validate_every == 0 or done == steps
+        pulls = {}
+        if validates:
+            pulls = encoder_gradients(wrapped, batch, loop.accumulate, dropout, precision(loop, device))
+        row = _step(wrapped, optimizer, weights, batch, rate, dropout, params)
         if not math.isfinite(row["loss"]):
             raise UserError(f"the loss is {row['loss']} at step {done}; lower pretrain.optimizer.learning_rate")
         if rank == 0:
             progress.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
-            if done % loop.validate_every == 0 or done == steps:
+            if validates:
                 at(done, VALIDATES)
-                row |= validated(model, held)
+                row |= pulls | validated(model, held)
                 report(f"step {done} of {steps}, {told(row)}")
             history += [(done, name, value) for name, value in ({"learning_rate": rate} | row).items()]
             if done % loop.checkpoint_every == 0 and done < steps:
@@ -154,6 +173,13 @@ def told(values: Mapping[str, float]) -> str:
     return ", ".join([f"loss {values['loss']:.3f}", *(f"validation {one}" for one in validated)])
 
 
+def precision(loop: LoopParams, device: torch.device) -> Precision:
+    """What forward passes run under."""
+    if loop.precision == "float32":
+        return nullcontext
+    return partial(torch.autocast, device.type, torch.bfloat16)
+
+
 def _step(
     wrapped: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -164,15 +190,10 @@ def _step(
     params: PretrainParams,
 ) -> dict[str, float]:
     """One optimiser step; returns the loss and its terms, averaged over processes."""
-    torch.manual_seed(seed)
     for group in optimizer.param_groups:
         group["lr"] = rate
-    device = weights[0].device
-    half = params.loop.precision == "bfloat16"
-    with torch.autocast(device.type, torch.bfloat16) if half else nullcontext():
-        losses = wrapped(batch)
     optimizer.zero_grad(set_to_none=True)
-    losses["loss"].backward()
+    losses = backward(wrapped, batch, params.loop.accumulate, seed, precision(params.loop, weights[0].device))
     if params.optimizer.clip_norm is not None:
         nn.utils.clip_grad_norm_(weights, params.optimizer.clip_norm)
     optimizer.step()

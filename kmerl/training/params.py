@@ -18,14 +18,30 @@ class OptimizerParams(Section):
     weight_decay: float = Field(ge=0, description="paper: 1e-5")
     betas: tuple[Rate, Rate] = Field(strict=False, description="AdamW's decay rates, each in [0, 1)")
     warmup_steps: int = Field(ge=0, description="steps of linear warm-up (the paper's pretraining names none)")
-    schedule: Literal["cosine", "constant"] = Field(description="after warm-up (paper: cosine annealing)")
+    schedule: Literal["cosine", "constant", "warm_restarts"] = Field(
+        description="after warm-up (paper: cosine annealing; MERL's code: cosines one after another)"
+    )
+    restart_steps: int | None = Field(
+        ge=1, description="steps of each cosine of warm_restarts (MERL's code: T_0 = 5000, counted in steps), else null"
+    )
     clip_norm: float | None = Field(gt=0, description="largest gradient norm, or null for no clipping")
+
+    @model_validator(mode="after")
+    def _restarts(self) -> "OptimizerParams":
+        if (self.schedule == "warm_restarts") != (self.restart_steps is not None):
+            raise ValueError("restart_steps belongs to schedule warm_restarts: give both, or null and another schedule")
+        return self
 
 
 class LoopParams(Section):
     """How long, how large, and on what."""
 
     batch: int = Field(ge=2, description="records per process and step (paper: 512 on each of 8 GPUs)")
+    accumulate: int = Field(
+        ge=1,
+        description="parts that a step's batch is computed in, one after another, with the gradient of the whole batch "
+        "(but for BatchNorm and dropout): less memory, and another forward pass of the encoder if more than 1",
+    )
     epochs: int | None = Field(
         ge=1, description="passes over the training split (paper: 50), or null if steps are given"
     )
@@ -45,6 +61,12 @@ class LoopParams(Section):
     def _one_length(self) -> "LoopParams":
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give either epochs or steps, and null for the other")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_parts(self) -> "LoopParams":
+        if self.batch % self.accumulate or self.batch // self.accumulate < 2:
+            raise ValueError(f"batch: {self.batch} is not {self.accumulate} equal parts of 2 or more: lower accumulate")
         return self
 
 
