@@ -258,6 +258,30 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+RUNS = """
+import subprocess, sys
+from workflow.commands import Stops
+stops = Stops("pretrain@small")
+stops.allow()
+stops.started = True
+sys.exit(subprocess.run([sys.executable, "-c", sys.argv[1]]).returncode)
+"""
+STAGE = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), print("kept", flush=True), sys.exit(130)))
+print("begun", flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_runs_a_stage_passes_sigterm_on_and_waits_for_it_to_end_in_order():
+    process = subprocess.Popen([sys.executable, "-c", RUNS, STAGE], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "begun\n"
+    for _ in range(2):
+        process.terminate()
+    assert (process.communicate(timeout=PATIENCE)[0], process.returncode) == ("kept\n", 130)
+
+
 # -------------------------------------------------------------------------------------------------- other processes
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kmerl.distributed import world
 from kmerl.errors import UserError
+from kmerl.leads import LEADS
 from kmerl.training.batches import Batches
 
 LOOK_STEPS = 20
@@ -93,11 +94,10 @@ class Ledger:
 def explained(broken: Broken, batches: Batches) -> UserError:
     """What to tell the user of a step that was not taken; every process has to ask, as each knows its own records."""
     rows = batches.examples.rows[batches.members(broken.step - 1)]
-    ids = batches.store.records["record_id"]
-    every = np.arange(12)
-    wrong = [
-        row for row in rows if not np.isfinite(batches.store.read_normalized_at(row, every, batches.normalize)).all()
-    ]
+    store, normalize = batches.store, batches.normalize
+    ids = store.records["record_id"]
+    with np.errstate(all="ignore"):
+        wrong = [row for row in rows if not np.isfinite(store.read_normalized(int(row), LEADS, normalize)).all()]
     mine = [ids[int(row)] for row in rows], [ids[int(row)] for row in wrong]
     everyones: list[tuple[list[str], list[str]]] = [mine] * world()[1]
     if world()[1] > 1:
@@ -106,14 +106,14 @@ def explained(broken: Broken, batches: Batches) -> UserError:
     loss, *terms = (f"{name} {value:.4g}" for name, value in broken.losses.items())
     value = broken.losses["loss"]
     what = f"the loss is {value}" if not np.isfinite(value) else f"the gradient of the {loss} is not finite"
-    where = f"{what} at step {broken.step}, which was not taken"
+    where = f"{what} at step {broken.step}"
     if wrong_ones:
-        rule = batches.normalize.rule
         return UserError(
-            f"{where}: {_few(wrong_ones)} not finite once normalised (rule {rule}); leave such records out in "
-            "preprocessing, or choose another pretrain.normalize.rule"
+            f"{where}: {_few(wrong_ones)} not finite once normalised (rule {normalize.rule}); leave them out, or "
+            "choose another pretrain.normalize.rule"
         )
-    return UserError(f"{where}; lower pretrain.optimizer.learning_rate ({', '.join(terms)}; {_few(shown)})")
+    seen = ", ".join([*terms, _few(shown)])
+    return UserError(f"{where}; lower pretrain.optimizer.learning_rate (the step was not taken: {seen})")
 
 
 def _few(records: list[str]) -> str:

@@ -37,7 +37,9 @@ def noted(tell: Callable[[], None] = lambda: None) -> Iterator[Wish]:
     if threading.current_thread() is not threading.main_thread():
         yield wish
         return
-    before = {number: signal.signal(number, wish) for number in (signal.SIGTERM, signal.SIGINT)}
+    # what is ignored stays so: a shell's jobs in the background leave Ctrl-C to those in the foreground
+    heard = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, wish) for number in heard}
     try:
         yield wish
     finally:
