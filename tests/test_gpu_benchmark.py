@@ -88,7 +88,7 @@ def test_a_part_that_fails_or_has_no_time_is_a_row_with_its_reason(tmp_path, mon
     setting = Setting(torch.device("cpu"), Size(), tmp_path, time.monotonic() + 2)
     rows = program.run(setting, lambda rows: kept.append(len(rows)))
     told = [(row.part, row.value, row.note) for row in rows]
-    assert told[:2] == [("broken", 1.0, ""), ("broken", None, "OutOfMemoryError: CUDA out of memory / tried")]
+    assert told[:2] == [("broken", 1.0, ""), ("broken", None, "OutOfMemoryError: CUDA out of memory | tried")]
     assert told[2][2].startswith("skipped: ") and told[2][2].endswith("s were left of 60")
     assert told[3] == ("fine", 2.0, "")
     assert told[4:] == [("endless", 1.0, ""), told[5]] and "stopped: not done within" in told[5][2]
@@ -103,5 +103,7 @@ def test_without_a_gpu_it_says_so(capsys, tmp_path):
 
 
 def test_a_table_keeps_what_it_is_given():
-    text = markdown({"device": "none"}, [Row("a", "b", 12345.6, "records/s", "c"), Row("d", "e", None, note="why")])
-    assert "| a | b | 12,346 records/s | c |" in text and "| d | e | none | why |" in text
+    text = markdown(
+        {"device": "none"}, [Row("a", "b", 12345.6, "records/s", "c"), Row("d", "e", None, note="why | how")]
+    )
+    assert "| a | b | 12,346 records/s | c |" in text and "| d | e | none | why \\| how |" in text

@@ -65,7 +65,7 @@ def run(setting: Setting, keep: Callable[[list[Row]], None]) -> list[Row]:
                         print(f"{row.part}: {row.what}: {'-' if row.value is None else shown(row.value)} {row.unit} "
                               f"{row.note}", flush=True)  # fmt: skip
             except Exception as error:  # whatever it is, the other parts go on
-                reason = (str(error).splitlines() or [""])[0][:200].replace("|", "/")
+                reason = (str(error).splitlines() or [""])[0][:200]
                 rows.append(Row(name, "failed", None, note=f"{type(error).__name__}: {reason}"))
                 print(f"{name}: failed: {type(error).__name__}: {reason}", flush=True)
             if setting.cuda:

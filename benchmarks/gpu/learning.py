@@ -64,7 +64,7 @@ def resumed(setting: Setting) -> Iterator[Row]:
         trained(setting, run, folders[1], stop_after=steps // 2 + 1)
         again, _ = trained(setting, run, folders[1])
         both = zip(whole.parameters(), again.parameters(), strict=True)
-        far = max(float((a - b).abs().max()) for a, b in both)
+        far = max(float((a - b).detach().abs().max()) for a, b in both)
         note = "the same bytes" if far == 0 else "not the same bytes"
         yield Row("resumed run", f"largest difference of a weight, deterministic: {deterministic}", far, note=note)
     torch.use_deterministic_algorithms(False)

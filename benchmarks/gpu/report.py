@@ -46,7 +46,8 @@ def markdown(machine: Mapping[str, str], rows: Sequence[Row]) -> str:
     ]
     for row in rows:
         result = "none" if row.value is None else f"{shown(row.value)} {row.unit}".strip()
-        lines.append(f"| {row.part} | {row.what} | {result} | {row.note} |".replace("\n", " "))
+        cells = (" ".join(cell.split()).replace("|", "\\|") for cell in (row.part, row.what, result, row.note))
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
 

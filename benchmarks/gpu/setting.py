@@ -195,7 +195,9 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def _merged(old: Any, new: Mapping[str, Any]) -> dict[str, Any]:
-    return old | {k: _merged(old.get(k) or {}, v) if isinstance(v, Mapping) else v for k, v in new.items()}
+    """``new`` over ``old``, key by key; a mapping takes the place of anything else."""
+    base = old if isinstance(old, dict) else {}
+    return base | {k: _merged(base.get(k), v) if isinstance(v, Mapping) else v for k, v in new.items()}
 
 
 def machine(device: torch.device) -> dict[str, str]:
