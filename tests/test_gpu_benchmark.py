@@ -21,7 +21,7 @@ LISTED = "torch numpy polars pyarrow pydantic pydantic_core annotated_types typi
 def found(tmp_path_factory):
     """What a tiny run writes, in a process of its own."""
     out = tmp_path_factory.mktemp("benchmark")
-    command = [sys.executable, "-m", "benchmarks.gpu", "--tiny", "--out", str(out)]
+    command = [sys.executable, "-m", "benchmarks.gpu", "--tiny", "--out", str(out), "--minutes", "60"]  # a busy machine
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return done, json.loads((out / "gpu.json").read_text()), (out / "gpu.md").read_text()
 

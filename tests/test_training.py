@@ -251,11 +251,15 @@ def test_drawn_names_change_what_is_learnt(store, tmp_path):
 
 
 def gradient(store, run, rank=0, size=1):
-    """Gradient of every weight after the first batch, averaged over processes as distributed training does."""
+    """Gradient of every weight after the first batch, averaged over processes as distributed training does.
+
+    Behind it come the statistics that BatchNorm has learnt.
+    """
     learner = Learner(small.model(run), small.texts())
     wrapped = DistributedDataParallel(synchronised(learner)) if size > 1 else learner
     wrapped(batches(store, run, rank, size)[0])["loss"].backward()
-    return torch.cat([weight.grad.ravel() for weight in learner.parameters()])
+    found = [*(weight.grad for weight in learner.parameters()), *learner.buffers()]
+    return torch.cat([one.ravel().float() for one in found])
 
 
 def without_dropout(duplicates, **loop):
@@ -293,10 +297,9 @@ def _rank(rank, folder, path, port):
         for name, made in ALIKE.items():
             found = gradient(store, made(batch=2), rank, 2)
             # one process validates, the other waits
-            model, *_ = train(store, path / f"{name}{rank}", made(batch=2, steps=2, validate_every=1))
+            train(store, path / f"{name}{rank}", made(batch=2, steps=2, validate_every=1))
             if rank == 0:
-                statistics = [buffer.float() for _, buffer in model.named_buffers()]
-                torch.save((found, statistics), path / f"{name}.pt")
+                torch.save(found, path / f"{name}.pt")
 
     distributed(work)
 
@@ -312,12 +315,8 @@ def test_two_processes_learn_what_one_learns(store, tmp_path):
         )
         assert np.allclose(values(alone, "loss"), values(together, "loss"), atol=1e-3)
     for name, made in ALIKE.items():
-        (together, statistics), alone = torch.load(tmp_path / f"{name}.pt"), gradient(store, made())
+        together, alone = torch.load(tmp_path / f"{name}.pt"), gradient(store, made())
         assert torch.allclose(together, alone, atol=2e-6 * float(alone.abs().max())), name
-        model, *_ = train(store, tmp_path / name, made(steps=2))
-        own = [buffer.float() for _, buffer in model.named_buffers()]
-        assert len(own) == len(statistics), name
-        assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(own, statistics, strict=True)), name
 
 
 @pytest.mark.parametrize("duplicates", DUPLICATES)
