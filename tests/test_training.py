@@ -8,6 +8,7 @@ import small
 import torch
 import torch.multiprocessing as mp
 from pydantic import ValidationError
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from kmerl import methods
@@ -275,6 +276,22 @@ def without_chance(kind, normalization, **loop):
 
 
 KINDS_ALIKE = ("merl_vit", "merl_resnet18", "simclr")
+
+
+def convolved(rank=0, size=1):
+    """Gradient and statistics of BatchNorm behind convolutions and behind a linear map, in double precision."""
+    torch.manual_seed(0)
+    parts = [nn.Conv1d(3, 5, 3), nn.BatchNorm1d(5), nn.ReLU(), nn.Flatten(), nn.Linear(5 * 14, 6)]
+    layers = nn.Sequential(*parts, nn.BatchNorm1d(6, affine=False)).double()
+    shown, weight = (torch.randn(8, *shape).double().chunk(size)[rank] for shape in ((3, 16), (6,)))
+    wrapped = DistributedDataParallel(synchronised(layers)) if size > 1 else layers
+    for _ in range(2):
+        layers.zero_grad()
+        (wrapped(shown) * weight).tanh().sum(1).mean().backward()
+    found = [*(one.grad for one in layers.parameters()), *layers.buffers()]
+    return torch.cat([one.double().ravel() for one in found])
+
+
 ALIKE = {f"{kind} {norm}": partial(without_chance, kind, norm) for kind in KINDS_ALIKE for norm in ("none", "batch")}
 
 
@@ -294,6 +311,7 @@ def _rank(rank, folder, path, port):
             if rank == 0:
                 torch.save(found, path / f"{duplicates}.pt")
                 history.write_parquet(path / f"{duplicates}.parquet")
+        torch.save(convolved(rank, 2), path / f"convolved{rank}.pt")
         for name, made in ALIKE.items():
             found = gradient(store, made(batch=2), rank, 2)
             # one process validates, the other waits
@@ -314,9 +332,13 @@ def test_two_processes_learn_what_one_learns(store, tmp_path):
             pl.read_parquet(tmp_path / f"{duplicates}.parquet"),
         )
         assert np.allclose(values(alone, "loss"), values(together, "loss"), atol=1e-3)
+    for rank in range(2):
+        assert torch.allclose(torch.load(tmp_path / f"convolved{rank}.pt"), convolved(), rtol=0, atol=1e-12)
     for name, made in ALIKE.items():
         together, alone = torch.load(tmp_path / f"{name}.pt"), gradient(store, made())
-        assert torch.allclose(together, alone, atol=2e-6 * float(alone.abs().max())), name
+        # BatchNorm over few records, twenty times in a ResNet18, enlarges what rounding changes
+        atol = (1e-4 if "batch" in name else 1e-6) * float(alone.abs().max())
+        assert torch.allclose(together, alone, atol=atol), (name, float((together - alone).abs().max()), atol)
 
 
 @pytest.mark.parametrize("duplicates", DUPLICATES)
