@@ -9,7 +9,8 @@ from torch import Tensor
 
 from kmerl.model.params import Gather
 
-_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # some batch systems set RANK alone
+_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_STARTERS = ("TORCHELASTIC_RUN_ID", "KMERL_WATCHED")
 
 
 def world() -> tuple[int, int]:
@@ -67,5 +68,8 @@ def device_of_this_process() -> torch.device:
 
 
 def one_of_several() -> bool:
-    """Whether this process was started as one of several, here or by torchrun."""
-    return all(name in os.environ for name in _VARIABLES)
+    """Whether this process was started as one of several, here or by torchrun.
+
+    Batch systems and MPI set some of these variables for any job, so torchrun's own, or ours, must be among them.
+    """
+    return all(name in os.environ for name in _VARIABLES) and any(name in os.environ for name in _STARTERS)

@@ -23,6 +23,8 @@ FAULTS = {
     "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "stopped": lambda: os.kill(os.getpid(), signal.SIGSTOP),
     "hung": lambda: time.sleep(600),
+    "told": lambda: (os.kill(os.getppid(), signal.SIGTERM), time.sleep(1)),
+    "all told": lambda: (os.killpg(os.getpgrp(), signal.SIGTERM), time.sleep(1)),
 }
 
 

@@ -19,14 +19,17 @@ from kmerl.waveforms import WaveformStore
 SAMPLES, QUERIES, REPORTS, TEXT_WIDTH = 200, 3, 7, 6
 
 
-def store(folder, n=24, leads=LEADS, length=SAMPLES, louder_but=LEADS):
-    """Waveforms whose amplitude tells the first query's label; leads not in ``louder_but`` are doubled."""
+def store(folder, n=24, leads=LEADS, length=SAMPLES, louder_but=LEADS, flat=()):
+    """Waveforms whose amplitude tells the first query's label; leads not in ``louder_but`` are doubled.
+
+    Records in ``flat`` have no amplitude.
+    """
     factor = np.array([1 if lead in louder_but else 2 for lead in LEADS], dtype=np.int16)[:, None]
     with store_writer(folder, "toy", "simulated", 100, SAMPLES, shard_records=10) as writer:
         for i in range(n):
             rng = generator(0, "waveform", i)
             samples = (rng.normal(size=(12, SAMPLES)) * (400 if i % 2 else 100)).astype(np.int16)
-            samples = samples * factor
+            samples = samples * factor * (i not in flat)
             samples[:, length:] = 0
             mv = samples * 0.001
             writer.append(
@@ -95,8 +98,9 @@ SHARED = {
         "restart_steps": None, "clip_norm": 1.0,
     },
     "loop": {
-        "batch": 4, "accumulate": 1, "epochs": None, "steps": 8, "precision": "float32", "processes": 1, "threads": 1,
-        "workers": 0, "validate_every": 4, "valid_records": 8, "valid_batch": 4, "checkpoint_every": 3,
+        "batch": 4, "accumulate": 1, "epochs": None, "steps": 8, "precision": "float32", "float32_matmul": "highest",
+        "deterministic": True, "compile": False, "processes": 1, "threads": 1, "workers": 0,
+        "validate_every": 4, "valid_records": 8, "valid_batch": 4, "checkpoint_every": 3, "checkpoint_minutes": None,
     },
 }  # fmt: skip
 MASKING = {"masked_leads": [9, 10, 11], "draw": "per_sample", "segment_share": 0.25, "segments": "per_lead"}

@@ -70,13 +70,14 @@ def _direction(similarity: Tensor, own: Tensor, same: Tensor, params: ContrastPa
     left_out = same & ~own if params.duplicates == "masked" else torch.zeros_like(own)
     if params.contrastive == "paper_eq4":
         left_out = left_out | positives
-    # a row whose batch mates are all left out has no negatives and teaches nothing
+    # a row whose batch mates are all left out has no negatives and teaches nothing; it is not picked out, as one would
+    # have to wait for a GPU to tell how many there are
     has_negatives = (~left_out).any(1)
-    normalizer = logits.masked_fill(left_out, float("-inf"))[has_negatives].logsumexp(1)  # (b,)
-    log_probability = logits[has_negatives] - normalizer[:, None]
-    weight = positives[has_negatives].float()
+    normalizer = logits.masked_fill(left_out & has_negatives[:, None], float("-inf")).logsumexp(1)  # (B,)
+    log_probability = logits - normalizer[:, None]
+    weight = positives.float()
     per_row = -(log_probability * weight).sum(1) / weight.sum(1)
-    return per_row.sum() / len(similarity)
+    return per_row.where(has_negatives, 0.0).sum() / len(similarity)
 
 
 def query_loss(logits: Tensor, labels: Tensor, reduction: Reduction = "mean", shares: Tensor | None = None) -> Tensor:

@@ -48,14 +48,28 @@ class LoopParams(Section):
     steps: int | None = Field(
         ge=0, description="optimiser steps (0: the run is saved as initialised), or null if epochs are given"
     )
-    precision: Literal["float32", "bfloat16"] = Field(description="of the forward pass; bfloat16 needs a recent GPU")
+    precision: Literal["float32", "bfloat16"] = Field(
+        description="of the forward pass; bfloat16 needs a recent GPU, or a CPU with AMX or AVX512-BF16 to be faster"
+    )
+    float32_matmul: Literal["highest", "high", "medium"] = Field(
+        description="how products of float32 are computed: highest, or (high) in TF32 where a GPU has it, see "
+        "torch.set_float32_matmul_precision"
+    )
+    deterministic: bool = Field(
+        description="true: two runs on one machine give the same bytes; false lets a GPU take faster kernels, those of "
+        "attention's backward pass above all"
+    )
+    compile: bool = Field(description="torch.compile of the transformer's blocks; takes a minute or more at the start")
     processes: int = Field(ge=1, description="processes on this node, one per GPU (paper: 8)")
     threads: int = Field(ge=1, description="CPU threads; fixed, since sums depend on it in the last bits")
     workers: int = Field(ge=0, description="processes that read waveforms for each training process")
     validate_every: int = Field(ge=1, description="steps between validations")
     valid_records: int = Field(ge=1, description="at most so many validation records")
     valid_batch: int = Field(ge=1, description="validation records encoded at a time")
-    checkpoint_every: int = Field(ge=1, description="steps between checkpoints from which a killed run continues")
+    checkpoint_every: int | None = Field(
+        ge=1, description="steps between checkpoints from which a killed run continues, or null"
+    )
+    checkpoint_minutes: float | None = Field(gt=0, description="minutes between them, or null; either may be given")
 
     @model_validator(mode="after")
     def _one_length(self) -> "LoopParams":
