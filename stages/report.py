@@ -76,7 +76,7 @@ def identity(params: Any, vocabulary_hash: str, runs: list[Run]) -> Grid:
 def batch(params: Any, run: str) -> int:
     """Records per step of a run, over all its processes."""
     loop = params.pretrain.loop.model_dump() | params.plan.pretrain[run]["pretrain"].get("loop", {})
-    return int(loop["batch"] * loop["processes"])
+    return int(loop["batch"] * loop["processes"] * loop["nodes"])
 
 
 def changes(params: Any) -> dict[str, dict[str, Any]]:

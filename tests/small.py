@@ -95,8 +95,8 @@ SHARED = {
         "clip_norm": 1.0,
     },
     "loop": {
-        "batch": 4, "epochs": None, "steps": 8, "precision": "float32", "processes": 1, "threads": 1, "workers": 0,
-        "validate_every": 4, "valid_records": 8, "valid_batch": 4, "checkpoint_every": 3,
+        "batch": 4, "epochs": None, "steps": 8, "precision": "float32", "processes": 1, "nodes": 1, "threads": 1,
+        "workers": 0, "validate_every": 4, "valid_records": 8, "valid_batch": 4, "checkpoint_every": 3,
     },
 }  # fmt: skip
 MASKING = {"masked_leads": [9, 10, 11], "draw": "per_sample", "segment_share": 0.25, "segments": "per_lead"}

@@ -33,7 +33,8 @@ class LoopParams(Section):
         ge=0, description="optimiser steps (0: the run is saved as initialised), or null if epochs are given"
     )
     precision: Literal["float32", "bfloat16"] = Field(description="of the forward pass; bfloat16 needs a recent GPU")
-    processes: int = Field(ge=1, description="processes on this node, one per GPU (paper: 8)")
+    processes: int = Field(ge=1, description="processes on each node, one per GPU (paper: 8)")
+    nodes: int = Field(ge=1, description="nodes of a slurm job, each with so many processes (paper: 1)")
     threads: int = Field(ge=1, description="CPU threads; fixed, since sums depend on it in the last bits")
     workers: int = Field(ge=0, description="processes that read waveforms for each training process")
     validate_every: int = Field(ge=1, description="steps between validations")
