@@ -34,9 +34,8 @@ needs = defaultdict(
 
 def limit_of_gpus():
     """The GPUs of a node: what the command or the profile says, else those of this one, if it is the one that computes."""
-    given = workflow.global_resources.get("gpu")
-    if given is not None:
-        return given.value
+    if "gpu" in workflow.global_resources:
+        return workflow.global_resources["gpu"].value
     found = cards() if workflow.local_exec or not workflow.is_main_process else []
     if found and workflow.is_main_process:
         workflow.register_resource("gpu", len(found))
