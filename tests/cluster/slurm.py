@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from kmerl.children import bound, terminable
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scancel", "sinfo", "unshare")
 CPUS = 2  # of each node, whatever the machine has
 PATIENCE = 120  # s, for a busy machine
@@ -87,7 +89,8 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     try:
         for command in daemons:
             with (folder / "daemons.log").open("ab") as log:
-                running.append(subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log))
+                told = {"env": os.environ | environment, "stdout": log, "stderr": log}
+                running.append(subprocess.Popen(command, preexec_fn=bound(), **told))
             _until(lambda: (folder / "munge/socket").exists(), "munge is there")
         _until(lambda: _up(environment), f"two nodes are up; see {folder}/*.log")
         yield environment
@@ -127,7 +130,7 @@ def _until(met, what) -> None:
 
 def main() -> int:
     """Run a command beside a cluster."""
-    with cluster(Path(sys.argv[1])) as environment:
+    with terminable(), cluster(Path(sys.argv[1])) as environment:
         return subprocess.run(sys.argv[2:], env=os.environ | environment).returncode
 
 
