@@ -63,7 +63,7 @@ def pipeline(nodes, plugins, tmp_path_factory):
     """The whole pipeline on the profile `tiny`, pretraining in two processes."""
     made = real(tmp_path_factory.mktemp("cluster") / "project", "tiny")
     project = Clustered(made.folder)
-    project.own = nodes | {"PYTHONPATH": plugins}
+    project.own = nodes | {"PYTHONPATH": plugins, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{nodes['PATH']}"}
     params = yaml.safe_load((made.folder / "params.yaml").read_text())
     params["pretrain"]["loop"] |= LOOP
     (made.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
@@ -73,7 +73,7 @@ def pipeline(nodes, plugins, tmp_path_factory):
 SLURM = [
     "snakemake", "--profile", "profiles/slurm", "--jobs", "3", "--resources", "gpu=0", "--set-threads", "pretrain=2",
     "--set-resources", "pretrain:mem_mb=2000", "--latency-wait", "20", "--slurm-init-seconds-before-status-checks", "2",
-    "--slurm-partition-config", "partitions.yaml", "--slurm-no-account",
+    "--slurm-partition-config", "partitions.yaml", "--slurm-no-account", "--slurm-status-command", "squeue",
 ]  # fmt: skip
 """The profile on nodes of two processors and no GPU."""
 

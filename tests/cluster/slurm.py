@@ -78,7 +78,12 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     key.chmod(0o400)
     of_munge = {"key-file": key} | {f"{one}-file": folder / "munge" / one for one in ("pid", "log", "seed")}
     options = [f"--{option}={path}" for option, path in of_munge.items()]
-    environment = {"SLURM_CONF": str(folder / "slurm.conf")}
+    # Snakemake's plugin hides slurm's variables from the srun of a job, which elsewhere finds /etc/slurm/slurm.conf
+    srun = folder / "bin/srun"
+    srun.parent.mkdir()
+    srun.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which("srun")} "$@"\n')
+    srun.chmod(0o755)
+    environment = {"SLURM_CONF": f"{folder}/slurm.conf", "PATH": f"{srun.parent}{os.pathsep}{os.environ['PATH']}"}
     daemons = [
         ["munged", "--foreground", "--force", f"--socket={folder}/munge/socket", *options],
         ["slurmctld", "-D", "-c"],
