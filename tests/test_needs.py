@@ -46,6 +46,7 @@ def of(stage, params, gpus=8, **item):
 def test_stages_ask_for_the_gpus_that_the_parameters_let_them_use():
     params = parameters(pretrain__loop__processes=8)
     assert of("pretrain", params, item="kmerl") == {"gpu": 8}
+    assert of("pretrain", params, gpus=4, item="kmerl") == {"gpu": 4}  # all; pretraining then says that they are few
     assert of("embed_text", params, item="reports") == of("zeroshot", params, item="kmerl") == {"gpu": 1}
     assert of("extract", params, variant="base", part="1of1") == {}  # the lexicon needs none
     mined = parameters(knowledge__engine__name="vllm", knowledge__engine__vllm__tensor_parallel=4)

@@ -52,7 +52,7 @@ def resources(
         needs: of the stage.
         params: all parameters, checked.
         items: the wildcards of all its items.
-        gpus: of a node; where there are none, nobody asks for any.
+        gpus: of a node; nobody asks for more, nor, where there are none, for any.
     """
 
     def of(value: Callable[[Asked], int | str | None]) -> Callable[[Mapping[str, str]], int | str | None]:
@@ -61,10 +61,10 @@ def resources(
     everything = [asked(needs, params, item) for item in items]
     found: dict[str, Any] = {"mem_mb": needs.get("mem_mb", 2000), "runtime": needs.get("runtime", 60)}
     if gpus and any(one.gpus for one in everything):
-        found["gpu"] = of(lambda one: one.gpus if one.nodes == 1 else None)
+        found["gpu"] = of(lambda one: min(one.gpus, gpus) if one.nodes == 1 else None)
     if any(one.nodes > 1 for one in everything):
         # slurm's executor leaves it to what has `mpi` to start tasks, and takes `gpu` for those of all nodes together
         found["nodes"] = found["tasks"] = of(lambda one: one.nodes)
         found["mpi"] = of(lambda one: "srun" if one.nodes > 1 else None)
-        found["gres"] = of(lambda one: f"gpu:{one.gpus}" if gpus and one.nodes > 1 else None)
+        found["gres"] = of(lambda one: f"gpu:{min(one.gpus, gpus)}" if gpus and one.nodes > 1 else None)
     return found
