@@ -107,6 +107,7 @@ def test_gpus_are_counted_without_torch_and_a_divided_one_by_its_parts(tmp_path,
 
 HOLD = """
 import sys, time
+from pathlib import Path
 from workflow.cards import taken
 with taken(int(sys.argv[2]), ["0", "1", "2", "3"], Path(sys.argv[1])) as mine:
     print(*mine, flush=True)
