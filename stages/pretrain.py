@@ -11,6 +11,7 @@ from kmerl.distributed import one_of_several, world
 from kmerl.knowledge.vocabulary import load_labels, load_names
 from kmerl.section import laid_over
 from kmerl.text.embeddings import Embeddings
+from kmerl.training.nodes import here, start
 from kmerl.training.processes import distributed, launch
 from kmerl.training.recipe import Recipe, recipe
 from kmerl.training.run import Material, Seeds, pretrain
@@ -76,11 +77,16 @@ def train(params: Any, item: str, made: Made, run: Recipe) -> str:
 
 
 def main(params: Any, item: str) -> str:
-    """Write ``data/runs/<item>/``; with several processes, start them and wait, unless torchrun did that."""
+    """Write ``data/runs/<item>/``; with several processes or nodes, start them and wait, unless torchrun did that."""
     made = getattr(params.plan.pretrain, item)
     options = getattr(params.methods, made["method"])
     run = recipe(made["method"], params.pretrain, options, made["pretrain"], made["options"])
-    if run.params.loop.processes > 1 and not one_of_several():
-        return launch(run.params.loop.processes, train, params, item, made, run)
-    with terminable():  # in training a signal waits for a checkpoint; before and after, it ends at once
-        return distributed(lambda: train(params, item, made, run))
+    loop = run.params.loop
+    if loop.processes * loop.nodes == 1 or one_of_several():
+        with terminable():  # in training a signal waits for a checkpoint; before and after, it ends at once
+            return distributed(lambda: train(params, item, made, run))
+    node = here(loop.nodes)
+    if node is None:
+        start(loop.nodes)
+        return ""  # the first node told
+    return launch(loop.processes, train, params, item, made, run, node=node) or ""

@@ -95,6 +95,15 @@ def train_and_note(folder, **options):
     (folder / f"said-{os.environ['RANK']}").write_text(said)
 
 
+def on_node(folder, index, port):
+    """What one of two nodes of one process each does."""
+    from kmerl.training.nodes import Node
+    from kmerl.training.processes import launch
+    from tests.ranked import train_and_note  # by a name that other processes know
+
+    launch(1, partial(train_and_note, Path(folder)), node=Node(int(index), 2, "localhost", int(port)))
+
+
 def hang(folder):
     """The first process computes a step, the second one still reads its records."""
     from kmerl.training.rank import COMPUTES, READS, at

@@ -99,7 +99,7 @@ SHARED = {
     },
     "loop": {
         "batch": 4, "accumulate": 1, "epochs": None, "steps": 8, "precision": "float32", "float32_matmul": "highest",
-        "deterministic": True, "compile": False, "processes": 1, "threads": 1, "workers": 0,
+        "deterministic": True, "compile": False, "processes": 1, "nodes": 1, "threads": 1, "workers": 0,
         "validate_every": 4, "valid_records": 8, "valid_batch": 4, "checkpoint_every": 3, "checkpoint_minutes": None,
     },
 }  # fmt: skip

@@ -60,7 +60,8 @@ class LoopParams(Section):
         "attention's backward pass above all"
     )
     compile: bool = Field(description="torch.compile of the transformer's blocks; takes a minute or more at the start")
-    processes: int = Field(ge=1, description="processes on this node, one per GPU (paper: 8)")
+    processes: int = Field(ge=1, description="processes on each node, one per GPU (paper: 8)")
+    nodes: int = Field(ge=1, description="nodes of a slurm job, each with so many processes (paper: 1)")
     threads: int = Field(ge=1, description="CPU threads; fixed, since sums depend on it in the last bits")
     workers: int = Field(ge=0, description="processes that read waveforms for each training process")
     validate_every: int = Field(ge=1, description="steps between validations")

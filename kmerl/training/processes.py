@@ -6,7 +6,6 @@ is killed, or is stopped, the others are ended within seconds (a minute if it is
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -29,6 +28,7 @@ from kmerl.children import Looking, bound, terminable, without_interrupts
 from kmerl.distributed import device_of_this_process, one_of_several
 from kmerl.errors import UserError
 from kmerl.training.machine import check_gpus
+from kmerl.training.nodes import ALONE, Node
 from kmerl.training.rank import At, Done, Failed, lost_another, send_job
 from kmerl.training.signals import Wish, noted
 
@@ -78,14 +78,14 @@ def distributed(run: Callable[[], Result]) -> Result:
     return result
 
 
-def launch(processes: int, function: Callable[..., Result], *arguments: Any) -> Result:
-    """Call a function of a module in so many processes of this node, which are one process group.
+def launch(processes: int, function: Callable[..., Result], *arguments: Any, node: Node = ALONE) -> Result:
+    """Call a function of a module in so many processes of this node, which with those of others are one process group.
 
     They end with the thread that calls this. Once they work, Ctrl-C and SIGTERM are passed on to them as SIGTERM, so
     that they can end in order; a second Ctrl-C ends them at once.
 
     Returns:
-        What it returned in the first process.
+        What it returned in the first process; None on later nodes.
 
     Raises:
         UserError: there are fewer GPUs, or one of them was ended, or is stopped or hangs.
@@ -93,17 +93,17 @@ def launch(processes: int, function: Callable[..., Result], *arguments: Any) -> 
         Exception: whatever one of them raised.
     """
     check_gpus(processes)
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = int(listener.getsockname()[1])
-    # where they find each other; here, so that no one else can take the port
-    store = dist.TCPStore(  # type: ignore[attr-defined]
-        "127.0.0.1", port, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach()
-    )
+    store, port = None, node.port
+    if listener := node.listener():
+        port = int(listener.getsockname()[1])
+        store = dist.TCPStore(  # type: ignore[attr-defined]
+            "127.0.0.1", port, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach()
+        )
     ranks: list[_Rank] = []
     with terminable(), _ended(ranks):
-        for rank in range(processes):
+        for local in range(processes):
             with without_interrupts():  # the list must have it
-                ranks.append(_Rank(rank, processes, port))
+                ranks.append(_Rank(node.environment(local, processes, port)))
         for one in ranks:
             one.give(_member, (function, arguments))
         with noted(lambda: _tell(ranks)) as wish:
@@ -120,19 +120,15 @@ def _member(function: Callable[..., Result], arguments: tuple[Any, ...]) -> Resu
 class _Rank:
     """A process that was started, with what is known of it."""
 
-    def __init__(self, rank: int, size: int, port: int) -> None:
-        self.rank, self.at, self.last = rank, At(), ""
+    def __init__(self, told: dict[str, str]) -> None:
+        self.rank, self.at, self.last = int(told["RANK"]), At(), ""
         self.done: Done | None = None
         self.failed: Failed | None = None
         self.connection, theirs = Pipe()
-        environment = os.environ | {
-            "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size),
-            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": "True",
-            "KMERL_WATCHED": "1",
-        }  # fmt: skip
+        environment = os.environ | told | {"KMERL_WATCHED": "1"}
         environment.setdefault("OMP_NUM_THREADS", "1")  # as torchrun does
         program = _PROGRAM.format(path=[path or str(Path.cwd()) for path in sys.path], descriptor=theirs.fileno())
-        quiet = rank > 0  # of a run only the first speaks, but what another one said last may tell why it ended
+        quiet = self.rank > 0  # of a run only the first speaks, but what another one said last may tell why it ended
         self.process = subprocess.Popen(
             [sys.executable, "-c", program, *sys.argv],  # the arguments are for who lists processes
             stdin=subprocess.DEVNULL,
