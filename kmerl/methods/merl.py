@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, model_validator
 
-from kmerl.methods.method import Method, Record, Term
+from kmerl.methods.method import Method, Records, Term
 from kmerl.model.params import ContrastParams, ProjectorParams
 from kmerl.section import Section
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from kmerl.model.network import Network
-    from kmerl.model.tokens import Tokens
+    from kmerl.model.tokens import Shown
     from kmerl.training.batches import Batch
     from kmerl.training.held import Held
     from kmerl.training.text_vectors import Texts
@@ -75,11 +75,11 @@ class MERL(Method[Options]):
         self.ways = ("contrastive",) if options.loss.contrastive_weight else ()
         self.temperature, self.text_layers = options.loss.temperature, options.text_layers
 
-    def show(self, record: Record) -> list[Tokens]:
+    def show(self, records: Records) -> list[Shown]:
         """One view, of everything."""
-        from kmerl.model.tokens import tokenize
+        from kmerl.model.tokens import everything
 
-        return [tokenize(record.read(record.leads), record.leads, record.tokens)]
+        return [everything(records.leads, records.segments, records.tokens)]
 
     def parts(self, width: int, text_width: int) -> dict[str, nn.Module]:
         """Two projectors, and two linear maps with dropout."""
