@@ -100,7 +100,9 @@ class OneByOne:
 
     def read(self, row: int, leads: NDArray[np.int64]) -> NDArray[np.float32]:
         """Some leads of a record, normalised by what all of its leads have."""
-        signal = self.made.store._open(int(self.shard[row]))[self.row[row], leads].astype(np.float32)
+        signal: NDArray[np.float32] = self.made.store._open(int(self.shard[row]))[self.row[row], leads].astype(
+            np.float32
+        )
         signal *= self.of_lead["scale"][row, leads][:, None]
         signal += self.of_lead["offset"][row, leads][:, None]
         used = (self.present[row] >> leads & 1).astype(bool)

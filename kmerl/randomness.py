@@ -32,8 +32,7 @@ def streams(members: NDArray[np.int64], seed: int, *names: object) -> NDArray[np
 def uniform(streams: NDArray[np.uint64], n: int) -> NDArray[np.float64]:
     """(B, n) numbers in [0, 1): the first of each stream (SplitMix64; Steele et al., OOPSLA 2014)."""
     counted = np.arange(1, n + 1, dtype=np.uint64) * _STEP
-    numbers: NDArray[np.float64] = (_mixed(streams[:, None] + counted) >> np.uint64(11)) * 2.0**-53
-    return numbers
+    return (_mixed(streams[:, None] + counted) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -141,7 +141,7 @@ def test_what_a_record_shows_in_an_epoch_depends_neither_on_its_batch_nor_on_the
     assert alone.keys() == shared.keys() == {*range(16)}
     for member, views in alone.items():
         for one, other in zip(views, shared[member], strict=True):
-            torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
+            assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize("kind", ["kmerl", "simclr"])
@@ -324,9 +324,10 @@ def merl_without_chance(**loop):
 
 
 def simclr_without_chance(**loop):
+    """SimCLR with views far apart: an untrained model makes them nearly parallel, and then float32 cancels."""
     run = small.method("simclr", **loop)
     shared = {"model": {"encoder": {"dropout": 0.0}}}
-    return small.changed(run, shared, {"projector": {"normalization": "none"}})
+    return small.changed(run, shared, {"projector": {"normalization": "none"}, "gain": [0.1, 10.0]})
 
 
 ALIKE = {"merl": merl_without_chance, "simclr": simclr_without_chance}
