@@ -31,27 +31,28 @@ def store(folder, n=24, leads=LEADS, length=SAMPLES, louder_but=LEADS, flat=()):
             samples = (rng.normal(size=(12, SAMPLES)) * (400 if i % 2 else 100)).astype(np.int16)
             samples = samples * factor * (i not in flat)
             samples[:, length:] = 0
-            mv = samples * 0.001
-            writer.append(
-                Waveform(
-                    samples=samples,
-                    fs=100.0,
-                    length=length,
-                    scale=np.full(12, 0.001, np.float32),
-                    offset=np.zeros(12, np.float32),
-                    leads=bit_mask(leads),
-                    minimum=mv.min(1),
-                    maximum=mv.max(1),
-                    mean=mv.mean(1),
-                    deviation=mv.std(1),
-                    zeros=(samples == 0).sum(1),
-                    nans=np.zeros(12, int),
-                    flags=[],
-                ),
-                f"r{i}",
-                f"p{i // 2}",
-            )
+            writer.append(waveform(samples, leads, length), f"r{i}", f"p{i // 2}")
     return WaveformStore(folder, splits(n))
+
+
+def waveform(samples, leads=LEADS, length=SAMPLES):
+    """Samples (12, S) int16 in microvolts, ready for a store."""
+    mv = samples * 0.001
+    return Waveform(
+        samples=samples,
+        fs=100.0,
+        length=length,
+        scale=np.full(12, 0.001, np.float32),
+        offset=np.zeros(12, np.float32),
+        leads=bit_mask(leads),
+        minimum=mv.min(1),
+        maximum=mv.max(1),
+        mean=mv.mean(1),
+        deviation=mv.std(1),
+        zeros=(samples == 0).sum(1),
+        nans=np.zeros(12, int),
+        flags=[],
+    )
 
 
 def splits(n=24, split="train"):

@@ -78,7 +78,8 @@ def facts(origin="simulated", **changes):
     given = {
         "run": Run("kmerl", config(), 4321, "ab" * 32, 1.25, 0.75), "called": None, "seeds": ["kmerl"],
         "learnt": counted(origin), "split": "the archive's own", "batch": 64,
-        "training": {"loop": {"batch": 32, "processes": 2, "nodes": 1}}, "mining": "Mined by hand.", "entities": 2, "licence": None,
+        "training": {"loop": {"batch": 32, "processes": 2, "nodes": 1}}, "mining": "Mined by hand.", "entities": 2,
+        "licence": None,
         "scores": scores, "over_seeds": None, "baselines": [bare], "lead_sets": SETS, "min_positives": FEW,
         "confidence": 0.95,
     }  # fmt: skip

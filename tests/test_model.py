@@ -6,13 +6,15 @@ from pydantic import ValidationError
 
 from kmerl import methods
 from kmerl.errors import UserError
-from kmerl.model.encoder import EcgEncoder, group_tokens
+from kmerl.model.encoder import EcgEncoder
 from kmerl.model.heads import AttentionProjector, Projector
 from kmerl.model.network import Network
 from kmerl.model.params import SIZES, EncoderParams, ModelParams, ProjectorParams, QueryParams, Shape
 from kmerl.model.query import QueryNetwork
+from kmerl.model.reading import read
 from kmerl.model.resnet import ResNet18, positions, untokenize
-from kmerl.model.tokens import tokenize
+from kmerl.model.tokens import Shown, everything
+from kmerl.waveforms import NormalizeParams, WaveformStore
 
 SMALL = {
     "tokens": {"length": 20, "per": "lead", "padding": "tokens"},
@@ -44,12 +46,28 @@ def small_model(**changes):
 
 
 def signal(leads, seed=0):
-    return np.random.default_rng(seed).normal(size=(leads, 100)).astype(np.float32)
+    """(L, 100) mV, as a store can hold them."""
+    samples = (1000 * np.random.default_rng(seed).normal(size=(leads, 100))).astype(np.int16)
+    return samples.astype(np.float32) * np.float32(0.001)
 
 
-def batch(model, *records):
-    """Records (signal, leads) -> groups."""
-    return group_tokens([tokenize(s, np.array(leads), model.params.tokens) for s, leads in records])[0]
+def reading(model, *records, visible=None):
+    """Records (signal, leads), read from a store."""
+    shown = np.array([[lead in leads for lead in range(12)] for _, leads in records])
+    samples = np.zeros((len(records), 12, 100), np.int16)
+    for one, (signal, leads) in zip(samples, records, strict=True):
+        one[leads] = np.rint(signal * 1000)
+    store = WaveformStore.in_memory([small.waveform(one, length=100) for one in samples], 100)
+    view = everything(shown, np.ones((len(records), 5), bool), model.params.tokens)
+    if visible is not None:
+        view = Shown(visible.any(2), visible)
+    unclipped = NormalizeParams(rule="millivolt", clip_mv=100, scope="record")
+    return read(store, np.arange(len(records)), view, model.params.tokens, unclipped)
+
+
+def batch(model, *records, visible=None):
+    """The same as groups."""
+    return reading(model, *records, visible=visible).cut(torch.device("cpu"))
 
 
 @torch.inference_mode()
@@ -62,11 +80,9 @@ def answers(model, signal, leads, queries=None):
 
 def test_one_lead_given_equals_twelve_leads_masked_to_it():
     model, whole = small_model(), signal(12)
-    visible = np.zeros((12, 5), dtype=bool)
-    visible[7] = True
-    masked = tokenize(whole, np.arange(12), model.params.tokens, visible)
-    alone = tokenize(whole[[7]], np.array([7]), model.params.tokens)
-    groups, _ = group_tokens([masked, alone])
+    visible = np.zeros((2, 12, 5), dtype=bool)
+    visible[:, 7] = True
+    groups = batch(model, (whole, np.arange(12)), (whole[[7]], [7]), visible=visible)
     with torch.inference_mode():
         features = model.encode(*groups[0])
     assert torch.equal(features[0], features[1])
@@ -86,7 +102,8 @@ def test_swapping_the_names_of_leads_matters():
 def test_a_batch_of_mixed_lead_counts_equals_its_records_one_by_one():
     model = small_model()
     records = [(signal(n, n), list(range(n))) for n in (1, 3, 2, 1)]
-    groups, order = group_tokens([tokenize(s, np.array(le), model.params.tokens) for s, le in records])
+    read = reading(model, *records)
+    groups, order = read.cut(torch.device("cpu")), read.order
     queries = torch.randn(3, 6)
     with torch.inference_mode():
         features, pooled = model.pool(groups)
@@ -169,14 +186,14 @@ VIT = {"tokens": {"per": "segment"}, "encoder": {"lead_embedding": False}, "quer
 
 def test_tokens_over_all_leads_put_together_are_the_waveform():
     whole = signal(12)
-    tokens = tokenize(whole, np.arange(12), small_model(**RESNET).params.tokens)
-    assert torch.equal(untokenize(torch.from_numpy(tokens.segments)[None])[0], torch.from_numpy(whole))
+    ((segments, _, _),) = batch(small_model(**RESNET), (whole, np.arange(12)))
+    assert torch.equal(untokenize(segments)[0], torch.from_numpy(whole))
 
 
 def test_leads_keep_their_channel_whatever_is_missing_before_them():
     two = signal(2)
-    tokens = tokenize(two, np.array([1, 9]), small_model(**RESNET).params.tokens)
-    back = untokenize(torch.from_numpy(tokens.segments)[None])[0].numpy()
+    ((segments, _, _),) = batch(small_model(**RESNET), (two, [1, 9]))
+    back = untokenize(segments)[0].numpy()
     assert np.array_equal(back[[1, 9]], two) and not back[[0, 2, 3, 4, 5, 6, 7, 8, 10, 11]].any()
 
 

@@ -16,7 +16,7 @@ from kmerl.artifacts import read_json, read_table, write_json
 from kmerl.checkpoint import RunConfig, TrainedOn, check_store, described, load_run, save_run
 from kmerl.errors import UserError
 from kmerl.history import HISTORY, curve, last
-from kmerl.inference import visible_tokens
+from kmerl.inference import encode_records
 from kmerl.leads import LEADS
 from kmerl.randomness import generator
 from kmerl.text.params import TextParams
@@ -73,12 +73,17 @@ def batches(store, run, rank=0, size=1, seed=1):
     )
 
 
+def cut(batches, step=0):
+    """A batch with its tokens."""
+    return batches[step].to(torch.device("cpu"))
+
+
 def weights(model):
     return torch.cat([weight.detach().ravel() for weight in model.state_dict().values()])
 
 
 def test_a_batch_shows_one_to_three_leads_of_each_record(store):
-    batch = batches(store, small.params())[0]
+    batch = cut(batches(store, small.params()))
     shown = [len(set(record.tolist())) for _, leads, _ in batch.views[0].groups for record in leads]
     assert len(shown) == 4 and set(shown) <= {1, 2, 3}
     assert {segments.shape[1] % 8 for segments, _, _ in batch.views[0].groups} == {0}  # 8 of 10 tokens of each lead
@@ -86,7 +91,7 @@ def test_a_batch_shows_one_to_three_leads_of_each_record(store):
 
 def test_labels_and_reports_stay_with_their_record(store):
     made = batches(store, small.params())
-    batch, examples = made[1], small.examples(range(16))
+    batch, examples = cut(made, 1), small.examples(range(16))
     loud = torch.cat([segments.std((1, 2)) > 0.25 for segments, _, _ in batch.views[0].groups])
     assert torch.equal(loud, batch.labels[:, 0].bool())
     pairs = {(int(r), tuple(row)) for r, row in zip(batch.reports, batch.labels.tolist(), strict=True)}
@@ -116,13 +121,65 @@ def test_any_step_can_be_made_again_without_those_before_it(store):
     run = small.params()
     walked = batches(store, run)
     for step in range(6):
-        expected = walked[step]
-    again = batches(store, run)[5]
+        expected = cut(walked, step)
+    again = cut(batches(store, run), 5)
     assert all(
         torch.equal(a, b)
         for g, h in zip(expected.views[0].groups, again.views[0].groups, strict=True)
         for a, b in zip(g, h, strict=True)
     )
+
+
+def shown_of_each(made, steps):
+    """Member -> what the views of some steps show of it: segments, leads and times of each."""
+    found = {}
+    for step in steps:
+        batch, members = made[step], made.members(step)
+        for reading in batch.readings:
+            rows = [record for group in reading.cut(torch.device("cpu")) for record in zip(*group, strict=True)]
+            for member, row in zip(members[reading.order], rows, strict=True):
+                found.setdefault(int(member), []).append(row)
+    return found
+
+
+@pytest.mark.parametrize("kind", small.KINDS)
+def test_what_a_record_shows_in_an_epoch_depends_neither_on_its_batch_nor_on_the_processes(store, kind):
+    alone = shown_of_each(batches(store, small.method(kind, batch=8)), range(2))
+    ranks = [batches(store, small.method(kind, batch=2), rank, 2) for rank in range(2)]
+    shared = shown_of_each(ranks[0], range(4)) | shown_of_each(ranks[1], range(4))
+    assert alone.keys() == shared.keys() == {*range(16)}
+    for member, views in alone.items():
+        for one, other in zip(views, shared[member], strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["kmerl", "simclr"])
+def test_a_record_shows_something_else_in_every_epoch(store, kind):
+    made = batches(store, small.method(kind, batch=8))
+    one, other = (shown_of_each(made, steps) for steps in (range(2), range(2, 4)))
+    alike = [all(torch.equal(a, b) for a, b in zip(one[m][0], other[m][0], strict=True)) for m in one]
+    assert not any(alike)
+
+
+def test_where_a_step_draws_the_number_of_leads_all_processes_show_as_many(store):
+    run = small.changed(small.params(batch=2), options={"masking": {"draw": "per_batch"}})
+    made = [batches(store, run, rank, 2) for rank in range(2)]
+    counts = [{n for one in made for _, n in one[step].readings[0].sizes} for step in range(12)]
+    assert all(len(one) == 1 for one in counts) and set.union(*counts) == {8, 16, 24}
+
+
+def test_a_batch_for_a_gpu_lies_in_pinned_memory_and_is_the_same(store, monkeypatch):
+    run = small.changed(
+        small.method("simclr"), {"model": {"tokens": {"per": "segment"}, "encoder": {"lead_embedding": False}}}
+    )
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor) or tensor.clone())
+    plain = batches(store, run)[0]
+    batch = plain.pin_memory()
+    assert len(pinned) == 2 * 8 + 3 and batch.readings[0].samples.dtype == torch.int16
+    for one, other in zip(plain.to(torch.device("cpu")).views, batch.to(torch.device("cpu")).views, strict=True):
+        for group, same in zip(one.groups, other.groups, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(group, same, strict=True))
 
 
 def test_training_learns(store, tmp_path):
@@ -153,7 +210,7 @@ def test_simclr_learns_to_match_two_views_and_is_validated_by_that(store, tmp_pa
 def test_two_views_of_a_batch_are_of_the_same_records_whatever_they_show(store):
     masking = {"masked_leads": [1, 4, 7, 10]}
     run = small.changed(small.method("simclr", batch=16), None, {"gain": [1.0, 1.0], "noise": 0.0, "masking": masking})
-    batch = batches(store, run)[0]
+    batch = cut(batches(store, run))
     one, other = (
         view.of_records(torch.cat([segments.std((1, 2)) > 0.25 for segments, _, _ in view.groups]))
         for view in batch.views
@@ -284,10 +341,14 @@ def without_dropout(duplicates, **loop):
 
 
 def without_chance(kind, normalization, **loop):
-    """MERL with views that drop nothing, or SimCLR without dropout."""
+    """MERL with views that drop nothing, or SimCLR without dropout and with views far apart.
+
+    An untrained model makes these nearly parallel, and then float32 cancels.
+    """
     run = small.method(kind, 1e-12, **loop)
     shared = {"model": {"encoder": {"dropout": 0.0}}}
-    return small.changed(run, shared, {"projector": {"normalization": normalization}})
+    apart = {"gain": [0.1, 10.0]} if kind == "simclr" else {}
+    return small.changed(run, shared, {"projector": {"normalization": normalization}} | apart)
 
 
 KINDS_ALIKE = ("merl_vit", "merl_resnet18", "simclr")
@@ -466,11 +527,11 @@ def test_padding_is_treated_alike_in_training_and_in_use(tmp_path, padding):
     store = small.store(tmp_path / "short", n=8, length=130)
     run = small.changed(small.params(), {"model": {"tokens": {"padding": padding}}})
     most = 10 if padding == "tokens" else 6  # of 20 samples each
-    trained = Batches(store, small.examples(range(8)), run.method, run.model.tokens, run.normalize, 4, 1)[0]
+    trained = cut(Batches(store, small.examples(range(8)), run.method, run.model.tokens, run.normalize, 4, 1))
     assert max(int(times.max()) for _, _, times in trained.views[0].groups) < most
     assert {segments.shape[1] % (most - most // 4) for segments, _, _ in trained.views[0].groups} == {0}
-    used = visible_tokens(store, 0, ["I"], small.model(run), run.normalize)
-    assert len(used.times) == most
+    (used,) = encode_records(small.model(run), store, [0], ["I"], run.normalize, 1)
+    assert used.tokens.shape[1] == most
 
 
 def test_a_run_that_diverges_says_so(store, tmp_path):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from kmerl.methods.method import Encoded, Method, Record, Term
+from kmerl.methods.method import Encoded, Method, Records, Term
 from kmerl.model.params import (
     ContrastParams,
     EncoderParams,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from kmerl.evaluation.params import Way
     from kmerl.model.network import Network
-    from kmerl.model.tokens import Tokens
+    from kmerl.model.tokens import Shown
     from kmerl.training.batches import Batch
     from kmerl.training.held import Held
     from kmerl.training.text_vectors import Texts
@@ -91,11 +91,11 @@ class KMERL(Method[Options]):
         self.options.masking.check(model)
         self.options.projector.check(model)
 
-    def show(self, record: Record) -> list[Tokens]:
+    def show(self, records: Records) -> list[Shown]:
         """One view: dynamic lead masking and lead-independent segment masking (section 2.3)."""
         from kmerl.model.tokens import draw_view
 
-        return [draw_view(record, self.options.masking, "mask", "lead count")]
+        return [draw_view(records, self.options.masking, "mask", "lead count")]
 
     def parts(self, encoder: EncoderParams, positions: int, text_width: int) -> dict[str, nn.Module]:
         """P_e, P_t and F_CQ."""

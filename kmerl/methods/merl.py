@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, model_validator
 
-from kmerl.methods.method import Encoded, Method, Record, Term
+from kmerl.methods.method import Encoded, Method, Records, Term
 from kmerl.model.params import ContrastParams, EncoderParams, Gather, ModelParams, ProjectorParams
 from kmerl.section import Section
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from kmerl.model.network import Network
-    from kmerl.model.tokens import Tokens
+    from kmerl.model.tokens import Shown
     from kmerl.training.batches import Batch
     from kmerl.training.held import Held
     from kmerl.training.text_vectors import Texts
@@ -79,11 +79,11 @@ class MERL(Method[Options]):
         """Raises ValueError if its heads do not go with the encoder."""
         self.options.projector.check(model)
 
-    def show(self, record: Record) -> list[Tokens]:
+    def show(self, records: Records) -> list[Shown]:
         """One view, of everything."""
-        from kmerl.model.tokens import tokenize
+        from kmerl.model.tokens import everything
 
-        return [tokenize(record.read(record.leads), record.leads, record.tokens)]
+        return [everything(records.leads, records.segments, records.tokens)]
 
     def parts(self, encoder: EncoderParams, positions: int, text_width: int) -> dict[str, nn.Module]:
         """Two projectors, and two linear maps with dropout."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kmerl.evaluation.params import Way
     from kmerl.model.network import Network
     from kmerl.model.params import EncoderParams, ModelParams, TokenParams
-    from kmerl.model.tokens import Tokens
+    from kmerl.model.tokens import Shown
     from kmerl.training.batches import Batch
     from kmerl.training.held import Held
     from kmerl.training.text_vectors import Texts
@@ -57,22 +57,23 @@ def weighted(terms: Mapping[str, Term]) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Record:
-    """A record as a step of training finds it.
+class Records:
+    """The B records of a batch as a step of training finds them.
 
     Attributes:
-        leads: (l,) positions in ``LEADS`` of those that it has, sorted.
-        tokens: how its waveform is cut.
-        read: positions of leads (k,) -> their normalised waveforms (k, S), padding left out if it is not to be tokens.
-        rng: name -> generator for what is drawn for this record in this epoch.
-        rng_of_step: name -> generator for what all records of a step share, in every process.
+        leads: (B, 12) those that each has.
+        segments: (B, M) those of a lead that can be tokens.
+        tokens: how waveforms are cut.
+        streams: name -> (B,) streams of numbers that each record draws in this epoch, whatever batch it stands in
+            (:func:`kmerl.randomness.uniform`).
+        streams_of_step: name -> (1,) a stream that all records of a step share, in every process.
     """
 
-    leads: NDArray[np.int64]
+    leads: NDArray[np.bool_]
+    segments: NDArray[np.bool_]
     tokens: TokenParams
-    read: Callable[[NDArray[np.int64]], NDArray[np.float32]]
-    rng: Callable[[str], np.random.Generator]
-    rng_of_step: Callable[[str], np.random.Generator]
+    streams: Callable[[str], NDArray[np.uint64]]
+    streams_of_step: Callable[[str], NDArray[np.uint64]]
 
 
 class Method(ABC, Generic[Options]):
@@ -111,8 +112,8 @@ class Method(ABC, Generic[Options]):
         """
 
     @abstractmethod
-    def show(self, record: Record) -> list[Tokens]:
-        """The views of a record that a step sees, as many of every record."""
+    def show(self, records: Records) -> list[Shown]:
+        """The views of a batch's records that a step sees; where they are drawn, of each record whatever the others."""
 
     @abstractmethod
     def parts(self, encoder: EncoderParams, positions: int, text_width: int) -> dict[str, nn.Module]:

@@ -8,21 +8,24 @@ pretraining does (e.g. Gopal et al., 3KG, ML4H 2021: masks; Kiyasseh et al., CLO
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from kmerl.methods.method import Encoded, Method, Record, Term
+from kmerl.methods.method import Encoded, Method, Records, Term
 from kmerl.model.params import EncoderParams, Gather, MaskParams, ModelParams, ProjectorParams
+from kmerl.randomness import uniform
 from kmerl.section import Section
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from kmerl.model.network import Network
-    from kmerl.model.tokens import Tokens
+    from kmerl.model.tokens import Shown
     from kmerl.training.batches import Batch
     from kmerl.training.held import Held
     from kmerl.training.text_vectors import Texts
@@ -58,18 +61,18 @@ class SimCLR(Method[Options]):
         """Raises ValueError if segments are to be masked that the encoder needs."""
         self.options.masking.check(model)
 
-    def show(self, record: Record) -> list[Tokens]:
-        """Two views, drawn apart from each other."""
+    def show(self, records: Records) -> list[Shown]:
+        """Two views, drawn apart from each other, each with another gain and noise."""
+        return [self._view(records, f"view {i}") for i in range(2)]
+
+    def _view(self, records: Records, name: str) -> Shown:
         from kmerl.model.tokens import draw_view
 
-        names = [f"view {i}" for i in range(2)]
-        return [draw_view(record, self.options.masking, name, name, self._alter) for name in names]
-
-    def _alter(self, signal: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        """Another gain, and noise."""
-        signal = signal * np.float32(rng.uniform(*self.options.gain))
-        signal += np.float32(self.options.noise) * rng.standard_normal(signal.shape, np.float32)
-        return signal
+        low, high = self.options.gain
+        gain = low + (high - low) * uniform(records.streams(f"gain of {name}"), 1)
+        noise = records.streams(f"noise of {name}").view(np.int64)
+        shown = draw_view(records, self.options.masking, name, name)
+        return replace(shown, alter=partial(_alter, gain.astype(np.float32), noise, self.options.noise))
 
     def parts(self, encoder: EncoderParams, positions: int, text_width: int) -> dict[str, nn.Module]:
         """The projection head g; features are those before it."""
@@ -106,6 +109,23 @@ class SimCLR(Method[Options]):
         head = network.get_submodule("project_view")
         one, other = (unit(head(z)) for z in pooled)
         return one, other
+
+
+def _alter(
+    gain: NDArray[np.float32],
+    streams: NDArray[np.int64],
+    deviation: float,
+    segments: Tensor,
+    records: Tensor,
+    places: Tensor,
+) -> Tensor:
+    """Segments (K, p) times their record's gain (B, 1), and noise from its stream (B,)."""
+    import torch
+
+    from kmerl.model.noise import normal
+
+    of_record, begins = (torch.from_numpy(part).to(segments.device)[records] for part in (gain, streams))
+    return segments * of_record + deviation * normal(begins, places, segments.shape[1])
 
 
 def views_loss(one: Tensor, other: Tensor, temperature: float, how: Gather | None = "with_gradient") -> Tensor:

@@ -52,5 +52,5 @@ def read_run(folder: Path, name: str) -> Run:
 
 
 def records_per_step(loop: Mapping[str, Any]) -> int:
-    """How many records a step of training sees, over all processes of all nodes; ``loop``: ``pretrain.loop`` of the run."""
+    """How many records a step sees, over all processes of all nodes; ``loop``: ``pretrain.loop`` of the run."""
     return int(loop["batch"] * loop["processes"] * loop["nodes"])

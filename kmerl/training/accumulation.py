@@ -54,7 +54,7 @@ def backward(wrapped: nn.Module, batch: Batch, parts: int, seed: int, precision:
         losses["loss"].backward()
         return losses
     learner = _unwrapped(wrapped)
-    pieces = split(batch.to(learner.model.device), parts)
+    pieces = split(batch, parts)
     with _buffers_kept(learner):
         vectors, terms = _compared(learner, pieces, seed, precision)
     gradients = {name: gradient * parts for name, gradient in _at(vectors, terms).items()}
@@ -83,7 +83,7 @@ def encoder_gradients(
     """
     learner = _unwrapped(wrapped)
     method, model, weights = learner.model.method, learner.model, [*learner.model.encoder.parameters()]
-    pieces = split(batch.to(model.device), parts)
+    pieces = split(batch, parts)
 
     def at_weights(value: Tensor) -> Tensor:
         found = torch.autograd.grad(value, weights, retain_graph=True, materialize_grads=True)

@@ -29,7 +29,7 @@ from kmerl.model.query import QueryLayer
 from kmerl.randomness import seed_of
 from kmerl.training.accumulation import Precision, backward, encoder_gradients, passed_on
 from kmerl.training.batch_norm import synchronised
-from kmerl.training.batches import Batch, Batches, Examples
+from kmerl.training.batches import Batch, Batches, Examples, ReadBatch
 from kmerl.training.checkpoints import Due, resume, save
 from kmerl.training.held import Held, validated
 from kmerl.training.ledger import Ledger, explained
@@ -55,7 +55,7 @@ class Learner(nn.Module):
 
         ``gradients`` at its vectors stand for the terms that compare records (:mod:`kmerl.training.accumulation`).
         """
-        batch, method = batch.to(self.model.device), self.model.method
+        method = self.model.method
         if gradients is None:
             terms = method.losses(self.model, batch, self.texts)
             loss = weighted(terms)
@@ -141,13 +141,14 @@ def fit(
     at(first + 1, READS)
     progress = tqdm(ahead, "pretrain", steps, initial=first, unit="step", disable=None if rank == 0 else True)
     with noted() as wish:
-        for step, batch in enumerate(progress, first):
+        for step, read in enumerate(progress, first):
             if step == stop_after:
                 break
             at(step + 1, COMPUTES)
             rate, dropout = learning_rate(step, steps, params.optimizer), seed_of(seed, "dropout", step, rank)
             pulls: dict[str, float] = {}
             with fitting("pretrain.loop.batch", loop.batch):
+                batch = read.to(device)
                 if ended.validates(step + 1):
                     pulls = encoder_gradients(wrapped, batch, loop.accumulate, dropout, precision(loop, device))
                 losses, norm = _gradient(wrapped, weights, batch, dropout, params)
@@ -243,7 +244,7 @@ def _wrapped(learner: Learner, device: torch.device, compiled: bool) -> nn.Modul
     return DistributedDataParallel(together(learner))
 
 
-def _ahead(batches: Batches, first: int, steps: int, workers: int, device: torch.device) -> DataLoader[Batch]:
+def _ahead(batches: Batches, first: int, steps: int, workers: int, device: torch.device) -> DataLoader[ReadBatch]:
     """The batches of the steps, read by processes of their own if wanted.
 
     These are forks, so that they share the index, labels and text vectors with this process (gigabytes of a large
