@@ -31,8 +31,8 @@ PARTS: dict[str, tuple[Callable[[Setting], Iterator[Row]], float]] = {
 """Part -> what runs it, and the seconds below which it is not begun; in this order, what may take longest last."""
 
 
-class OutOfTimeError(Exception):
-    """A part did not end in time."""
+class OutOfTimeError(BaseException):
+    """A part did not end in time; what the part calls must not take it for an error of its own."""
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def run(setting: Setting, keep: Callable[[list[Row]], None]) -> list[Row]:
                         rows.append(row)
                         print(f"{row.part}: {row.what}: {'-' if row.value is None else shown(row.value)} {row.unit} "
                               f"{row.note}", flush=True)  # fmt: skip
-            except Exception as error:  # whatever it is, the other parts go on
+            except (Exception, OutOfTimeError) as error:  # whatever it is, the other parts go on
                 reason = (str(error).splitlines() or [""])[0][:200]
                 rows.append(Row(name, "failed", None, note=f"{type(error).__name__}: {reason}"))
                 print(f"{name}: failed: {type(error).__name__}: {reason}", flush=True)
