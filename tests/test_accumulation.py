@@ -7,7 +7,7 @@ import pytest
 import small
 import torch
 import torch.multiprocessing as mp
-from test_training import batches, train, values, without_dropout
+from test_training import as_rank, batches, cut, train, values, without_dropout
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -52,7 +52,7 @@ def gradients(store, run, parts, rank=0, size=1):
     """Losses of the first batch, and its gradient at every weight, as the optimiser finds it; and each term's norm."""
     learner = Learner(small.model(run), small.texts())
     wrapped = DistributedDataParallel(learner) if size > 1 else learner
-    batch = batches(store, run, rank, size)[0]
+    batch = cut(batches(store, run, rank, size))
     pulls = encoder_gradients(wrapped, batch, parts, SEED, nullcontext)
     losses = backward(wrapped, batch, parts, SEED, nullcontext)
     return {name: float(loss.detach()) for name, loss in losses.items()}, gradient_of(learner), pulls
@@ -78,7 +78,7 @@ def test_the_gradient_of_parts_is_that_of_the_whole_batch(store, case):
 
 
 def _rank(rank, folder, path, port):
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    as_rank(rank, port)
     torch.set_num_threads(1)
     store = WaveformStore(folder)
 
@@ -120,7 +120,7 @@ def test_what_is_made_again_of_a_part_is_what_it_was(store, kind):
     """Dropout draws the same masks and BatchNorm sees the same part: against a graph that holds all parts at once."""
     run, parts = small.method(kind, batch=8), 2
     learner = Learner(small.model(run), small.texts())
-    batch, method = batches(store, run)[0], run.method
+    batch, method = cut(batches(store, run)), run.method
     encoded, own = [], []
     for i, piece in enumerate(split(batch, parts)):
         torch.manual_seed(SEED + i)
@@ -142,7 +142,7 @@ def test_batchnorm_sees_parts(store):
     """The exception: another mean and deviation, hence another gradient, and as many steps as parts."""
     run = small.changed(without_chance("merl_vit"), options={"projector": {"normalization": "batch"}})
     learner = Learner(small.model(run), small.texts())
-    backward(learner, batches(store, run)[0], 4, SEED, nullcontext)
+    backward(learner, cut(batches(store, run)), 4, SEED, nullcontext)
     steps = {int(module.num_batches_tracked) for module in learner.modules() if isinstance(module, nn.BatchNorm1d)}
     assert steps == {4}
     assert not torch.allclose(gradient_of(learner), gradients(store, run, 1)[1], rtol=1e-2)
@@ -150,7 +150,7 @@ def test_batchnorm_sees_parts(store):
 
 @pytest.mark.parametrize("kind", ["kmerl", "simclr"])
 def test_parts_hold_every_record_once_and_its_views_stay_together(store, kind):
-    batch = batches(store, small.method(kind, batch=16))[0]
+    batch = cut(batches(store, small.method(kind, batch=16)))
     pieces = split(batch, 4)
     assert [len(piece.reports) for piece in pieces] == [4, 4, 4, 4]
 
@@ -167,7 +167,7 @@ def test_parts_hold_every_record_once_and_its_views_stay_together(store, kind):
 def test_the_gradient_of_a_term_at_the_encoder_is_measured_without_a_trace(store, kind):
     run = small.method(kind, batch=8)
     learner = Learner(small.model(run), small.texts())
-    batch, before = batches(store, run)[0], [x.clone() for x in learner.state_dict().values()]
+    batch, before = cut(batches(store, run)), [x.clone() for x in learner.state_dict().values()]
     pulls = encoder_gradients(learner, batch, 1, SEED, nullcontext)
     assert all(torch.equal(a, b) for a, b in zip(learner.state_dict().values(), before, strict=True))
     assert all(weight.grad is None for weight in learner.parameters())

@@ -250,7 +250,7 @@ def test_readers_without_shared_memory_are_refused_before_they_start(store, tmp_
     run = small.params(workers=3)
     batch = Batches(store, small.examples(range(16)), run.method, run.model.tokens, run.normalize, 4, 1)[0]
     each = machine.size(batch)
-    assert each > 4 * 8 * 20 * 4  # one lead at least of each record, 8 tokens of 20 samples
+    assert each > 4 * 8 * 20 * 2  # one lead at least of each record, 8 tokens of 20 samples in int16
     monkeypatch.setattr(machine, "SHARED", tmp_path)
     usage = type("Usage", (), {"free": each * 5 // 4 * 3})
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: usage)

@@ -176,7 +176,7 @@ def test_a_batch_for_a_gpu_lies_in_pinned_memory_and_is_the_same(store, monkeypa
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor) or tensor.clone())
     plain = batches(store, run)[0]
     batch = plain.pin_memory()
-    assert len(pinned) == 2 * 8 + 3 and batch.readings[0].samples.dtype == torch.int16
+    assert len(pinned) == 2 * 8 + 4 and batch.readings[0].samples.dtype == torch.int16
     for one, other in zip(plain.to(torch.device("cpu")).views, batch.to(torch.device("cpu")).views, strict=True):
         for group, same in zip(one.groups, other.groups, strict=True):
             assert all(torch.equal(a, b) for a, b in zip(group, same, strict=True))
@@ -330,7 +330,7 @@ def gradient(store, run, rank=0, size=1):
     """
     learner = Learner(small.model(run), small.texts())
     wrapped = DistributedDataParallel(synchronised(learner)) if size > 1 else learner
-    wrapped(batches(store, run, rank, size)[0])["loss"].backward()
+    wrapped(cut(batches(store, run, rank, size)))["loss"].backward()
     found = [*(weight.grad for weight in learner.parameters()), *learner.buffers()]
     return torch.cat([one.ravel().float() for one in found])
 
@@ -371,11 +371,16 @@ def convolved(rank=0, size=1):
 ALIKE = {f"{kind} {norm}": partial(without_chance, kind, norm) for kind in KINDS_ALIKE for norm in ("none", "batch")}
 
 
-def _rank(rank, folder, path, port):
+def as_rank(rank, port):
+    """This process becomes one of two."""
     os.environ |= {
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test",
     }  # fmt: skip
+
+
+def _rank(rank, folder, path, port):
+    as_rank(rank, port)
     torch.set_num_threads(1)
     store = WaveformStore(folder)
 
@@ -421,7 +426,7 @@ def test_two_processes_learn_what_one_learns(store, tmp_path):
 def test_every_form_of_the_loss_reaches_every_weight(store, duplicates):
     run = small.changed(small.params(), options={"loss": {"duplicates": duplicates}})
     learner = Learner(small.model(run), small.texts())
-    learner(batches(store, run)[0])["loss"].backward()
+    learner(cut(batches(store, run)))["loss"].backward()
     assert [name for name, weight in learner.named_parameters() if weight.grad is None] == []
 
 

@@ -33,7 +33,8 @@ def gradient(setting: Setting, rank: int = 0, processes: int = 1) -> torch.Tenso
     torch.set_float32_matmul_precision("highest")
     learner = loop.Learner(setting.network(run), setting.texts()).to(setting.device)
     wrapped, weights = loop._wrapped(learner, setting.device, False), [*learner.parameters()]
-    loop._gradient(wrapped, weights, setting.batches(run, batch, rank, processes)[0], 1, run.params)
+    read = setting.batches(run, batch, rank, processes)[0]
+    loop._gradient(wrapped, weights, read.to(setting.device), 1, run.params)
     return torch.cat([weight.grad.flatten() for weight in weights]).cpu()
 
 
