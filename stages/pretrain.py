@@ -58,7 +58,7 @@ def train(params: Any, item: str, made: Made, run: Recipe) -> str:
     text = laid_over(params.text, getattr(params.plan.text, made["text"]))
     code = read_json("data/code.json")
     # the checkpoint tells how many records make a step, in however many processes; the rest changes no result
-    free = {"loop": {"batch", "processes", "workers", "checkpoint_every", "checkpoint_minutes"}}
+    free = {"loop": {"batch", "processes", "nodes", "workers", "checkpoint_every", "checkpoint_minutes"}}
     options = [run.params.model_dump_json(exclude=free), run.method.options.model_dump_json()]
     made_by = [*options, text, params.seed, made["run"], made["seed"], code["pretrain"], code["methods"][run.name]]
     name = digest(made_by, inputs(archive, made))

@@ -103,4 +103,4 @@ for stage, pattern in pipeline.patterns().items():
                 resources.get("gpu", 0) if given_by_us else 0
             ),
         shell:
-            "python -m workflow.run {params.stage} {log} {threads} {params.gpus}"
+            "exec python -m workflow.run {params.stage} {log} {threads} {params.gpus}"  # a signal reaches it, not a shell
