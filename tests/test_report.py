@@ -201,7 +201,7 @@ def build(origin="simulated"):
     for stem in ("ecg_example_10", "ecg_example_9", "new_figure"):
         (figures / f"{stem}.png").write_bytes(PNG)
     write_json("results/metrics.json", {"ours": {"I": {"average": 0.75}}})
-    loop = Loose(batch=8, processes=2)
+    loop = Loose(batch=8, processes=2, nodes=1)
     pretrain, methods = Loose(loop=loop, model={"text": EVIL}), {"merl": {"query": {"width": 4}}}
     runs = {
         "ours": Run(method="kmerl", title="Ours, whole", paper="Table 1", knowledge={"merge": {"enabled": False}}),
