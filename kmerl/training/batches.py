@@ -1,6 +1,6 @@
 """Training batches: which records, which leads and segments of them, in what order; all a function of the seed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,11 @@ class Batch:
     reports: Tensor
     labels: Tensor
     names: Tensor | None
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same with its tokens on a device."""
+        moved = [[(s.to(device), le.to(device), t.to(device)) for s, le, t in view.groups] for view in self.views]
+        return replace(self, views=[View(groups, view.rows) for groups, view in zip(moved, self.views, strict=True)])
 
 
 @dataclass(frozen=True)

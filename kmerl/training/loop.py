@@ -24,7 +24,7 @@ from kmerl.distributed import device_of_this_process, world
 from kmerl.errors import UserError
 from kmerl.model.network import Network
 from kmerl.randomness import seed_of
-from kmerl.training.batches import Batches, Examples, ReadBatch
+from kmerl.training.batches import Batch, Batches, Examples, ReadBatch
 from kmerl.training.held import Held, validated
 from kmerl.training.params import LoopParams, OptimizerParams, PretrainParams
 from kmerl.training.processes import HUNG_SECONDS
@@ -41,7 +41,7 @@ class Learner(nn.Module):
         self.model, self.text_encoder = model, texts.live
         self.texts = texts
 
-    def forward(self, batch: ReadBatch) -> dict[str, Tensor]:
+    def forward(self, batch: ReadBatch | Batch) -> dict[str, Tensor]:
         """The loss of this process's part of the batch, and its terms by name, without their weights."""
         terms = self.model.method.losses(self.model, batch.to(self.model.device), self.texts)
         weighted = [term.weight * term.value for term in terms.values()]
