@@ -24,6 +24,7 @@ from kmerl.waveforms import NormalizeParams, WaveformStore
 TOKENS = TokenParams(length=100, per="lead", padding="tokens")
 NORMALIZE = NormalizeParams(rule="zscore", clip_mv=5.0, scope="record")
 MASKING = MaskParams(masked_leads=[9, 10, 11], draw="per_sample", segment_share=0.25, segments="per_lead")
+STEPS = range(8)
 CPU = torch.device("cpu")
 
 Tokens = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]
@@ -128,7 +129,7 @@ def grouped(records: Sequence[Tokens]) -> list[tuple[torch.Tensor, ...]]:
 
 
 def pair(store: WaveformStore, kind: str, batch: int) -> tuple[Callable[[], object], Callable[[], object]]:
-    """Ours and the reference, each a function that reads one step after another; checked to make the same tokens."""
+    """Ours and the reference, each a function that makes the batches of ``STEPS``; checked to make the same tokens."""
     made = batches(store, kind, batch)
     one_by_one = OneByOne(made, masked=kind != "merl")
     (shown,) = made.method.show(made.records(made.members(0), 0))
@@ -136,8 +137,21 @@ def pair(store: WaveformStore, kind: str, batch: int) -> tuple[Callable[[], obje
     for ours, reference in zip(made[0].to(CPU).views[0].groups, theirs, strict=True):
         assert torch.allclose(ours[0], reference[0], atol=1e-5)
         assert all(torch.equal(a, b) for a, b in zip(ours[1:], reference[1:], strict=True))
-    steps = [iter(range(10**9)) for _ in range(2)]
-    return (lambda: made[next(steps[0])].to(CPU), lambda: one_by_one.batch(next(steps[1])))
+    return on_one_core(lambda step: made[step].to(CPU)), on_one_core(one_by_one.batch)
+
+
+def on_one_core(call: Callable[[int], object]) -> Callable[[], object]:
+    """A call for each of ``STEPS``, by one thread of torch."""
+
+    def calls() -> list[object]:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return [call(step) for step in STEPS]
+        finally:
+            torch.set_num_threads(threads)
+
+    return calls
 
 
 def _as_drawn(one_by_one: OneByOne, made: Batches, shown: Shown, i: int) -> Tokens:

@@ -72,7 +72,11 @@ def batches(folder: Path) -> list[Pair]:
     """Batches of pretraining, made from the memory maps."""
     store = loading.store(folder / "waveforms")
     return [
-        Pair(f"make a batch of {size} for {title}", "record by record", *loading.pair(store, method, size))
+        Pair(
+            f"make {len(loading.STEPS)} batches of {size} for {title}, on one core",
+            "record by record",
+            *loading.pair(store, method, size),
+        )
         for method, title in (("kmerl", "K-MERL"), ("merl", "MERL, 12 leads"))
         for size in (16, 64)
     ]

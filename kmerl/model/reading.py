@@ -20,6 +20,8 @@ from kmerl.model.params import TokenParams
 from kmerl.model.tokens import Alter, Shown
 from kmerl.waveforms import NormalizeParams, WaveformStore
 
+_AT_ONCE = 1024  # segments
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -72,8 +74,7 @@ class Reading:
         pieces = there(self.pieces)
         of_lead = pieces // n_times
         samples = there(self.samples)[:, : n_times * self.length].reshape(-1, self.length)
-        segments = samples.index_select(0, pieces).float()
-        segments.mul_(there(self.factor)[of_lead, None]).add_(there(self.shift)[of_lead, None])
+        segments = _scaled(samples, pieces, there(self.factor)[of_lead, None], there(self.shift)[of_lead, None])
         if self.limit is not None:
             segments.clamp_(-self.limit, self.limit)
         leads, times = there(self.lead)[of_lead], pieces % n_times
@@ -88,6 +89,17 @@ class Reading:
         rows = [b * n for b, n in self.sizes]
         parts = zip(*(part.split(rows) for part in (segments, leads, times)), self.sizes, strict=True)
         return [(s.unflatten(0, size), le.view(size), t.view(size)) for s, le, t, size in parts]
+
+
+def _scaled(samples: Tensor, pieces: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
+    """(K, p) float32 of those ``pieces`` (K,) of samples (R M, p), times a factor (K, 1) and shifted."""
+    if samples.device.type != "cpu":
+        return samples.index_select(0, pieces).float().mul_(factor).add_(shift)
+    # page faults cost more than the arithmetic: NumPy asks for huge pages, and what lies between stays in the cache
+    segments = torch.from_numpy(np.empty((len(pieces), samples.shape[1]), np.float32))
+    for part, chosen, by, plus in zip(*(x.split(_AT_ONCE) for x in (segments, pieces, factor, shift)), strict=True):
+        part.copy_(samples.index_select(0, chosen)).mul_(by).add_(plus)
+    return segments
 
 
 def read(
