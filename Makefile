@@ -26,7 +26,7 @@ MODEL = qwen2.5-coder-1.5b-instruct-q4_k_m
 LLAMA_CMAKE = -DGGML_NATIVE=OFF
 LAPTOP = data/labels/base results/knowledge results/mining_quality/mimic_iv_ecg
 
-.PHONY: help reproduce test test-thorough test-vllm campaign lint bench profile vllm laptop lock clean
+.PHONY: help reproduce test test-thorough test-vllm test-cluster campaign lint bench profile vllm laptop lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 - \2/p' Makefile
@@ -42,6 +42,9 @@ test-thorough: $(VENV)/installed-dev ## what takes long: the same properties on 
 
 test-vllm: $(VENV)/installed-dev $(ENVS)/vllm/installed ## the tests that need vLLM, with a tiny random model
 	@$(BIN)/python -m pytest -m vllm
+
+test-cluster: $(VENV)/installed-dev ## the tests that need slurm on this machine (Debian's slurmctld, slurmd, slurm-client, munge) and root
+	@$(BIN)/python -m pytest -m cluster tests/test_cluster.py
 
 campaign: $(VENV)/installed-dev ## random kills, rot, full disks and edits: make campaign MINUTES=120 SEED=1
 	@$(BIN)/python -m tests.campaign --minutes $(MINUTES) --seed $(SEED)

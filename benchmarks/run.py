@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import archives  # beside this file
+import loading
 import mining
 import numpy as np
 import torch
@@ -25,9 +26,8 @@ from kmerl.evaluation.bootstrap import bootstrap_auc, resample
 from kmerl.evaluations.linear_probe import LinearProbeParams
 from kmerl.evaluations.linear_probe.probe import fit_paper
 from kmerl.leads import LEADS
-from kmerl.model.encoder import EcgEncoder, group_tokens
-from kmerl.model.params import EncoderParams, MaskParams, TokenParams
-from kmerl.model.tokens import draw_leads, draw_segments, tokenize
+from kmerl.model.encoder import EcgEncoder
+from kmerl.model.params import EncoderParams
 from kmerl.randomness import generator
 
 THREADS = 2
@@ -68,33 +68,38 @@ def reading(folder: Path) -> Pair:
     return Pair("read 40 WFDB records (format 16, 12 leads, 10 s)", "wfdb.rdrecord", ours, theirs)
 
 
-def encoding() -> Pair:
+def batches(folder: Path) -> list[Pair]:
+    """Batches of pretraining, made from the memory maps."""
+    store = loading.store(folder / "waveforms")
+    return [
+        Pair(
+            f"make {len(loading.STEPS)} batches of {size} for {title}, on one core",
+            "record by record",
+            *loading.pair(store, method, size),
+        )
+        for method, title in (("kmerl", "K-MERL"), ("merl", "MERL, 12 leads"))
+        for size in (16, 64)
+    ]
+
+
+def encoding(folder: Path) -> Pair:
     """One training step's encoding: only the visible tokens, or all of them with the hidden ones masked out."""
-    tokens = TokenParams(length=100, per="lead", padding="tokens")
-    masking = MaskParams(masked_leads=[9, 10, 11], draw="per_sample", segment_share=0.25, segments="per_lead")
     shape = {"width": 128, "depth": 4, "heads": 4}
     params = EncoderParams.model_validate(
         {
-            "kind": "vit", "shape": shape, "resnet_width": 64, "feed_forward_ratio": 4, "dropout": 0,
+            "kind": "vit", "pooling": "mean", "shape": shape, "resnet_width": 64, "feed_forward_ratio": 4, "dropout": 0,
             "lead_embedding": True, "time_embedding": True,
         }
     )  # fmt: skip
     torch.manual_seed(0)
     encoder = EcgEncoder(params, 100, 50)
-    shown, full, masks = [], [], []
-    for i in range(16):
-        rng = generator(0, "encode", i)
-        signal = rng.normal(size=(12, 5000)).astype(np.float32)
-        leads = draw_leads(np.arange(12), int(rng.choice(masking.masked_leads)), rng)
-        visible = draw_segments(len(leads), 50, masking, rng)
-        shown.append(tokenize(signal[leads], leads, tokens, visible))
-        full.append(tokenize(signal, np.arange(12), tokens))
-        mask = np.zeros((12, 50), dtype=bool)
-        mask[leads] = visible
-        masks.append(mask.ravel())
-    groups, order = group_tokens(shown)
-    (everything,), _ = group_tokens(full)
-    mask = torch.from_numpy(np.stack(masks))
+    store = loading.store(folder / "encoded", 16)
+    some, full = (loading.batches(store, method, 16) for method in ("kmerl", "merl"))
+    (shown,) = some.method.show(some.records(some.members(0), 0))
+    (reading,), (whole_reading,) = some[0].readings, full[0].readings
+    groups, order = reading.cut(loading.CPU), reading.order
+    (everything,) = whole_reading.cut(loading.CPU)
+    mask = torch.from_numpy(shown.tokens.reshape(16, -1))
 
     def ours() -> torch.Tensor:
         encoder.zero_grad()
@@ -203,10 +208,11 @@ def main() -> None:
     """Run all comparisons and write the table."""
     torch.set_num_threads(THREADS)
     with tempfile.TemporaryDirectory() as folder:
+        at = Path(folder)
         table = [
             "| work | reference | ours | reference's | faster by |",
             "|---|---|---|---|---|",
-            *rows([reading(Path(folder)), encoding(), intervals(), probing()]),
+            *rows([reading(at), *batches(at), encoding(at), intervals(), probing()]),
         ]
     note = f"Medians of {REPEATS} paired runs, {THREADS} threads, {platform.machine()}; made by `make bench`."
     text = "\n".join(

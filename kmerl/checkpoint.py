@@ -77,6 +77,7 @@ class RunConfig(Section):
     @model_validator(mode="after")
     def _of_a_method(self) -> "RunConfig":
         self._made = methods.made(self.method, self.options)
+        self._made.check(self.model)
         return self
 
     @property

@@ -7,7 +7,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # some batch systems set RANK alone
+from kmerl.model.params import Gather
+
+_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_STARTERS = ("TORCHELASTIC_RUN_ID", "KMERL_WATCHED")
 
 
 def world() -> tuple[int, int]:
@@ -40,6 +43,23 @@ def gather(x: Tensor) -> Tensor:
     return gathered
 
 
+def compared(x: Tensor, how: Gather) -> tuple[Tensor, Tensor]:
+    """Rows that this process compares with everyone's, and everyone's (ranks x B, ...), of its own rows (B, ...).
+
+    ``with_gradient``: its own rows; what the others' losses owe to them comes back to it, and gradients averaged over
+    processes are those of one large batch. ``without_gradient`` (MERL's code): all rows with all, of which the others'
+    are constants: every process computes the whole loss, and the averaged gradients are those of one large batch over
+    the number of processes.
+    """
+    rank, size = world()
+    if size == 1 or how == "with_gradient":
+        return x, gather(x)
+    parts = list(gather(x.detach()).chunk(size))
+    parts[rank] = x
+    everyone = torch.cat(parts)
+    return everyone, everyone
+
+
 def device_of_this_process() -> torch.device:
     """This process's GPU, or the CPU."""
     return (
@@ -48,5 +68,8 @@ def device_of_this_process() -> torch.device:
 
 
 def one_of_several() -> bool:
-    """Whether this process was started as one of several, here or by torchrun."""
-    return all(name in os.environ for name in _VARIABLES)
+    """Whether this process was started as one of several, here or by torchrun.
+
+    Batch systems and MPI set some of these variables for any job, so torchrun's own, or ours, must be among them.
+    """
+    return all(name in os.environ for name in _VARIABLES) and any(name in os.environ for name in _STARTERS)

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kmerl.errors import UserError
-from kmerl.leads import positions
-from kmerl.model.encoder import group_tokens
+from kmerl.leads import LEADS, positions
 from kmerl.model.network import Network
-from kmerl.model.tokens import Tokens, tokenize, trim
+from kmerl.model.reading import read
+from kmerl.model.tokens import everything, whole_segments
 from kmerl.waveforms import NormalizeParams, WaveformStore
 
 
@@ -29,18 +29,6 @@ class Features:
     tokens: Tensor
 
 
-def visible_tokens(
-    store: WaveformStore, row: int, leads: Sequence[str], model: Network, normalize: NormalizeParams
-) -> Tokens | None:
-    """All tokens of the asked leads that a record has, or None if it has none of them."""
-    shown = np.array([lead for lead in positions(leads) if store.present[row] >> lead & 1], np.int64)
-    if not len(shown):
-        return None
-    signal = store.read_normalized_at(row, shown, normalize)
-    signal = trim(signal, int(store.records["length"][row]), model.params.tokens)
-    return tokenize(signal, shown, model.params.tokens)
-
-
 @torch.inference_mode()
 def encode_records(
     model: Network,
@@ -51,19 +39,20 @@ def encode_records(
     batch: int,
 ) -> Iterator[Features]:
     """Features of ``rows`` seen through ``leads``, batch by batch; records with none of the leads are left out."""
-    device = next(model.parameters()).device
+    tokens = model.params.tokens
+    asked = np.isin(np.arange(len(LEADS)), positions(leads))
     for start in range(0, len(rows), batch):
-        indices = range(start, min(start + batch, len(rows)))
-        found = [(i, visible_tokens(store, rows[i], leads, model, normalize)) for i in indices]
-        kept = [(i, tokens) for i, tokens in found if tokens is not None]
-        if not kept:
+        found = np.array(rows[start : start + batch], np.int64)
+        shown = store.leads_of(found) & asked
+        there = np.flatnonzero(shown.any(1))
+        if not len(there):
             continue
-        groups, order = group_tokens([tokens for _, tokens in kept])
-        places = np.array([kept[k][0] for k in order])
-        done = 0
-        for group in groups:
+        segments = whole_segments(store.lengths[found[there]], store.samples, tokens)
+        reading = read(store, found[there], everything(shown[there], segments, tokens), tokens, normalize)
+        places, done = start + there[reading.order], 0
+        for group in reading.cut(model.device):
             size = len(group[0])
-            yield Features(places[done : done + size], model.encode(*(part.to(device) for part in group)))
+            yield Features(places[done : done + size], model.encode(*group))
             done += size
 
 

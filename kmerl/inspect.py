@@ -30,7 +30,7 @@ ARTIFACTS = (
     "data/knowledge/*/superclass", "data/unusable_answers.parquet", "data/labels/*",
     "data/embeddings/*", "data/runs/*", "data/scores/*/*",
     "data/features/*", "data/tables", "results/tables", "results/figures",
-    "results/knowledge", "results/mining_quality/*", "results/metrics.json",
+    "results/knowledge", "results/mining_quality/*", "results/cards", "results/metrics.json",
     "results/report.html", "results/quality.html", "results/quality.csv",
 )  # fmt: skip
 _MAIN_TABLE = {

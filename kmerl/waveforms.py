@@ -21,6 +21,7 @@ from kmerl.regular import assert_regular
 from kmerl.section import Section
 from kmerl.shards import INDEX, RECORDS, Waveform, index_table, shard_name, store_metadata
 
+Floats = NDArray[np.float64]
 _EACH = np.arange(len(LEADS))
 _OPEN_SHARDS = 256  # each holds a file descriptor; systems allow about 1,000
 
@@ -38,13 +39,20 @@ class NormalizeParams(Section):
     )
 
     @property
+    def limit(self) -> float | None:
+        """What the input is clipped to, plus and minus; None if it is not clipped."""
+        return self.clip_mv if self.rule == "millivolt" else None
+
+    @property
     def depends_on_scope(self) -> bool:
         """Whether the scope makes a difference: not if every lead is scaled alike in every record."""
         return self.rule != "millivolt"
 
 
 class WaveformStore:
-    """A folder of shards, read record by record and lead by lead. It can be pickled, and shards open when first read.
+    """A folder of shards, of which only the leads asked for are read, of one record or of many at once.
+
+    It can be pickled, and shards open when first read.
 
     Args:
         folder: of a store, or of several (parts of one archive that were written side by side), which are one then.
@@ -55,6 +63,7 @@ class WaveformStore:
         archive, origin: which archive it is, and ``simulated`` or ``recorded``.
         fs, samples: sampling rate in Hz, and S.
         present: (n,) uint16, the bit mask of leads in use.
+        lengths: (n,) int32, samples that are not padding.
 
     Raises:
         UserError: there is no such store, or its parts do not belong together.
@@ -118,6 +127,7 @@ class WaveformStore:
         self.fs: int = metadata["fs"]
         self.samples: int = metadata["samples"]
         self.present: NDArray[np.uint16] = self.records["leads"].to_numpy()
+        self.lengths: NDArray[np.int32] = self.records["length"].to_numpy()
         self._files, self._shard, self._row = files, shards, self.records["row"].to_numpy()
         self._scale, self._offset = self._per_lead("scale"), self._per_lead("offset")
         self._minimum, self._maximum = self._per_lead("minimum"), self._per_lead("maximum")
@@ -140,45 +150,62 @@ class WaveformStore:
         Raises:
             UserError: a lead is unknown or asked twice, or the shard is missing.
         """
-        return self._read(row, positions(leads))
+        asked = np.array(positions(leads), np.int64)
+        return self._scaled(row, asked, self._scale[row, asked], self._offset[row, asked])
 
     def read_normalized(self, row: int, leads: Sequence[str], normalize: NormalizeParams) -> NDArray[np.float32]:
         """A record's signals as the model's input, (l, S) without unit; leads that are not in use are zeros.
 
-        The extremes and moments come from the index: no lead is read that was not asked for.
-
         Raises:
             UserError: as :meth:`read`.
         """
-        return self.read_normalized_at(row, np.array(positions(leads), np.int64), normalize)
+        asked = np.array(positions(leads), np.int64)
+        (factor,), (shift,) = self.scaling(np.array([row]), np.isin(_EACH, asked)[None], normalize)
+        signal = self._scaled(row, asked, factor[asked], shift[asked])
+        return signal if normalize.limit is None else np.clip(signal, -normalize.limit, normalize.limit, out=signal)
 
-    def leads_of(self, row: int) -> NDArray[np.int64]:
-        """(l,) positions in ``LEADS`` of the leads in use, sorted: within a step of training leads are these."""
-        return np.flatnonzero(self.present[row] >> _EACH & 1)
+    def leads_of(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(B, 12) the leads in use of records (B,)."""
+        return (self.present[rows][:, None] >> _EACH & 1).astype(bool)
 
-    def read_normalized_at(self, row: int, leads: NDArray[np.int64], normalize: NormalizeParams) -> NDArray[np.float32]:
-        """As :meth:`read_normalized`, leads by their positions in ``LEADS``, each at most once."""
-        signal = self._read(row, leads)
-        if normalize.rule == "millivolt":
-            return np.clip(signal, -normalize.clip_mv, normalize.clip_mv, out=signal)
-        used = (self.present[row] >> leads & 1).astype(bool)
-        if not used.any():
-            return np.zeros_like(signal)
-        scale = self._moments if normalize.rule == "zscore" else self._extremes
-        if normalize.scope == "lead":
-            each = [scale(row, leads[[i]]) if used[i] else (0.0, 1.0) for i in range(len(leads))]
-        else:
-            each = [scale(row, self.leads_of(row) if normalize.scope == "record" else leads[used])]
-        centre, width = np.array(each, np.float32).T[:, :, None]
-        signal -= centre
-        signal /= width
-        signal[~used] = 0
-        return signal
+    def samples_of(self, rows: NDArray[np.int64], leads: NDArray[np.int64]) -> NDArray[np.int16]:
+        """(R, S) as stored: one lead each of records (R,), by its position in ``LEADS``; no other lead is read.
 
-    def _read(self, row: int, leads: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
-        signal = self._open(int(self._shard[row]))[self._row[row], leads].astype(np.float32)
-        signal *= self._scale[row, leads][:, None]
-        signal += self._offset[row, leads][:, None]
+        Raises:
+            UserError: a shard is missing or damaged.
+        """
+        found = np.empty((len(rows), self.samples), np.int16)
+        shards, places = self._shard[rows], self._row[rows].astype(np.int64) * len(LEADS) + leads
+        starts = np.flatnonzero(np.diff(shards, prepend=-1)).tolist()
+        for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
+            shard = self._open(int(shards[start])).reshape(-1, self.samples)
+            shard.take(places[start:end], axis=0, out=found[start:end], mode="clip")  # "raise" would copy once more
+        return found
+
+    def scaling(
+        self, rows: NDArray[np.int64], leads: NDArray[np.bool_], normalize: NormalizeParams
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Factor and shift (B, 12) of records (B,) of which ``leads`` (B, 12) are read; zeros for leads not in use.
+
+        The model's input is sample * factor + shift, clipped by the rule millivolt. The extremes and moments come from
+        the index: no lead is read for it.
+        """
+        factor, shift = self._scale[rows].astype(np.float64), self._offset[rows].astype(np.float64)
+        used = self.leads_of(rows)
+        read = used & leads
+        if normalize.rule != "millivolt":
+            counted = used if normalize.scope == "record" else read
+            scale = self._moments if normalize.rule == "zscore" else self._extremes
+            centre, width = scale(rows, counted, normalize.scope == "lead")
+            factor, shift = factor / width, (shift - centre) / width
+        return np.where(read, factor, 0).astype(np.float32), np.where(read, shift, 0).astype(np.float32)
+
+    def _scaled(
+        self, row: int, leads: NDArray[np.int64], factor: NDArray[np.float32], shift: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        signal = self.samples_of(np.full(len(leads), row), leads).astype(np.float32)
+        signal *= factor[:, None]
+        signal += shift[:, None]
         return signal
 
     def _open(self, shard: int) -> NDArray[np.int16]:
@@ -194,14 +221,25 @@ class WaveformStore:
             self._shards[shard] = mapped
         return self._shards[shard]
 
-    def _extremes(self, row: int, leads: NDArray[np.int64]) -> tuple[float, float]:
-        low = float(self._minimum[row, leads].min())
-        return low, float(self._maximum[row, leads].max()) - low
+    def _extremes(self, rows: NDArray[np.int64], counted: NDArray[np.bool_], each: bool) -> tuple[Floats, Floats]:
+        """Least value, and range, of each lead (B, 12) or over those ``counted`` (B, 1); 0 and 1 where none is."""
+        low = np.where(counted, self._minimum[rows], np.inf)
+        high = np.where(counted, self._maximum[rows], -np.inf)
+        if not each:
+            low, high = low.min(1, keepdims=True), high.max(1, keepdims=True)
+        there = np.isfinite(low)
+        return np.where(there, low, 0), np.where(there, high - low, 1)
 
-    def _moments(self, row: int, leads: NDArray[np.int64]) -> tuple[float, float]:
-        """Mean and deviation over several leads of equal length, from those of each."""
-        mean, deviation = self._mean[row, leads].astype(np.float64), self._deviation[row, leads].astype(np.float64)
-        return float(mean.mean()), float(np.sqrt((deviation**2).mean() + mean.var()))
+    def _moments(self, rows: NDArray[np.int64], counted: NDArray[np.bool_], each: bool) -> tuple[Floats, Floats]:
+        """Mean and deviation, likewise; over several leads of equal length they follow from those of each."""
+        mean = np.where(counted, self._mean[rows].astype(np.float64), 0)
+        deviation = np.where(counted, self._deviation[rows].astype(np.float64), 0 if not each else 1)
+        if each:
+            return mean, deviation
+        share = counted / np.maximum(1, counted.sum(1, keepdims=True))
+        centre = (share * mean).sum(1, keepdims=True)
+        variance = (share * (deviation**2 + (mean - centre) ** 2)).sum(1, keepdims=True)
+        return centre, np.sqrt(np.where(counted.any(1, keepdims=True), variance, 1))
 
     def _per_lead(self, column: str) -> NDArray[np.float32]:
         return self.records[column].to_numpy().reshape(-1, len(LEADS))

@@ -216,11 +216,12 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         print(f"{name}: {ERROR}{error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if __name__ == "__main__":  # the program ends with this line, however often it is told to
             for further in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(further, signal.SIG_IGN)
-        print(f"{name}: {ERROR}stopped; run it again when you like", file=sys.stderr)
+        where = f" {stop}" if str(stop) else ""  # what it was at, if that is kept
+        print(f"{name}: {ERROR}stopped{where}; run it again when you like", file=sys.stderr)
         return 130
     except BrokenPipeError:  # nobody reads our output any more; nor shall Python try to write at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,6 +1,8 @@
-"""The scores that tables and figures show."""
+"""The scores that tables, figures and cards show."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from kmerl.evaluations.registry import rooms
@@ -14,6 +16,11 @@ def read_scores(params: Any) -> dict[str, list[RunScores]]:
         runs: dict[str, list[str]] = {}
         for item, one in getattr(params.plan, name).items():
             runs.setdefault(one["run"], []).append(item)
-        beside, one_scope = getattr(room, "BESIDE", {}), getattr(room, "ONE_SCOPE", False)
-        found[name] = read_runs(Path("data/scores") / name, runs, params.evaluation.confidence, beside, one_scope)
+        found[name] = read_room(name, room, runs, params.evaluation.confidence)
     return found
+
+
+def read_room(name: str, room: ModuleType, runs: Mapping[str, Sequence[str]], confidence: float) -> list[RunScores]:
+    """The scores that an evaluation wrote of runs, each over some items of the plan."""
+    beside, one_scope = getattr(room, "BESIDE", {}), getattr(room, "ONE_SCOPE", False)
+    return read_runs(Path("data/scores") / name, runs, confidence, beside, one_scope)

@@ -6,10 +6,12 @@ from typing import Any
 
 from kmerl.artifacts import digest, read_json, read_table, remove
 from kmerl.checkpoint import save_run
+from kmerl.children import terminable
 from kmerl.distributed import one_of_several, world
 from kmerl.knowledge.vocabulary import load_labels, load_names
 from kmerl.section import laid_over
 from kmerl.text.embeddings import Embeddings
+from kmerl.training.nodes import here, start
 from kmerl.training.processes import distributed, launch
 from kmerl.training.recipe import Recipe, recipe
 from kmerl.training.run import Material, Seeds, pretrain
@@ -55,7 +57,9 @@ def train(params: Any, item: str, made: Made, run: Recipe) -> str:
     archive = params.pretraining_archive
     text = laid_over(params.text, getattr(params.plan.text, made["text"]))
     code = read_json("data/code.json")
-    options = [one.model_dump_json() for one in (run.params, run.method.options)]
+    # the checkpoint tells how many records make a step, in however many processes; the rest changes no result
+    free = {"loop": {"batch", "processes", "nodes", "workers", "checkpoint_every", "checkpoint_minutes"}}
+    options = [run.params.model_dump_json(exclude=free), run.method.options.model_dump_json()]
     made_by = [*options, text, params.seed, made["run"], made["seed"], code["pretrain"], code["methods"][run.name]]
     name = digest(made_by, inputs(archive, made))
     scratch = Path(".scratch/pretrain") / f"{item}-{name}"
@@ -73,10 +77,16 @@ def train(params: Any, item: str, made: Made, run: Recipe) -> str:
 
 
 def main(params: Any, item: str) -> str:
-    """Write ``data/runs/<item>/``; with several processes, start them and wait, unless torchrun did that."""
+    """Write ``data/runs/<item>/``; with several processes or nodes, start them and wait, unless torchrun did that."""
     made = getattr(params.plan.pretrain, item)
     options = getattr(params.methods, made["method"])
     run = recipe(made["method"], params.pretrain, options, made["pretrain"], made["options"])
-    if run.params.loop.processes > 1 and not one_of_several():
-        return launch(run.params.loop.processes, train, params, item, made, run)
-    return distributed(lambda: train(params, item, made, run))
+    loop = run.params.loop
+    if loop.processes * loop.nodes == 1 or one_of_several():
+        with terminable():  # in training a signal waits for a checkpoint; before and after, it ends at once
+            return distributed(lambda: train(params, item, made, run))
+    node = here(loop.nodes)
+    if node is None:
+        start(loop.nodes)
+        return ""  # the first node told
+    return launch(loop.processes, train, params, item, made, run, node=node) or ""

@@ -13,11 +13,12 @@ from kmerl.knowledge.hierarchy import hierarchy
 from kmerl.knowledge.schemas import STUDIES, TRACE, UNLABELLED, UNUSABLE, UNUSED, VERIFIED
 from kmerl.knowledge.vocabulary import load_vocabulary
 from kmerl.page import facts, rejected, results
-from kmerl.page.facts import Archive, Run, read_run
+from kmerl.page.facts import Archive
 from kmerl.page.headline import headlines
 from kmerl.page.page import Page, render
 from kmerl.page.values import flat, value
 from kmerl.parts import read_parts
+from kmerl.results.runs import Run, read_run, records_per_step
 from stages._places import knowledge, labels
 from stages._stores import open_store, rejected_records
 
@@ -76,7 +77,7 @@ def identity(params: Any, vocabulary_hash: str, runs: list[Run]) -> Grid:
 def batch(params: Any, run: str) -> int:
     """Records per step of a run, over all its processes."""
     loop = params.pretrain.loop.model_dump() | params.plan.pretrain[run]["pretrain"].get("loop", {})
-    return int(loop["batch"] * loop["processes"])
+    return records_per_step(loop)
 
 
 def changes(params: Any) -> dict[str, dict[str, Any]]:
@@ -118,6 +119,7 @@ def main(params: Any) -> str:
             "identity": identity(params, vocabulary.hash, runs),
             "metrics": grid(["Metric", "Value"], [[name, value(one)] for name, one in metrics.items()], [1]),
         },
+        cards=list(methods),
         hierarchy=hierarchy(vocabulary, trace, studies),
         sections=sections,
         figures=results.read_figures(FIGURES, DATA / "figures.json"),

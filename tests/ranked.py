@@ -23,6 +23,8 @@ FAULTS = {
     "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "stopped": lambda: os.kill(os.getpid(), signal.SIGSTOP),
     "hung": lambda: time.sleep(600),
+    "told": lambda: (os.kill(os.getppid(), signal.SIGTERM), time.sleep(1)),
+    "all told": lambda: (os.killpg(os.getpgrp(), signal.SIGTERM), time.sleep(1)),
 }
 
 
@@ -91,6 +93,15 @@ def train_and_note(folder, **options):
     """Train, and keep what each process has to say at the end."""
     said = train(folder, "", **options)
     (folder / f"said-{os.environ['RANK']}").write_text(said)
+
+
+def on_node(folder, index, port):
+    """What one of two nodes of one process each does."""
+    from kmerl.training.nodes import Node
+    from kmerl.training.processes import launch
+    from tests.ranked import train_and_note  # by a name that other processes know
+
+    launch(1, partial(train_and_note, Path(folder)), node=Node(int(index), 2, "localhost", int(port)))
 
 
 def hang(folder):

@@ -19,36 +19,40 @@ from kmerl.waveforms import WaveformStore
 SAMPLES, QUERIES, REPORTS, TEXT_WIDTH = 200, 3, 7, 6
 
 
-def store(folder, n=24, leads=LEADS, length=SAMPLES, louder_but=LEADS):
-    """Waveforms whose amplitude tells the first query's label; leads not in ``louder_but`` are doubled."""
+def store(folder, n=24, leads=LEADS, length=SAMPLES, louder_but=LEADS, flat=()):
+    """Waveforms whose amplitude tells the first query's label; leads not in ``louder_but`` are doubled.
+
+    Records in ``flat`` have no amplitude.
+    """
     factor = np.array([1 if lead in louder_but else 2 for lead in LEADS], dtype=np.int16)[:, None]
     with store_writer(folder, "toy", "simulated", 100, SAMPLES, shard_records=10) as writer:
         for i in range(n):
             rng = generator(0, "waveform", i)
             samples = (rng.normal(size=(12, SAMPLES)) * (400 if i % 2 else 100)).astype(np.int16)
-            samples = samples * factor
+            samples = samples * factor * (i not in flat)
             samples[:, length:] = 0
-            mv = samples * 0.001
-            writer.append(
-                Waveform(
-                    samples=samples,
-                    fs=100.0,
-                    length=length,
-                    scale=np.full(12, 0.001, np.float32),
-                    offset=np.zeros(12, np.float32),
-                    leads=bit_mask(leads),
-                    minimum=mv.min(1),
-                    maximum=mv.max(1),
-                    mean=mv.mean(1),
-                    deviation=mv.std(1),
-                    zeros=(samples == 0).sum(1),
-                    nans=np.zeros(12, int),
-                    flags=[],
-                ),
-                f"r{i}",
-                f"p{i // 2}",
-            )
+            writer.append(waveform(samples, leads, length), f"r{i}", f"p{i // 2}")
     return WaveformStore(folder, splits(n))
+
+
+def waveform(samples, leads=LEADS, length=SAMPLES):
+    """Samples (12, S) int16 in microvolts, ready for a store."""
+    mv = samples * 0.001
+    return Waveform(
+        samples=samples,
+        fs=100.0,
+        length=length,
+        scale=np.full(12, 0.001, np.float32),
+        offset=np.zeros(12, np.float32),
+        leads=bit_mask(leads),
+        minimum=mv.min(1),
+        maximum=mv.max(1),
+        mean=mv.mean(1),
+        deviation=mv.std(1),
+        zeros=(samples == 0).sum(1),
+        nans=np.zeros(12, int),
+        flags=[],
+    )
 
 
 def splits(n=24, split="train"):
@@ -86,21 +90,23 @@ SHARED = {
     "model": {
         "tokens": {"length": 20, "per": "lead", "padding": "tokens"},
         "encoder": {
-            "kind": "vit", "shape": {"width": 8, "depth": 2, "heads": 2}, "resnet_width": 2,
+            "kind": "vit", "pooling": "mean", "shape": {"width": 8, "depth": 2, "heads": 2}, "resnet_width": 2,
             "feed_forward_ratio": 2.0, "dropout": 0.1, "lead_embedding": True, "time_embedding": True,
         },
     },
     "optimizer": {
         "learning_rate": 0.003, "weight_decay": 1e-5, "betas": [0.9, 0.999], "warmup_steps": 2, "schedule": "cosine",
-        "clip_norm": 1.0,
+        "restart_steps": None, "clip_norm": 1.0,
     },
     "loop": {
-        "batch": 4, "epochs": None, "steps": 8, "precision": "float32", "processes": 1, "threads": 1, "workers": 0,
-        "validate_every": 4, "valid_records": 8, "valid_batch": 4, "checkpoint_every": 3,
+        "batch": 4, "accumulate": 1, "epochs": None, "steps": 8, "precision": "float32", "float32_matmul": "highest",
+        "deterministic": True, "compile": False, "processes": 1, "nodes": 1, "threads": 1, "workers": 0,
+        "validate_every": 4, "valid_records": 8, "valid_batch": 4, "checkpoint_every": 3, "checkpoint_minutes": None,
     },
 }  # fmt: skip
 MASKING = {"masked_leads": [9, 10, 11], "draw": "per_sample", "segment_share": 0.25, "segments": "per_lead"}
-CONTRAST = {"contrastive": "symmetric", "temperature": 0.07, "duplicates": "negative", "contrastive_weight": 1.0}
+CONTRAST = {"contrastive": "symmetric", "temperature": 0.07, "duplicates": "negative"}
+CONTRAST |= {"gather": "with_gradient", "contrastive_weight": 1.0}
 OPTIONS = {
     "kmerl": {
         "masking": MASKING,
@@ -109,7 +115,7 @@ OPTIONS = {
             "self_attention": True,
         },
         "projector": {"hidden": 8, "width": 4, "normalization": "none"},
-        "loss": CONTRAST | {"query_weight": 1.0},
+        "loss": CONTRAST | {"query_weight": 1.0, "query_reduction": "mean"},
         "queries": "canonical",
         "text_layers": 0,
     },
@@ -120,6 +126,7 @@ OPTIONS = {
     },
     "simclr": {
         "masking": MASKING | {"masked_leads": [3, 6]}, "gain": [0.8, 1.25], "noise": 0.05, "temperature": 0.1,
+        "gather": "with_gradient",
         "projector": {"hidden": 8, "width": 4, "normalization": "batch"},
     },
 }  # fmt: skip

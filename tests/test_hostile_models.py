@@ -66,6 +66,11 @@ def change(folder: Path, **values: object) -> None:
 
 
 HUGE = 10**9
+ATTENDS = {
+    "model__tokens__per": "segment", "model__encoder__kind": "resnet18", "model__encoder__pooling": "attention",
+    "model__encoder__lead_embedding": False, "model__encoder__time_embedding": False,
+    "options__masking__segment_share": 0.0,
+}  # fmt: skip
 SIZES = [
     {"model__encoder__shape": {"width": HUGE, "depth": 1, "heads": 1}},
     {"model__encoder__shape": {"width": 1 << 14, "depth": 12, "heads": 2}},
@@ -75,6 +80,7 @@ SIZES = [
     {"model__encoder__shape": "base"},
     *({"model__encoder__feed_forward_ratio": ratio} for ratio in (1e300, -1, 0, float("nan"), float("inf"), "4")),
     {"model__encoder__kind": "resnet18", "model__encoder__resnet_width": HUGE},
+    *(ATTENDS | {"options__projector__width": width} for width in (6, HUGE)),
     *({f"options__query__{name}": HUGE} for name in ("width", "depth", "heads", "head_dim", "feed_forward")),
     *({f"options__query__{name}": 10**400} for name in ("width", "depth", "heads", "head_dim", "feed_forward")),
     {"options__projector__hidden": HUGE}, {"options__projector__width": HUGE}, {"options__projector__hidden": 10**40},

@@ -35,13 +35,13 @@ COLOUR_OF = colours_of(["kmerl", "merl_vit", "merl_resnet18", "random_init", "ra
 COLOURS_DRAWN = {name: to_hex(colour) for name, (colour, _) in COLOUR_OF.items()}
 
 
-def history(steps=40, names=("contrastive", "query", "valid_query", "valid_auc"), **changed):
+def history(steps=40, names=("contrastive", "query", "valid_query", "valid_auc"), pulls=(), **changed):
     falling = np.linspace(1, 0.5, steps)
     rows = [
         (step, name, value)
-        for name in ("loss", *names)
+        for name in ("loss", *names, *pulls)
         for step, value in enumerate(changed.get(name, falling), 1)
-        if not name.startswith("valid_") or step % 10 == 0
+        if not name.startswith(("valid_", "gradient_")) or step % 10 == 0
     ]
     return pl.DataFrame(
         rows, schema=dict(zip(HISTORY.names, (pl.Int32, pl.String, pl.Float64), strict=True)), orient="row"
@@ -49,8 +49,9 @@ def history(steps=40, names=("contrastive", "query", "valid_query", "valid_auc")
 
 
 CURVES = {"contrastive": "ECG-report loss", "query": "ECG-entity loss", "auc": "Entities, AUC", "views": "of no run"}
-BARE = history(names=("contrastive", "valid_auc"))
-HISTORIES = {"kmerl": history(), "merl_vit": BARE, "merl_resnet18": BARE, "random_init": history(0)}
+BARE = history(names=("contrastive", "valid_auc"), pulls=["gradient_contrastive"])
+PULLS = {"gradient_contrastive": np.linspace(3, 2, 40), "gradient_query": np.linspace(1, 0.05, 40)}
+HISTORIES = {"kmerl": history(pulls=PULLS, **PULLS), "merl_vit": BARE, "merl_resnet18": BARE, "random_init": history(0)}
 
 
 def zeroshot(runs=RUNS, printed=None):
@@ -186,12 +187,25 @@ def test_training_shows_every_run_that_was_trained_and_says_who_lacks_a_loss(fig
     entries = [text.get_text() for text in figures["training"].legends[0].get_texts()]
     assert entries[:3] == ["kmerl", "merl_vit", "merl_resnet18"]
     assert "random_init" not in entries
-    report, entity, _ = figures["training"].axes
+    report, entity, *_ = figures["training"].axes
     assert {to_hex(line.get_color()) for line in report.get_lines()} == {
         COLOURS_DRAWN[name] for name in ("kmerl", "merl_vit", "merl_resnet18")
     }  # fmt: skip
     assert [text.get_text() for text in entity.texts] == ["without merl_vit,\nmerl_resnet18"]
     assert not report.texts
+
+
+def test_training_shows_how_strongly_each_loss_pulls_at_the_encoder(figures):
+    *_, axes = figures["training"].axes
+    drawn = {(to_hex(line.get_color()), line.get_linestyle()): line for line in axes.get_lines()}
+    kmerl, merl = COLOURS_DRAWN["kmerl"], COLOURS_DRAWN["merl_vit"]
+    assert drawn[kmerl, "--"].get_xydata()[-1].tolist() == pytest.approx([40, 0.05])
+    assert (merl, "-") in drawn and axes.get_yscale() == "log"
+    ticks = [label.get_text() for label in axes.get_yticklabels()]
+    assert {"0.1", "1"} <= {*ticks} and not any("$" in tick for tick in ticks)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["ECG-report loss", "ECG-entity loss"]
+    without = training_figure({"kmerl": history()}, CURVES, "title")
+    assert len(without.axes) == len(figures["training"].axes) - 1
 
 
 def test_the_first_losses_do_not_press_the_others_together():

@@ -1,6 +1,7 @@
 """What starts processes ends them, however it ends itself, and tells the real cause when one of them fails."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import psutil
 import pytest
 import ranked
 import small
+import torch
 
 from kmerl import children
 from kmerl.children import bound
@@ -234,8 +236,51 @@ def test_a_run_whose_ranks_were_killed_goes_on_to_the_same_bytes(folder, tmp_pat
     assert contents(folder / "data/runs/small") == contents(whole / "data/runs/small") != {}
 
 
+@pytest.mark.parametrize("fault", ["told@1", "all told@1"])
+def test_ranks_that_are_told_to_end_keep_the_step_under_way_and_go_on_to_the_same_bytes(
+    folder, tmp_path_factory, fault
+):
+    whole = tmp_path_factory.mktemp("whole")
+    small.store(whole / "store")
+    launch(2, partial(ranked.train, whole, ""))
+    process = start(folder, fault, workers=1 if fault == "all told@1" else 0)
+    _, said = process.communicate(timeout=PATIENCE)
+    step = re.fullmatch(STOPPED.replace("stopped", r"stopped after step (\d) of 8, from which it goes on"), said)
+    assert process.returncode == 130
+    assert step is not None, said
+    assert 3 <= int(step[1]) <= 7
+    (checkpoint,) = (folder / ".scratch").rglob("*.pt")
+    assert torch.load(checkpoint, weights_only=True)["step"] == int(step[1])
+    launch(2, partial(ranked.train, folder, ""))
+    assert contents(folder / "data/runs/small") == contents(whole / "data/runs/small") != {}
+
+
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+RUNS = """
+import subprocess, sys
+from workflow.commands import Stops
+stops = Stops("pretrain@small")
+stops.allow()
+stops.started = True
+sys.exit(subprocess.run([sys.executable, "-c", sys.argv[1]]).returncode)
+"""
+STAGE = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), print("kept", flush=True), sys.exit(130)))
+print("begun", flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_runs_a_stage_passes_sigterm_on_and_waits_for_it_to_end_in_order():
+    process = subprocess.Popen([sys.executable, "-c", RUNS, STAGE], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "begun\n"
+    for _ in range(2):
+        process.terminate()
+    assert (process.communicate(timeout=PATIENCE)[0], process.returncode) == ("kept\n", 130)
 
 
 # -------------------------------------------------------------------------------------------------- other processes

@@ -38,8 +38,8 @@ SVG = "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'>\n<path d='M
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20 + b"IEND\xaeB`\x82"
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 ENCODER = {
-    "kind": "vit", "shape": {"width": 8, "depth": 2, "heads": 2}, "resnet_width": 8, "feed_forward_ratio": 2.0,
-    "dropout": 0.0, "lead_embedding": True, "time_embedding": True,
+    "kind": "vit", "pooling": "mean", "shape": {"width": 8, "depth": 2, "heads": 2}, "resnet_width": 8,
+    "feed_forward_ratio": 2.0, "dropout": 0.0, "lead_embedding": True, "time_embedding": True,
 }  # fmt: skip
 
 
@@ -201,7 +201,7 @@ def build(origin="simulated"):
     for stem in ("ecg_example_10", "ecg_example_9", "new_figure"):
         (figures / f"{stem}.png").write_bytes(PNG)
     write_json("results/metrics.json", {"ours": {"I": {"average": 0.75}}})
-    loop = Loose(batch=8, processes=2)
+    loop = Loose(batch=8, processes=2, nodes=1)
     pretrain, methods = Loose(loop=loop, model={"text": EVIL}), {"merl": {"query": {"width": 4}}}
     runs = {
         "ours": Run(method="kmerl", title="Ours, whole", paper="Table 1", knowledge={"merge": {"enabled": False}}),
@@ -246,7 +246,7 @@ def test_the_page_fetches_nothing_and_is_well_formed(params):
         if name == "src":
             assert value.startswith("data:image/"), value[:80]
         if name == "href":
-            assert value.startswith(("#", "tables/")), value[:80]
+            assert value.startswith(("#", "tables/", "cards/")), value[:80]
     style = text[text.index("<style>") : text.index("</style>")]
     assert "@import" not in style
     assert "url(" not in style
@@ -337,6 +337,12 @@ def test_what_was_run_is_told(params):
     assert "nothing: as initialised" in text
     assert "ours (Ours, whole; Table 1), theirs zeroshot ours" in text
     assert "knowledge.merge.enabled true false" in text
+
+
+def test_the_page_leads_to_the_card_of_every_run_that_was_trained(params):
+    reader = Reader(page(params))
+    cards = [value for _, name, value in reader.attributes if name == "href" and value.startswith("cards/")]
+    assert cards == ["cards/ours.md", "cards/theirs.md"]
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,9 @@ def stages_of(run):
     return {f"{stage}@{run}" for stage in ("pretrain", *EVALUATED)}
 
 
-PAGES = {"tables", "figures", "report"}
+PAGES = {"tables", "figures", "report", "cards"}
+RUNS = PAGES - {"tables"}
+"""What shows every run, evaluated or not."""
 ARCHIVE = {
     "folder": "data/raw/other",
     "watch": "data/raw/other",
@@ -69,21 +71,21 @@ ARCHIVE = {
 @pytest.mark.parametrize(
     ("old", "new", "stale"),
     [
-        ("runs", {"new": {"method": "merl"}}, {"pretrain@new", "figures", "report"}),
-        ("runs.kmerl", {"title": "Ours", "paper": "Table 1"}, {"report"}),
+        ("runs", {"new": {"method": "merl"}}, {"pretrain@new", *RUNS}),
+        ("runs.kmerl", {"title": "Ours", "paper": "Table 1"}, {"report", "cards"}),
         ("runs.kmerl", {"seeds": [1, 2]}, {"pretrain@kmerl-2", *(f"{stage}@kmerl-2" for stage in EVALUATED), *PAGES}),
-        ("runs.kmerl", {"options": {"text_layers": 1}}, {"pretrain@kmerl", "figures", "report"}),
+        ("runs.kmerl", {"options": {"text_layers": 1}}, {"pretrain@kmerl", *RUNS}),
         (
             "runs",
             {"new": {"method": "kmerl", "knowledge": {"merge": {"enabled": False}}}},
-            {"pretrain@new", "figures", "report", f"embed_text@vocabulary-{MERGED}-base"}
+            {"pretrain@new", *RUNS, f"embed_text@vocabulary-{MERGED}-base"}
             | {f"{stage}@{MERGED}" for stage in ("merge", "superclass", "labels")}
             | {f"{stage}@{MERGED}-1of1" for stage in ("extract", "verify")},
         ),
         (
             "runs",
             {"new": {"method": "merl", "text": {"pooling": "cls"}}},
-            {"pretrain@new", "figures", "report"}
+            {"pretrain@new", *RUNS}
             | {f"embed_text@{of}" for of in (f"reports-{CLS}", f"classes-{CLS}", f"vocabulary-base-{CLS}")},
         ),
         ("methods.merl", {"text_layers": 1}, {"pretrain@merl_vit", "pretrain@merl_resnet18", "report"}),
@@ -92,7 +94,11 @@ ARCHIVE = {
         ("suites.methods.runs", ["random_init"], {"zeroshot@random_init", "partial_leads@random_init", *PAGES}),
         ("suites.untrained", {"compare_with": "random_init"}, {"report"}),
         ("zeroshot.leads", {"II": ["II"]}, {"zeroshot@kmerl", "zeroshot@merl_vit", "zeroshot@merl_resnet18", *PAGES}),
-        ("archives", {"new": ARCHIVE}, {"register@new", "catalogue@new", "preprocess@new-1of1", "quality", "report"}),
+        (
+            "archives",
+            {"new": ARCHIVE},
+            {"register@new", "catalogue@new", "preprocess@new-1of1", "quality", "report", "cards"},
+        ),
         ("fetched", {"new": "data/raw/new"}, {"fetch@new"}),
         ("simulated", ["new"], {"simulate@new"}),
         ("knowledge.parts", ["2of2"], {"extract@base-2of2", "verify@base-2of2", "report"}),

@@ -103,7 +103,7 @@ def test_a_text_encoder_that_learns_changes_with_the_model(tmp_path, queries):
     learner = Learner(model, texts)
     before = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
     optimizer = torch.optim.SGD([weight for weight in learner.parameters() if weight.requires_grad], 0.1)
-    learner(batch)["loss"].backward()
+    learner(batch.to(torch.device("cpu")))["loss"].backward()
     optimizer.step()
     moved = [name for name, tensor in learner.state_dict().items() if not torch.equal(tensor, before[name])]
     assert any(name.startswith("model.encoder.") for name in moved)

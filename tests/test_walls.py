@@ -30,6 +30,9 @@ REGISTRY = "evaluations.registry"
 ROOM = f"{SCORES} evaluation.params"
 """A room's own package holds its parameters, so that all of its parts come with these."""
 MAY = {
+    "cards": f"{SCORES} {STORE} {REGISTRY} {DOCUMENTS} cards.* documents.markdown evaluation.params "
+    "evaluations.partial_leads.schemas evaluations.zeroshot.schemas history knowledge.schemas knowledge.vocabulary "
+    "page.texts page.values tables.origin weights",
     "catalogue": "archives.* catalogue",
     "embed_ecg": f"{MODEL} evaluation.params features.params features.pooling features.store",
     "embed_text": "archives.classes knowledge.schemas knowledge.vocabulary text.*",
@@ -55,7 +58,7 @@ MAY = {
     "random_convolutions": f"{STORE} evaluation.params features.convolutions features.params features.store",
     "register": "archives.archive archives.fetch.own_files archives.manifest",
     "report": f"{STORE} {PAGE} evaluation.schemas history knowledge.hierarchy knowledge.schemas "
-    "knowledge.vocabulary model.params page.*",
+    "knowledge.vocabulary model.params page.* results.runs weights",
     "reports": "archives.schemas knowledge.cleaning knowledge.schemas",
     "simulate": "archives.layouts archives.manifest archives.schemas archives.simulate.* archives.wfdb_format",
     "superclass": f"{ASKS} knowledge.merge knowledge.objects knowledge.superclass",
@@ -66,6 +69,7 @@ MAY = {
 """Stage -> the modules of the library it may import beside :data:`LEAVES`."""
 NEVER = {
     "preprocess": "model.* training.* text.* knowledge.* evaluation.* catalogue archives.merl_labels archives.classes",
+    "cards": "model.* training.* plots.* checkpoint evaluations.*.tables evaluations.*.figures evaluations.*.run",
     "catalogue": "preprocessing.* waveforms shards archives.recordings archives.fetch.* archives.simulate.*",
     "pretrain": "evaluation.bootstrap tables.* results.* plots.* knowledge.engines.*",
     "linear_probe": "model.* evaluation.ways evaluation.answers evaluations.*.tables evaluations.*.figures",
@@ -203,7 +207,7 @@ EDITS = {
     "the bootstrap": ("kmerl/evaluation/bootstrap.py", "def bootstrap_auc(", "linear_probe partial_leads zeroshot"),
     "an interval": (
         "kmerl/evaluation/intervals.py", "def interval(",
-        "evaluations.figures evaluations.tables figures linear_probe partial_leads tables zeroshot",
+        "cards evaluations.figures evaluations.tables figures linear_probe partial_leads tables zeroshot",
     ),
     "AUC": ("kmerl/evaluation/auc.py", "def auc(", "linear_probe partial_leads pretrain zeroshot"),
     "K-MERL's own": ("kmerl/methods/kmerl.py", "ECG-entity loss", "methods.kmerl"),
@@ -219,13 +223,14 @@ EDITS = {
     "a figure": ("kmerl/evaluations/linear_probe/figures.py", "def probes_figure(", "evaluations.figures"),
     "the class table": (
         "kmerl/archives/classes.csv", "NORM",
-        "catalogue evaluations.figures evaluations.tables figures linear_probe partial_leads quality tables "
+        "cards catalogue evaluations.figures evaluations.tables figures linear_probe partial_leads quality tables "
         "zeroshot",  # of embed_text it is an input
     ),
     "the rule of labels": ("kmerl/archives/ptb_xl.py", "def ", "catalogue"),
     "resampling": ("kmerl/preprocessing/repair.py", "def _resample(", "preprocess"),
     "a prompt's client": ("kmerl/knowledge/engines/chat.py", "def ", "extract merge superclass verify"),
     "the trainer": ("kmerl/training/loop.py", "def fit(", "pretrain"),
+    "a card": ("kmerl/cards/failures.py", "def falls(", "cards"),
     "the page": ("kmerl/page/page.py", "def render(", "report"),
     "the simulator": ("kmerl/archives/simulate/hearts.py", "def ", "simulate"),
 }  # fmt: skip

@@ -164,23 +164,29 @@ class Pipeline:
         definition = self.definitions[rule].get("do", self.definitions[rule])
         entries = [entry for kind in ("outs", "metrics", "plots") for entry in definition.get(kind, [])]
         paths = [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
-        axes = list(self.definitions[rule].get("matrix", ["item"]))
-        items = [name.removeprefix(f"{rule}@") for name in self.stages if name.startswith(f"{rule}@")]
-        values = [item.rsplit("-", len(axes) - 1) if len(axes) > 1 else [item] for item in items]
-        for place, axis in enumerate(axes):
-            allowed = "|".join(dict.fromkeys(re.escape(value[place]) for value in values)) or "none"
+        items = self.items(rule)
+        for axis in self.axes(rule):
+            allowed = "|".join(dict.fromkeys(re.escape(item[axis]) for item in items)) or "none"
             names = ("${item}", "${key}") if axis == "item" else (f"${{item.{axis}}}",)
             for name in names:
                 paths = [path.replace(name, f"{{{axis},{allowed}}}") for path in paths]
         return [path if Path(path).suffix else directory(path) for path in paths]
 
+    def axes(self, rule: str) -> list[str]:
+        """The wildcards of a rule: none, ``item``, or those of a matrix."""
+        definition = self.definitions[rule]
+        return [*definition["matrix"]] if "matrix" in definition else ["item"] if "foreach" in definition else []
+
+    def items(self, rule: str) -> list[dict[str, str]]:
+        """The wildcards' values of each stage of a rule; one stage that is not one of several has none."""
+        if not (axes := self.axes(rule)):
+            return [{}]
+        names = [name.removeprefix(f"{rule}@") for name in self.stages if name.startswith(f"{rule}@")]
+        return [dict(zip(axes, name.rsplit("-", len(axes) - 1), strict=True)) for name in names]
+
     def patterns(self) -> dict[str, str]:
         """Rule -> the name of its stages, with wildcards where there are several: ``preprocess@{archive}-{part}``."""
-        axes = {
-            rule: [*definition["matrix"]] if "matrix" in definition else ["item"] if "foreach" in definition else []
-            for rule, definition in self.definitions.items()
-            if rule != CODE
-        }
+        axes = {rule: self.axes(rule) for rule in self.definitions if rule != CODE}
         return {rule: rule + ("@" + "-".join(f"{{{axis}}}" for axis in of) if of else "") for rule, of in axes.items()}
 
     def results(self) -> list[str]:

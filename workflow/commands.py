@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 SCRIPT = """#!/bin/sh
 # Written by `make` (workflow/commands.py): the project's way into {name}; in other folders {name} as it is.
 trap '' INT # until Python can tell it: an interrupt while it starts would end it with a traceback
@@ -74,6 +76,8 @@ class Stops:
     def allow(self) -> None:
         """From now on interrupts come here; until now they were held back, or ignored."""
         signal.signal(signal.SIGINT, self)
+        if self.name != "snakemake":  # which has its own way, and lets jobs end
+            signal.signal(signal.SIGTERM, self._pass_on)
         sys.unraisablehook = self._again
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
@@ -86,6 +90,18 @@ class Stops:
         if self.count == 1:
             raise KeyboardInterrupt
         # what was begun ends by itself; a second exception in the midst of it would only be a traceback
+
+    def _pass_on(self, *_: Any) -> None:
+        """Let the stage that runs end in order, as a training run does in a scheduler's grace time; else end here.
+
+        Without this it would be killed with this process, which it is bound to.
+        """
+        running = psutil.Process().children()
+        for child in running:
+            with suppress(psutil.Error):
+                child.terminate()
+        if not running:
+            self()
 
     def _again(self, lost: Any) -> None:
         """Where Python drops an interrupt with a traceback (finalizers, forks), raise it again a moment later."""

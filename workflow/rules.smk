@@ -14,7 +14,9 @@ from kmerl.params import load
 from kmerl.processors import processors
 
 from workflow.bridge import Pipeline
+from workflow.cards import cards
 from workflow.display import shorten
+from workflow.needs import asked, resources
 from workflow.plan import refresh
 
 shorten(logger)
@@ -30,12 +32,30 @@ needs = defaultdict(
 )
 
 
+def limit_of_gpus():
+    """The GPUs of a node: what the command or the profile says, else those of this one, if it is the one that computes."""
+    if "gpu" in workflow.global_resources:
+        return workflow.global_resources["gpu"].value
+    found = cards() if workflow.local_exec or not workflow.is_main_process else []
+    if found and workflow.is_main_process:
+        workflow.register_resource("gpu", len(found))
+    return len(found)
+
+
+gpus = limit_of_gpus()
+# a scheduler of a cluster gives its jobs their cards; here that is ours to do
+given_by_us = workflow.is_main_process and workflow.local_exec
+
+
 def threads_of(stage):
     """At most what a node can give, taken to be one like this one: a job that asks for more waits for ever."""
     most = processors()
-    if needs[stage].get("asks") and checked.knowledge.engine.name == "vllm":
-        return workflow.cores or min(8, most)
-    return min(needs[stage].get("threads", 1), most)
+
+    def threads(wildcards):
+        wanted = asked(needs[stage], checked, wildcards).threads
+        return min(wanted, most) if wanted else workflow.cores or min(8, most)
+
+    return threads
 
 
 def outputs_of(stage):
@@ -76,9 +96,11 @@ for stage, pattern in pipeline.patterns().items():
         priority: pipeline.priority(stage)
         threads: threads_of(stage)
         resources:
-            mem_mb=needs[stage].get("mem_mb", 2000),
-            runtime=needs[stage].get("runtime", 60),
+            **resources(needs[stage], checked, pipeline.items(stage), gpus),
         params:
             stage=pattern,
+            gpus=lambda wildcards, resources: (
+                resources.get("gpu", 0) if given_by_us else 0
+            ),
         shell:
-            "python -m workflow.run {params.stage} {log} {threads}"
+            "exec python -m workflow.run {params.stage} {log} {threads} {params.gpus}"  # a signal reaches it, not a shell

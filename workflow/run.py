@@ -1,4 +1,4 @@
-"""Run one stage for Snakemake: ``python -m workflow.run STAGE LOG [THREADS]``.
+"""Run one stage for Snakemake: ``python -m workflow.run STAGE LOG [THREADS [GPUS]]``.
 
 Everything goes to the log; the terminal gets the stage's own lines: its progress, its summary, or its message if it
 fails. They begin with its name. DVC runs in this process, as starting another one for it would take longer.
@@ -8,16 +8,21 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from kmerl.naming import checked
 from stages.__main__ import ERROR
+from workflow.cards import cards, taken
 from workflow.commands import Stops
 
+CARDS = Path(".dvc/tmp/cards")
 
-def main(stage: str, log: str, threads: str | None = None) -> int:
+
+def main(stage: str, log: str, threads: str | None = None, gpus: str = "0") -> int:
     """Returns DVC's exit status. A stage of several processes finds in KMERL_THREADS how many it may have.
+
+    A stage that asked for GPUs sees so many that no other job has; one that asked for none sees what there is.
 
     Before a stage runs, DVC clears its outputs, whose paths its name is part of.
     """
@@ -29,18 +34,25 @@ def main(stage: str, log: str, threads: str | None = None) -> int:
         return 1
     if threads is not None:
         os.environ["KMERL_THREADS"] = threads
+
+    def say(line: str) -> None:
+        print(f"{stage}: {line}", flush=True)
+
     stops = Stops(stage)
     stops.allow()
     print(f"{stage}: started, see {log}", flush=True)
     shown: list[str] = []
     status: int = 1
     try:
-        with passed_on(stage, Path(log), shown):
+        with ExitStack() as held, passed_on(stage, Path(log), shown):
+            if int(gpus) and (names := cards()):
+                mine = held.enter_context(taken(int(gpus), names, CARDS, say))
+                os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
             from dvc.cli import main as dvc
 
             from workflow.guard import guard
 
-            guard(lambda line: print(f"{stage}: {line}", flush=True))
+            guard(say)
             stops.started = True
             status = dvc(["--wait-for-lock", "repro", "--single-item", stage])
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a table says, in headings, paragraphs, lists, and grids whose numbers are still numbers.
+"""What a table says, in headings, paragraphs, lists, listings, and grids whose numbers are still numbers.
 
 It is written as Markdown for people, as HTML for the page, and as JSON between stages.
 """
@@ -116,6 +116,14 @@ class Items:
 
 
 @dataclass(frozen=True, config=_CLOSED)
+class Listing:
+    """Lines that are copied as they are; ``language``: what they are written in."""
+
+    listing: str
+    language: str = ""
+
+
+@dataclass(frozen=True, config=_CLOSED)
 class Grid:
     """Rows and columns.
 
@@ -130,7 +138,7 @@ class Grid:
     right: list[int]
 
 
-Block: TypeAlias = Heading | Paragraph | Items | Grid
+Block: TypeAlias = Heading | Paragraph | Items | Listing | Grid
 
 
 @dataclass(frozen=True, config=_CLOSED)

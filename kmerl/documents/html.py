@@ -2,7 +2,22 @@
 
 from markupsafe import Markup, escape
 
-from kmerl.documents import Block, Bold, Cell, Code, Document, Grid, Heading, Items, Paragraph, Part, Span, Text, spans
+from kmerl.documents import (
+    Block,
+    Bold,
+    Cell,
+    Code,
+    Document,
+    Grid,
+    Heading,
+    Items,
+    Listing,
+    Paragraph,
+    Part,
+    Span,
+    Text,
+    spans,
+)
 from kmerl.documents.numbers import shown, stands_out
 from kmerl.escapes import printable
 
@@ -26,6 +41,8 @@ def block(one: Block) -> Markup:
             before = Markup("<p>{}</p>\n").format(text(of)) if of else ""
             listed = Markup("\n").join(Markup("<li>{}</li>").format(text(item)) for item in items)
             return Markup("{}<ul>\n{}\n</ul>").format(before, listed)
+        case Listing(listing):
+            return Markup("<pre><code>{}</code></pre>").format(printable(listing, "\n\t"))
         case Grid():
             return grid(one)
 

@@ -1,10 +1,25 @@
 """A document as Markdown."""
 
+import re
 from collections.abc import Sequence
 
-from kmerl.documents import Block, Bold, Cell, Code, Document, Grid, Heading, Items, Paragraph, Span, Text, spans
+from kmerl.documents import (
+    Block,
+    Bold,
+    Cell,
+    Code,
+    Document,
+    Grid,
+    Heading,
+    Items,
+    Listing,
+    Paragraph,
+    Span,
+    Text,
+    spans,
+)
 from kmerl.documents.numbers import shown, stands_out
-from kmerl.escapes import md, md_code
+from kmerl.escapes import md, md_code, printable
 
 
 def markdown(document: Document) -> str:
@@ -22,6 +37,9 @@ def block(one: Block) -> str:
             return text(paragraph)
         case Items(items, of):
             return "\n".join([*([text(of), ""] if of else []), *(f"- {text(item)}" for item in items)])
+        case Listing(listing, language):
+            fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", listing))])
+            return f"{fence}{language}\n{printable(listing, chr(10)).strip(chr(10))}\n{fence}"
         case Grid(header, rows, right):
             rule = ["---:" if i in right else "---" for i in range(len(header))]
             return "\n".join(map(_line, [[text(name) for name in header], rule, *([*map(cell, row)] for row in rows)]))

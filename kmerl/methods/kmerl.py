@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from kmerl.methods.method import Method, Record, Term
-from kmerl.model.params import ContrastParams, MaskParams, ModelParams, ProjectorParams, QueryParams
+from kmerl.methods.method import Encoded, Method, Records, Term
+from kmerl.model.params import (
+    ContrastParams,
+    EncoderParams,
+    MaskParams,
+    ModelParams,
+    ProjectorParams,
+    QueryParams,
+    Reduction,
+)
 from kmerl.section import Section
 
 if TYPE_CHECKING:
@@ -16,7 +24,7 @@ if TYPE_CHECKING:
 
     from kmerl.evaluation.params import Way
     from kmerl.model.network import Network
-    from kmerl.model.tokens import Tokens
+    from kmerl.model.tokens import Shown
     from kmerl.training.batches import Batch
     from kmerl.training.held import Held
     from kmerl.training.text_vectors import Texts
@@ -26,6 +34,10 @@ class LossParams(ContrastParams):
     """L_contrast and L_CQ."""
 
     query_weight: float = Field(ge=0, description="weight of L_CQ (paper: 1; 0: ablation, Tab. 2a)")
+    query_reduction: Reduction = Field(
+        description="L_CQ over queries, of which the paper says nothing: their mean, their sum, or the mean of queries "
+        "whose positives and negatives weigh alike over the training records"
+    )
 
 
 class Options(Section):
@@ -75,47 +87,61 @@ class KMERL(Method[Options]):
         self.drawn_names = options.queries == "drawn"
 
     def check(self, model: ModelParams) -> None:
-        """Raises ValueError if segments are to be masked that the encoder needs."""
+        """Raises ValueError if segments are to be masked that the encoder needs, or heads do not go with it."""
         self.options.masking.check(model)
+        self.options.projector.check(model)
 
-    def show(self, record: Record) -> list[Tokens]:
+    def show(self, records: Records) -> list[Shown]:
         """One view: dynamic lead masking and lead-independent segment masking (section 2.3)."""
         from kmerl.model.tokens import draw_view
 
-        return [draw_view(record, self.options.masking, "mask", "lead count")]
+        return [draw_view(records, self.options.masking, "mask", "lead count")]
 
-    def parts(self, width: int, text_width: int) -> dict[str, nn.Module]:
+    def parts(self, encoder: EncoderParams, positions: int, text_width: int) -> dict[str, nn.Module]:
         """P_e, P_t and F_CQ."""
         from kmerl.model.heads import projectors
         from kmerl.model.query import QueryNetwork
 
         options = self.options
-        found = projectors(options.projector, width, text_width)
+        found = projectors(options.projector, encoder, positions, text_width)
         if options.query is not None:
-            found["query"] = QueryNetwork(options.query, text_width, width)
+            found["query"] = QueryNetwork(options.query, text_width, encoder.width)
         return found
 
-    def losses(self, network: Network, batch: Batch, texts: Texts) -> dict[str, Term]:
-        """L_contrast (Eq. 4) and L_CQ (section 2.5)."""
-        from kmerl.model.losses import contrastive_loss, query_loss
+    def encode(self, network: Network, batch: Batch, texts: Texts) -> Encoded:
+        """ECGs and their reports in the shared space."""
+        reports = texts.of_reports(batch.reports, network.device)
+        features, pooled = network.pool(batch.views[0].groups)
+        ecg, text = network.project(features, pooled), network.embed_text(reports)
+        return Encoded({"ecg": ecg, "text": text}, features)
+
+    def across(self, vectors: Mapping[str, Tensor], reports: Tensor) -> dict[str, Term]:
+        """L_contrast (Eq. 4)."""
+        from kmerl.model.losses import contrastive_loss
 
         loss = self.options.loss
-        reports = texts.of_reports(batch.reports, network.device)
-        queries: Tensor | None = None if network.query is None else texts.of_queries(batch.names, network.device)
-        features, pooled = network.pool(batch.views[0].groups)
-        logits = None
-        if network.query is not None and queries is not None:
-            logits = network.query.of_groups(features, queries).float()
-        ecg, text = network.project(pooled), network.embed_text(reports)
-        contrast = contrastive_loss(ecg, text, batch.reports.to(network.device), loss)
-        terms = {"contrastive": Term(loss.contrastive_weight, contrast)}
-        if logits is not None:
-            terms["query"] = Term(loss.query_weight, query_loss(logits, batch.labels.to(network.device)))
-        return terms
+        contrast = contrastive_loss(vectors["ecg"], vectors["text"], reports, loss)
+        return {"contrastive": Term(loss.contrastive_weight, contrast)}
+
+    def within(self, network: Network, features: list[Tensor], batch: Batch, texts: Texts) -> dict[str, Term]:
+        """L_CQ (section 2.5)."""
+        from kmerl.model.losses import query_loss
+
+        if network.query is None:
+            return {}
+        loss, device = self.options.loss, network.device
+        logits = network.query.of_groups(features, texts.of_queries(batch.names, device))
+        cross_entropy = query_loss(logits, batch.labels.to(device), loss.query_reduction, batch.shares.to(device))
+        return {"query": Term(loss.query_weight, cross_entropy)}
 
     def validate(self, network: Network, held: Held) -> dict[str, float]:
-        """By the vocabulary, asked in its own way, all leads shown: macro AUC, and the query loss."""
-        return held.by_vocabulary(network, self.ways[0])
+        """By the vocabulary, asked in its own way, all leads shown: macro AUC, and the query loss unless balanced."""
+        values, reduction = held.by_vocabulary(network, self.ways[0]), self.options.loss.query_reduction
+        if "query" in values and reduction == "sum":
+            values["query"] *= held.examples.labels.shape[1]
+        if reduction == "balanced":
+            values.pop("query", None)  # its logits are not those of the validation records' shares
+        return values
 
 
 METHOD = KMERL

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, model_validator
 
-from kmerl.methods.method import Method, Record, Term
-from kmerl.model.params import ContrastParams, ProjectorParams
+from kmerl.methods.method import Encoded, Method, Records, Term
+from kmerl.model.params import ContrastParams, EncoderParams, Gather, ModelParams, ProjectorParams
 from kmerl.section import Section
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from kmerl.model.network import Network
-    from kmerl.model.tokens import Tokens
+    from kmerl.model.tokens import Shown
     from kmerl.training.batches import Batch
     from kmerl.training.held import Held
     from kmerl.training.text_vectors import Texts
@@ -75,13 +75,17 @@ class MERL(Method[Options]):
         self.ways = ("contrastive",) if options.loss.contrastive_weight else ()
         self.temperature, self.text_layers = options.loss.temperature, options.text_layers
 
-    def show(self, record: Record) -> list[Tokens]:
+    def check(self, model: ModelParams) -> None:
+        """Raises ValueError if its heads do not go with the encoder."""
+        self.options.projector.check(model)
+
+    def show(self, records: Records) -> list[Shown]:
         """One view, of everything."""
-        from kmerl.model.tokens import tokenize
+        from kmerl.model.tokens import everything
 
-        return [tokenize(record.read(record.leads), record.leads, record.tokens)]
+        return [everything(records.leads, records.segments, records.tokens)]
 
-    def parts(self, width: int, text_width: int) -> dict[str, nn.Module]:
+    def parts(self, encoder: EncoderParams, positions: int, text_width: int) -> dict[str, nn.Module]:
         """Two projectors, and two linear maps with dropout."""
         from torch import nn
 
@@ -90,26 +94,31 @@ class MERL(Method[Options]):
         projector = self.options.projector
 
         def view() -> nn.Module:
-            return nn.Sequential(nn.Linear(width, projector.width, bias=False), nn.Dropout(projector.dropout))
+            return nn.Sequential(nn.Linear(encoder.width, projector.width, bias=False), nn.Dropout(projector.dropout))
 
-        found = projectors(projector, width, text_width)
+        found = projectors(projector, encoder, positions, text_width)
         return found | {"views": nn.ModuleList(view() for _ in range(2 if projector.dropout else 0))}
 
-    def losses(self, network: Network, batch: Batch, texts: Texts) -> dict[str, Term]:
-        """ECG and report, and ECG and ECG."""
+    def encode(self, network: Network, batch: Batch, texts: Texts) -> Encoded:
+        """ECGs and their reports in the shared space, and each ECG under two dropouts."""
         from kmerl.model.heads import unit
+
+        reports = texts.of_reports(batch.reports, network.device)
+        features, pooled = network.pool(batch.views[0].groups)
+        seen = [unit(view(pooled)) for view in network.get_submodule("views").children()]
+        ecg, text = network.project(features, pooled), network.embed_text(reports)
+        return Encoded({"ecg": ecg, "text": text} | dict(zip(("one", "other"), seen, strict=False)), features)
+
+    def across(self, vectors: Mapping[str, Tensor], reports: Tensor) -> dict[str, Term]:
+        """ECG and report, and ECG and ECG."""
         from kmerl.model.losses import contrastive_loss
 
         loss = self.options.loss
-        reports = texts.of_reports(batch.reports, network.device)
-        _, pooled = network.pool(batch.views[0].groups)
-        seen = [unit(view(pooled)) for view in network.get_submodule("views").children()]
-        ecg, text = network.project(pooled), network.embed_text(reports)
-        contrast = contrastive_loss(ecg, text, batch.reports.to(network.device), loss)
+        contrast = contrastive_loss(vectors["ecg"], vectors["text"], reports, loss)
         terms = {"contrastive": Term(loss.contrastive_weight, contrast)}
-        if seen:
-            one, other = seen
-            terms["unimodal"] = Term(loss.unimodal_weight, unimodal_loss(one, other, loss.temperature))
+        if "one" in vectors:
+            alike = unimodal_loss(vectors["one"], vectors["other"], loss.temperature, loss.gather)
+            terms["unimodal"] = Term(loss.unimodal_weight, alike)
         return terms
 
     def validate(self, network: Network, held: Held) -> dict[str, float]:
@@ -117,26 +126,28 @@ class MERL(Method[Options]):
         return held.by_vocabulary(network, "contrastive") if self.ways else {}
 
 
-def unimodal_loss(one: Tensor, other: Tensor, temperature: float) -> Tensor:
+def unimodal_loss(one: Tensor, other: Tensor, temperature: float, how: Gather = "with_gradient") -> Tensor:
     """The second loss: symmetric InfoNCE between two views of each ECG, over the batch of all ranks.
 
     Args:
         one: (B, P) unit vectors of this rank.
         other: (B, P), row by row of the same ECGs; those of other ECGs are negatives, whatever their report.
         temperature: as of the contrast with reports.
+        how: with or without gradients to other ranks.
 
     Returns:
-        The mean over this rank's rows, as :func:`kmerl.model.losses.contrastive_loss`.
+        The mean over the rows that this rank compares, as :func:`kmerl.model.losses.contrastive_loss`.
     """
     import torch.nn.functional as F
 
-    from kmerl.distributed import gather
-    from kmerl.model.losses import own_rows
+    from kmerl.distributed import compared
+    from kmerl.model.losses import in_float32, own_rows
 
-    everyone, everyone_other = gather(one), gather(other)
-    target = own_rows(one, everyone).float()
-    there = F.cross_entropy(one @ everyone_other.T / temperature, target)
-    return (there + F.cross_entropy(other @ everyone.T / temperature, target)) / 2
+    with in_float32(one, other) as (one, other):
+        (one, everyone), (other, everyone_other) = compared(one, how), compared(other, how)
+        target = own_rows(one, everyone).float()
+        there = F.cross_entropy(one @ everyone_other.T / temperature, target)
+        return (there + F.cross_entropy(other @ everyone.T / temperature, target)) / 2
 
 
 METHOD = MERL

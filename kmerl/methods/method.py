@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from kmerl.evaluation.params import Way
     from kmerl.model.network import Network
-    from kmerl.model.params import ModelParams, TokenParams
-    from kmerl.model.tokens import Tokens
+    from kmerl.model.params import EncoderParams, ModelParams, TokenParams
+    from kmerl.model.tokens import Shown
     from kmerl.training.batches import Batch
     from kmerl.training.held import Held
     from kmerl.training.text_vectors import Texts
@@ -38,23 +38,42 @@ class Term(NamedTuple):
     value: Tensor
 
 
-@dataclass(frozen=True)
-class Record:
-    """A record as a step of training finds it.
+class Encoded(NamedTuple):
+    """What a method makes of the records of a batch, as far as no record looks at another.
 
     Attributes:
-        leads: (l,) positions in ``LEADS`` of those that it has, sorted.
-        tokens: how its waveform is cut.
-        read: positions of leads (k,) -> their normalised waveforms (k, S), padding left out if it is not to be tokens.
-        rng: name -> generator for what is drawn for this record in this epoch.
-        rng_of_step: name -> generator for what all records of a step share, in every process.
+        vectors: name -> (B, P) of each record, which the loss compares across records and processes.
+        features: z_e of groups (b, n, D), for the terms in which each record stands by itself.
     """
 
-    leads: NDArray[np.int64]
+    vectors: dict[str, Tensor]
+    features: list[Tensor]
+
+
+def weighted(terms: Mapping[str, Term]) -> Tensor:
+    """The sum of terms with their weights."""
+    first, *others = (term.weight * term.value for term in terms.values())
+    return sum(others, first)
+
+
+@dataclass(frozen=True)
+class Records:
+    """The B records of a batch as a step of training finds them.
+
+    Attributes:
+        leads: (B, 12) those that each has.
+        segments: (B, M) those of a lead that can be tokens.
+        tokens: how waveforms are cut.
+        streams: name -> (B,) streams of numbers that each record draws in this epoch, whatever batch it stands in
+            (:func:`kmerl.randomness.uniform`).
+        streams_of_step: name -> (1,) a stream that all records of a step share, in every process.
+    """
+
+    leads: NDArray[np.bool_]
+    segments: NDArray[np.bool_]
     tokens: TokenParams
-    read: Callable[[NDArray[np.int64]], NDArray[np.float32]]
-    rng: Callable[[str], np.random.Generator]
-    rng_of_step: Callable[[str], np.random.Generator]
+    streams: Callable[[str], NDArray[np.uint64]]
+    streams_of_step: Callable[[str], NDArray[np.uint64]]
 
 
 class Method(ABC, Generic[Options]):
@@ -93,19 +112,42 @@ class Method(ABC, Generic[Options]):
         """
 
     @abstractmethod
-    def show(self, record: Record) -> list[Tokens]:
-        """The views of a record that a step sees, as many of every record."""
+    def show(self, records: Records) -> list[Shown]:
+        """The views of a batch's records that a step sees; where they are drawn, of each record whatever the others."""
 
     @abstractmethod
-    def parts(self, width: int, text_width: int) -> dict[str, nn.Module]:
-        """The modules that learn beside an encoder of features of ``width``, by name, in the order they are made.
+    def parts(self, encoder: EncoderParams, positions: int, text_width: int) -> dict[str, nn.Module]:
+        """The modules that learn beside an encoder, by name, in the order they are made.
 
-        ``query``, ``project_ecg`` and ``project_text`` are those by which a model can be asked.
+        ``query``, ``project_ecg`` and ``project_text`` are those by which a model can be asked; ``positions`` are a
+        ResNet18's features of a record.
         """
 
     @abstractmethod
+    def encode(self, network: Network, batch: Batch, texts: Texts) -> Encoded:
+        """A batch, or any part of it, as vectors to be compared; the same random state gives the same ones."""
+
+    @abstractmethod
+    def across(self, vectors: Mapping[str, Tensor], reports: Tensor) -> dict[str, Term]:
+        """The terms in which records are compared, of this process' part of a batch.
+
+        Args:
+            vectors: (B, P) as :meth:`encode` makes them.
+            reports: (B,) ids of their reports.
+
+        Returns:
+            Means over records; averaged over processes, the terms of the whole batch.
+        """
+
+    def within(self, network: Network, features: list[Tensor], batch: Batch, texts: Texts) -> dict[str, Term]:
+        """The terms in which each record stands by itself: means over the records, so that those of parts average."""
+        return {}
+
     def losses(self, network: Network, batch: Batch, texts: Texts) -> dict[str, Term]:
         """The terms of the loss of this process' part of a batch; averaged over processes, those of the whole."""
+        encoded = self.encode(network, batch, texts)
+        compared = self.across(encoded.vectors, batch.reports.to(network.device))
+        return compared | self.within(network, encoded.features, batch, texts)
 
     @abstractmethod
     def validate(self, network: Network, held: Held) -> dict[str, float]:

@@ -8,21 +8,24 @@ pretraining does (e.g. Gopal et al., 3KG, ML4H 2021: masks; Kiyasseh et al., CLO
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from kmerl.methods.method import Method, Record, Term
-from kmerl.model.params import MaskParams, ModelParams, ProjectorParams
+from kmerl.methods.method import Encoded, Method, Records, Term
+from kmerl.model.params import EncoderParams, Gather, MaskParams, ModelParams, ProjectorParams
+from kmerl.randomness import uniform
 from kmerl.section import Section
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from kmerl.model.network import Network
-    from kmerl.model.tokens import Tokens
+    from kmerl.model.tokens import Shown
     from kmerl.training.batches import Batch
     from kmerl.training.held import Held
     from kmerl.training.text_vectors import Texts
@@ -38,6 +41,7 @@ class Options(Section):
     noise: float = Field(ge=0, description="deviation of a view's noise, in units of the normalised waveform")
     projector: ProjectorParams
     temperature: float = Field(gt=0, description="tau of Eq. 1 (SimCLR on ImageNet: 0.1)")
+    gather: Gather = Field(description="whether gradients flow back to the process whose views others compared")
 
     @model_validator(mode="after")
     def _a_range(self) -> Options:
@@ -57,28 +61,34 @@ class SimCLR(Method[Options]):
         """Raises ValueError if segments are to be masked that the encoder needs."""
         self.options.masking.check(model)
 
-    def show(self, record: Record) -> list[Tokens]:
-        """Two views, drawn apart from each other."""
+    def show(self, records: Records) -> list[Shown]:
+        """Two views, drawn apart from each other, each with another gain and noise."""
+        return [self._view(records, f"view {i}") for i in range(2)]
+
+    def _view(self, records: Records, name: str) -> Shown:
         from kmerl.model.tokens import draw_view
 
-        names = [f"view {i}" for i in range(2)]
-        return [draw_view(record, self.options.masking, name, name, self._alter) for name in names]
+        low, high = self.options.gain
+        gain = low + (high - low) * uniform(records.streams(f"gain of {name}"), 1)
+        noise = records.streams(f"noise of {name}").view(np.int64)
+        shown = draw_view(records, self.options.masking, name, name)
+        return replace(shown, alter=partial(_alter, gain.astype(np.float32), noise, self.options.noise))
 
-    def _alter(self, signal: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        """Another gain, and noise."""
-        signal = signal * np.float32(rng.uniform(*self.options.gain))
-        signal += np.float32(self.options.noise) * rng.standard_normal(signal.shape, np.float32)
-        return signal
-
-    def parts(self, width: int, text_width: int) -> dict[str, nn.Module]:
+    def parts(self, encoder: EncoderParams, positions: int, text_width: int) -> dict[str, nn.Module]:
         """The projection head g; features are those before it."""
         from kmerl.model.heads import Projector
 
-        return {"project_view": Projector(self.options.projector, width)}
+        return {"project_view": Projector(self.options.projector, encoder.width)}
 
-    def losses(self, network: Network, batch: Batch, texts: Texts) -> dict[str, Term]:
+    def encode(self, network: Network, batch: Batch, texts: Texts) -> Encoded:
+        """Two views of each record."""
+        one, other = self._projected(network, batch)
+        return Encoded({"one": one, "other": other}, [])
+
+    def across(self, vectors: Mapping[str, Tensor], reports: Tensor) -> dict[str, Term]:
         """NT-Xent: of the 2N views of N records each is drawn towards the other of its record."""
-        return {"views": Term(1.0, views_loss(*self._projected(network, batch), self.options.temperature))}
+        options = self.options
+        return {"views": Term(1.0, views_loss(vectors["one"], vectors["other"], options.temperature, options.gather))}
 
     def validate(self, network: Network, held: Held) -> dict[str, float]:
         """The loss, and the share of views whose nearest one in the batch is the other of their record."""
@@ -87,7 +97,7 @@ class SimCLR(Method[Options]):
             one, other = self._projected(network, batch)
             nearest = (one @ other.T).argmax(1)
             right = float((nearest.cpu().numpy() == np.arange(len(one))).sum())
-            losses += len(one) * float(views_loss(one, other, self.options.temperature, across=False))
+            losses += len(one) * float(views_loss(one, other, self.options.temperature, None))
             matched, seen = matched + right, seen + len(one)
         return {"views": losses / seen, "match": matched / seen} if seen else {}
 
@@ -101,32 +111,49 @@ class SimCLR(Method[Options]):
         return one, other
 
 
-def views_loss(one: Tensor, other: Tensor, temperature: float, across: bool = True) -> Tensor:
+def _alter(
+    gain: NDArray[np.float32],
+    streams: NDArray[np.int64],
+    deviation: float,
+    segments: Tensor,
+    records: Tensor,
+    places: Tensor,
+) -> Tensor:
+    """Segments (K, p) times their record's gain (B, 1), and noise from its stream (B,)."""
+    import torch
+
+    from kmerl.model.noise import normal
+
+    of_record, begins = (torch.from_numpy(part).to(segments.device)[records] for part in (gain, streams))
+    return segments * of_record + deviation * normal(begins, places, segments.shape[1])
+
+
+def views_loss(one: Tensor, other: Tensor, temperature: float, how: Gather | None = "with_gradient") -> Tensor:
     """NT-Xent between two views of each ECG, over the batch of all ranks (Eq. 1).
 
     Args:
         one: (B, P) unit vectors of this rank.
         other: (B, P), row by row of the same ECGs; all other views in the batch are negatives.
         temperature: tau.
-        across: whether the other ranks take part.
+        how: with or without gradients to other ranks; None: this rank alone.
 
     Returns:
-        The mean over this rank's rows; averaged over ranks, the loss of the whole batch.
+        The mean over the rows that this rank compares; averaged over ranks, the loss of the whole batch.
     """
     import torch
 
-    from kmerl.distributed import gather
-    from kmerl.model.losses import own_rows
-
-    everyone, everyone_other = (gather(one), gather(other)) if across else (one, other)
-    own = own_rows(one, everyone) if across else torch.eye(len(one), dtype=torch.bool, device=one.device)
+    from kmerl.distributed import compared
+    from kmerl.model.losses import in_float32, own_rows
 
     def direction(rows: Tensor, others: Tensor, mates: Tensor) -> Tensor:
         to_others, to_mates = rows @ others.T / temperature, rows @ mates.T / temperature
         logits = torch.cat([to_others, to_mates.masked_fill(own, float("-inf"))], dim=1)
         return (logits.logsumexp(1) - to_others[own]).mean()
 
-    return (direction(one, everyone_other, everyone) + direction(other, everyone, everyone_other)) / 2
+    with in_float32(one, other) as (one, other):
+        (one, everyone), (other, everyone_other) = (compared(x, how) if how else (x, x) for x in (one, other))
+        own = own_rows(one, everyone)
+        return (direction(one, everyone_other, everyone) + direction(other, everyone, everyone_other)) / 2
 
 
 METHOD = SimCLR

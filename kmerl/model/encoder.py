@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from kmerl.leads import LEADS
 from kmerl.model.layers import Block, pack, unpack
 from kmerl.model.params import EncoderParams
-from kmerl.model.tokens import Tokens
 
 Group = tuple[Tensor, Tensor, Tensor]
 """Records that show equally many tokens: segments (b, n, p), positions of their leads (b, n), their times (b, n)."""
@@ -48,18 +46,3 @@ class EcgEncoder(nn.Module):
         for block in self.blocks:
             x = block(x, sizes)
         return unpack(self.norm(x), sizes)
-
-
-def group_tokens(records: Sequence[Tokens]) -> tuple[list[Group], list[int]]:
-    """Records that show equally many tokens, stacked; and the order of the records that this makes."""
-    by_count: dict[int, list[int]] = {}
-    for i, tokens in enumerate(records):
-        by_count.setdefault(len(tokens.times), []).append(i)
-    groups = [
-        tuple(
-            torch.from_numpy(np.stack([getattr(records[i], name) for i in members]))
-            for name in ("segments", "leads", "times")
-        )
-        for _, members in sorted(by_count.items())
-    ]
-    return groups, [i for _, members in sorted(by_count.items()) for i in members]  # type: ignore[return-value]

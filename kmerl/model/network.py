@@ -13,10 +13,10 @@ from kmerl.errors import UserError
 from kmerl.leads import LEADS
 from kmerl.methods.method import Method
 from kmerl.model.encoder import EcgEncoder, Group
-from kmerl.model.heads import Projector, unit
+from kmerl.model.heads import AttentionProjector, Projector, unit
 from kmerl.model.params import ModelParams
 from kmerl.model.query import QueryNetwork
-from kmerl.model.resnet import ResNet18
+from kmerl.model.resnet import ResNet18, positions
 
 
 class Network(nn.Module):
@@ -44,9 +44,11 @@ class Network(nn.Module):
         self.params, self.method, self.text_width, self.samples = params, method, text_width, samples
         self.encoder = self._make_encoder()
         self.query: QueryNetwork | None = None
-        self.project_ecg: Projector | None = None
+        self.project_ecg: Projector | AttentionProjector | None = None
         self.project_text: Projector | None = None
-        for name, part in method.parts(params.encoder.width, text_width).items():
+        length = params.tokens.length
+        seen = positions(samples // length * length)  # by a resnet18, whose records all have as many
+        for name, part in method.parts(params.encoder, seen, text_width).items():
             setattr(self, name, part)
 
     def _make_encoder(self) -> EcgEncoder | ResNet18:
@@ -80,11 +82,14 @@ class Network(nn.Module):
 
     def embed_ecg(self, features: Tensor) -> Tensor:
         """z_e (B, n, D) -> unit vectors (B, P): AvgPool, then P_e."""
-        return self.project(features.mean(1))
+        return self.project([features], features.mean(1))
 
-    def project(self, pooled: Tensor) -> Tensor:
-        """Means of z_e (B, D) -> unit vectors (B, P) by P_e."""
-        return unit(_there(self.project_ecg)(pooled))
+    def project(self, features: Sequence[Tensor], pooled: Tensor) -> Tensor:
+        """z_e of groups (b, n, D) and their means (B, D) -> unit vectors (B, P) by P_e."""
+        head = _there(self.project_ecg)
+        if isinstance(head, AttentionProjector):
+            return unit(torch.cat([head(z) for z in features]))
+        return unit(head(pooled))
 
     def embed_text(self, texts: Tensor) -> Tensor:
         """z_t (B, text width) -> unit vectors (B, P) by P_t."""

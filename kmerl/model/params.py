@@ -77,6 +77,10 @@ class EncoderParams(Section):
 
     kind: Literal["vit", "resnet18"] = Field(description="vit (paper), or the ResNet18 over 12 leads that MERL has too")
     resnet_width: int = Field(ge=1, description="channels of a ResNet18's first stage; D is 8 times that (MERL: 64)")
+    pooling: Literal["mean", "attention"] = Field(
+        description="what is compared with reports: the mean of the features, or (of a resnet18) what attention makes "
+        "of them, as in MERL's code"
+    )
     shape: Literal["tiny", "small", "middle", "base"] | Shape = Field(
         description="a size of the paper by name (paper: tiny), or width, depth and heads"
     )
@@ -111,12 +115,27 @@ class QueryParams(Section):
     )
 
 
+POOLING_HEADS = 4
+"""Of the attention that pools a ResNet18's features (MERL's code)."""
+
+
 class ProjectorParams(Section):
     """A non-linear projector, as P_e and P_t of the contrastive head."""
 
     hidden: int = Field(ge=1, description="hidden width")
     width: int = Field(ge=1, description="width of the shared space")
-    normalization: Literal["none", "batch"] = Field(description="none, or BatchNorm as in MERL's projector")
+    normalization: Literal["none", "batch", "batch_ecg"] = Field(
+        description="none, BatchNorm, or BatchNorm in the ECG's projector only (MERL's code)"
+    )
+
+    def check(self, model: "ModelParams") -> None:
+        """See whether it goes with an encoder.
+
+        Raises:
+            ValueError: the heads of attention that pools do not divide its width.
+        """
+        if model.encoder.pooling == "attention" and self.width % POOLING_HEADS:
+            raise ValueError(f"encoder.pooling attention has {POOLING_HEADS} heads: make projector.width a multiple")
 
 
 class ModelParams(Section):
@@ -136,7 +155,13 @@ class ModelParams(Section):
                 raise ValueError("encoder.kind resnet18 reads whole records: set tokens.padding to tokens")
             if self.encoder.time_embedding:
                 raise ValueError("encoder.kind resnet18 embeds no time: set encoder.time_embedding to false")
+        elif self.encoder.pooling == "attention":
+            raise ValueError("encoder.pooling attention is that of MERL's resnet18: set encoder.pooling to mean")
         return self
+
+
+Gather = Literal["with_gradient", "without_gradient"]
+Reduction = Literal["mean", "sum", "balanced"]
 
 
 class ContrastParams(Section):
@@ -149,5 +174,9 @@ class ContrastParams(Section):
     temperature: float = Field(gt=0, description="eta, and tau of Eq. 4 (paper: 0.07)")
     duplicates: Literal["negative", "masked", "positive"] = Field(
         description="records of one batch with the same report: each other's negatives, left out, or positives"
+    )
+    gather: Gather = Field(
+        description="whether gradients flow back to the process whose vectors others compared, or not (MERL's code: "
+        "the gradient of one large batch over the number of processes)"
     )
     contrastive_weight: float = Field(ge=0, description="weight of L_contrast (paper: 1; 0: ablation, Tab. 2a)")

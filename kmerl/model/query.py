@@ -40,7 +40,7 @@ class QueryLayer(nn.Module):
 
 
 class QueryNetwork(nn.Module):
-    """F_CQ: one logit per query.
+    """F_CQ: one logit per query. Its residual stream and its classifier are in single precision under autocast, too.
 
     Args:
         params: sizes.
@@ -70,8 +70,9 @@ class QueryNetwork(nn.Module):
         """As :meth:`forward`, of groups of features (b, n, D) whose b add up to B; rows in their order."""
         tokens, sizes = pack(groups)
         keys = self.norm_ecg(self.from_ecg(tokens))
-        x = self.from_text(queries).unsqueeze(0)  # (1, Q, W): the same for the whole batch until it sees the ECG
+        x = self.from_text(queries).float()[None]  # (1, Q, W): the same for the whole batch until it sees the ECG
         for layer in self.layers:
             x = layer(x, lists or [len(queries)], keys, sizes)
-        logits: Tensor = self.classify(self.norm(x)).squeeze(-1)
+        with torch.autocast(x.device.type, enabled=False):
+            logits: Tensor = self.classify(self.norm(x)).squeeze(-1)
         return logits

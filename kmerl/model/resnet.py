@@ -14,6 +14,13 @@ def untokenize(segments: Tensor) -> Tensor:
     return segments.unflatten(-1, (len(LEADS), -1)).transpose(1, 2).flatten(2)
 
 
+def positions(samples: int) -> int:
+    """Positions of the last feature map of a waveform of so many samples: 313 of 5,000."""
+    for _ in range(4):  # the stem, and all stages but the first, halve it
+        samples = (samples + 1) // 2
+    return samples
+
+
 def _convolve(inward: int, outward: int, kernel: int, stride: int = 1) -> nn.Sequential:
     """A convolution that keeps the length (over ``stride``), and BatchNorm."""
     convolution = nn.Conv1d(inward, outward, kernel, stride, padding=kernel // 2, bias=False)
@@ -38,7 +45,7 @@ class ResNet18(nn.Module):
     """18 layers in four stages, the first ``width`` channels wide, each of the others twice as wide and half as long.
 
     Like MERL's it has no pooling behind its first layer. MERL's linear probe reads what it makes averaged over time,
-    as all features are here; for its contrast MERL pools by attention instead.
+    as all features are here; for its contrast MERL pools by attention instead (``encoder.pooling``).
 
     Args:
         width: channels of the first stage (MERL: 64).

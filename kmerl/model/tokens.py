@@ -1,8 +1,7 @@
-"""From a waveform to tokens, and which of them the encoder may see (paper sections 2.2 and 2.3)."""
+"""What the encoder may see of the records of a batch: leads, and tokens of them (paper sections 2.2 and 2.3)."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,106 +11,113 @@ from numpy.typing import NDArray
 
 from kmerl.leads import LEADS
 from kmerl.model.params import MaskParams, TokenParams
+from kmerl.randomness import uniform
 
 if TYPE_CHECKING:
-    from kmerl.methods.method import Record
+    from torch import Tensor
+
+    from kmerl.methods.method import Records
+
+Mask = NDArray[np.bool_]
+Alter = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]
+"""Normalised segments (K, p), which record of the batch each is of (K,), and which of its segments, lead by lead (K,)
+-> segments (K, p). It runs where the model is, and must pickle if processes read ahead."""
 
 
 @dataclass(frozen=True)
-class Tokens:
-    """Visible tokens of one record, or of a batch with a leading axis.
+class Shown:
+    """What a view shows of the B records of a batch.
 
     Attributes:
-        segments: (n, p) float32 samples of each visible token.
-        leads: (n,) int64 position of its lead in ``LEADS``.
-        times: (n,) int64 position of its segment, 0..M-1.
+        leads: (B, 12) those of which something is shown; a record must have them.
+        tokens: (B, 12, M) the tokens shown; (B, 1, M) where a token spans all leads.
+        alter: what becomes of normalised segments before they are tokens.
     """
 
-    segments: NDArray[np.float32]
-    leads: NDArray[np.int64]
-    times: NDArray[np.int64]
+    leads: Mask
+    tokens: Mask
+    alter: Alter | None = None
 
 
-def draw_leads(present: NDArray[np.int64], masked: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Dynamic lead masking: the visible leads, sorted, when ``masked`` of the 12 are to be hidden.
+def whole_segments(lengths: NDArray[np.int32], samples: int, params: TokenParams) -> Mask:
+    """(B, M) the segments that can be tokens, of records of ``lengths`` (B,) before zero padding up to ``samples``.
 
-    A record that lacks leads shows as many of those present as the draw allows, and at least one.
+    A tail shorter than a token is left out, and so is the padding if it is not to be tokens; a record has at least one.
     """
-    visible = min(len(LEADS) - masked, len(present))
-    return np.sort(rng.permutation(present)[:visible])
+    times = np.arange(samples // params.length)
+    if params.padding == "tokens":
+        return np.ones((len(lengths), len(times)), bool)
+    return times < np.maximum(1, lengths // params.length)[:, None]
 
 
-def draw_segments(n_leads: int, n_times: int, params: MaskParams, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Segment masking: (L, M) True where a token stays visible.
+def everything(leads: Mask, segments: Mask, params: TokenParams) -> Shown:
+    """A view of all that there is of ``leads`` (B, 12), each in ``segments`` (B, M)."""
+    rows = leads if params.per == "lead" else np.ones((len(leads), 1), bool)
+    return Shown(leads, rows[:, :, None] & segments[:, None])
+
+
+def draw_leads(present: Mask, masked: NDArray[np.int64], noise: NDArray[np.float64]) -> Mask:
+    """Dynamic lead masking: (B, 12) the visible leads, when ``masked`` (B,) of the 12 are to be hidden.
+
+    A record that lacks leads shows as many of those ``present`` (B, 12) as the draw allows, and at least one.
+
+    Args:
+        present: the leads that each record has.
+        masked: how many are hidden.
+        noise: (B, 12) even numbers in [0, 1), by which they are chosen.
+    """
+    return present & (_ranks(np.where(present, noise, np.inf)) < len(LEADS) - masked[:, None])
+
+
+def draw_segments(rows: Mask, segments: Mask, params: MaskParams, noise: NDArray[np.float64]) -> Mask:
+    """Segment masking: (B, L, M) the tokens that stay visible.
 
     ``per_lead`` hides ``floor(segment_share * M)`` tokens in every lead, independently; ``per_record`` hides as many
     in all, wherever they fall.
+
+    Args:
+        rows: (B, L) the visible leads; one where a token spans all leads.
+        segments: (B, M) those that a record has.
+        params: how much is hidden.
+        noise: (B, l, M) even numbers in [0, 1) for the l leads that a record shows at most.
     """
-    hidden = math.floor(params.segment_share * n_times + 1e-9)  # 0.29 * 100 is 28.999... in floating point
-    noise = rng.random((n_leads, n_times))
+    counts = rows.sum(1)
+    filled = np.arange(noise.shape[1]) < counts[:, None]  # the k-th visible lead of a record draws the k-th numbers
+    there = filled[:, :, None] & segments[:, None]
+    hidden = np.floor(params.segment_share * segments.sum(1) + 1e-9)  # 0.29 * 100 is 28.999... in floating point
+    noise = np.where(there, noise, np.inf)
     if params.segments == "per_lead":
-        rank = noise.argsort(axis=1).argsort(axis=1)
-        return rank >= hidden
-    rank = noise.ravel().argsort().argsort().reshape(noise.shape)
-    return rank >= hidden * n_leads
+        kept = there & (_ranks(noise) >= hidden[:, None, None])
+    else:
+        ranks = _ranks(noise.reshape(len(rows), -1)).reshape(noise.shape)
+        kept = there & (ranks >= (hidden * counts)[:, None, None])
+    visible = np.zeros((*rows.shape, segments.shape[1]), bool)
+    visible[rows] = kept[filled]
+    return visible
 
 
-def trim(signal: NDArray[np.float32], length: int, params: TokenParams) -> NDArray[np.float32]:
-    """A record's leads (L, S), with the zero padding behind its ``length`` samples left out if it is not to be tokens.
-
-    What is left holds at least one token.
-    """
-    return signal if params.padding == "tokens" else signal[:, : max(length, params.length)]
-
-
-def tokenize(
-    signal: NDArray[np.float32],
-    leads: NDArray[np.int64],
-    params: TokenParams,
-    visible: NDArray[np.bool_] | None = None,
-) -> Tokens:
-    """Cut leads into tokens and keep the visible ones.
+def draw_view(records: Records, masking: MaskParams, name: str, shared: str) -> Shown:
+    """What records show under dynamic lead masking and segment masking (paper section 2.3).
 
     Args:
-        signal: (L, S) the visible leads only; a tail shorter than a token is left out.
-        leads: (L,) their positions in ``LEADS``.
-        params: token length, and whether a token spans one lead or all.
-        visible: (L, M) tokens to keep, or (1, M) where a token spans all leads; all by default.
-    """
-    p = params.length
-    n_times = signal.shape[1] // p
-    cut = signal[:, : n_times * p].reshape(len(leads), n_times, p)  # (L, M, p)
-    if params.per == "segment":
-        full = np.zeros((len(LEADS), n_times, p), dtype=np.float32)
-        full[leads] = cut
-        cut = full.transpose(1, 0, 2).reshape(1, n_times, -1)  # (1, M, 12 p)
-        leads = np.zeros(1, dtype=np.int64)
-    if visible is None:
-        visible = np.ones(cut.shape[:2], dtype=bool)
-    lead_rows, times = np.nonzero(visible)
-    return Tokens(np.ascontiguousarray(cut[lead_rows, times]), leads[lead_rows], times)
-
-
-def draw_view(
-    record: Record,
-    masking: MaskParams,
-    name: str,
-    shared: str,
-    alter: Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]] = lambda signal, rng: signal,
-) -> Tokens:
-    """What a record shows under dynamic lead masking and segment masking (paper section 2.3).
-
-    Args:
-        record: in a step of training.
+        records: of a step of training.
         masking: how much is hidden.
-        name: of the record's draws.
+        name: of the draws of each record.
         shared: of the draw that all records of a step share, where they share one.
-        alter: what becomes of the visible leads (l, S) before they are cut.
     """
-    rng = record.rng(name)
-    drawing = rng if masking.draw == "per_sample" else record.rng_of_step(shared)
-    leads = draw_leads(record.leads, int(drawing.choice(masking.masked_leads)), rng)
-    signal = alter(record.read(leads), rng)
-    n_leads = 1 if record.tokens.per == "segment" else len(leads)
-    visible = draw_segments(n_leads, signal.shape[1] // record.tokens.length, masking, rng)
-    return tokenize(signal, leads, record.tokens, visible)
+    over_all, n_times = records.tokens.per == "segment", records.segments.shape[1]
+    most = 1 if over_all else len(LEADS) - min(masking.masked_leads)
+    own = uniform(records.streams(name), 1 + len(LEADS) + most * n_times)
+    count = own[:, 0] if masking.draw == "per_sample" else uniform(records.streams_of_step(shared), 1)[:, 0]
+    masked = np.array(masking.masked_leads)[(count * len(masking.masked_leads)).astype(int)]
+    leads = draw_leads(records.leads, masked, own[:, 1 : 1 + len(LEADS)])
+    rows = np.ones((len(leads), 1), bool) if over_all else leads
+    noise = own[:, 1 + len(LEADS) :].reshape(-1, most, n_times)
+    return Shown(leads, draw_segments(rows, records.segments, masking, noise))
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Each value's rank along the last axis."""
+    ranks = np.empty(values.shape, np.int64)
+    np.put_along_axis(ranks, values.argsort(-1), np.arange(values.shape[-1]), -1)
+    return ranks

@@ -1,27 +1,21 @@
 """What was run: archives, runs, parameters."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
-from pathlib import Path
 from typing import Any
 
 import polars as pl
-from safetensors import SafetensorError, safe_open
 
 from kmerl.archives.schemas import SPLIT_NAMES
-from kmerl.artifacts import read_json, read_table
 from kmerl.documents import Cell, Count, Decimal, Grid, grid
 from kmerl.documents.numbers import count
-from kmerl.errors import UserError
-from kmerl.history import last
 from kmerl.leads import LEADS
 from kmerl.model.params import EncoderParams
 from kmerl.origins import SIMULATED
 from kmerl.page.texts import explain
 from kmerl.page.values import flat, plain, value
+from kmerl.results.runs import Run
 
 
 @dataclass(frozen=True)
@@ -40,38 +34,6 @@ class Archive:
     use: str
     records: pl.DataFrame
     rejected: int
-
-
-@dataclass(frozen=True)
-class Run:
-    """One pretrained run as its folder tells it; values that a run does not have are None."""
-
-    name: str
-    config: Mapping[str, Any]
-    weights: int
-    digest: str
-    loss: float | None
-    valid_auc: float | None
-
-
-def read_run(folder: Path, name: str) -> Run:
-    """What a run's folder says of it.
-
-    Raises:
-        UserError: a file is missing or cut short.
-    """
-    history = read_table(folder / "history.parquet")
-    weights = folder / "model.safetensors"
-    try:
-        with safe_open(weights, "numpy") as file:
-            number = sum(prod(file.get_slice(key).get_shape()) for key in list(file.keys()))
-        with weights.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{weights}: not readable ({error}); run pretrain@{name} again") from None
-    return Run(
-        name, read_json(folder / "config.json"), number, digest, last(history, "loss"), last(history, "valid_auc")
-    )
 
 
 def archive_grid(archives: Sequence[Archive]) -> Grid:

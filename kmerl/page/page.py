@@ -22,6 +22,7 @@ class Page:
         headlines: one per lead set; may be empty.
         facts: tables about what was run, made by ``kmerl.page.facts``: archives, flags, runs, differences, parameters,
             steps, left_out, identity, metrics.
+        cards: runs that have a model card.
         hierarchy: superclasses, entities, names.
         sections: of evaluations: id, title and text.
         figures, tables: of the results, in the order shown.
@@ -31,6 +32,7 @@ class Page:
     archives: Sequence[Archive]
     headlines: Sequence[Headline]
     facts: Mapping[str, Grid]
+    cards: Sequence[str]
     hierarchy: Hierarchy
     sections: Sequence[Mapping[str, str]]
     figures: Sequence[Figure]

@@ -59,3 +59,7 @@ GROUPS = {
     ALL: (MACRO, "name"),
 }
 """Group of classes -> the metric over it, and the names it is asked by."""
+
+
+REPORT_LANGUAGES = {"mimic_iv_ecg": ["en"], "ptb_xl": ["de", "en", "sv"]}
+"""Archive -> the languages of its reports, the commonest first, as ISO 639-1 codes."""

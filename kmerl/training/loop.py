@@ -4,11 +4,13 @@ On one GPU or CPU it runs as it is; on several, ``pretrain.loop.processes`` or t
 """
 
 import math
+import multiprocessing
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
 
 import polars as pl
 import torch
@@ -18,17 +20,24 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from kmerl.artifacts import whole
 from kmerl.children import follow_parent
 from kmerl.distributed import device_of_this_process, world
-from kmerl.errors import UserError
+from kmerl.methods.method import weighted
+from kmerl.model.layers import Block
 from kmerl.model.network import Network
+from kmerl.model.query import QueryLayer
 from kmerl.randomness import seed_of
-from kmerl.training.batches import Batch, Batches, Examples
+from kmerl.training.accumulation import Precision, backward, encoder_gradients, passed_on
+from kmerl.training.batch_norm import synchronised
+from kmerl.training.batches import Batch, Batches, Examples, ReadBatch
+from kmerl.training.checkpoints import Due, resume, save
 from kmerl.training.held import Held, validated
+from kmerl.training.ledger import Ledger, explained
+from kmerl.training.machine import check_shared_memory, fitting
 from kmerl.training.params import LoopParams, OptimizerParams, PretrainParams
 from kmerl.training.processes import HUNG_SECONDS
 from kmerl.training.rank import COMPUTES, ENDS, READS, VALIDATES, WRITES, at
+from kmerl.training.signals import ignored, noted
 from kmerl.training.text_vectors import Texts
 from kmerl.waveforms import WaveformStore
 
@@ -41,21 +50,33 @@ class Learner(nn.Module):
         self.model, self.text_encoder = model, texts.live
         self.texts = texts
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The loss of this process's part of the batch, and its terms by name, without their weights."""
-        terms = self.model.method.losses(self.model, batch.to(self.model.device), self.texts)
-        weighted = [term.weight * term.value for term in terms.values()]
-        total = sum(weighted[1:], weighted[0])
-        return {"loss": total} | {name: term.value.detach() for name, term in terms.items()}
+    def forward(self, batch: Batch, gradients: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """The loss of this process's part of the batch, and its terms by name, without their weights.
+
+        ``gradients`` at its vectors stand for the terms that compare records (:mod:`kmerl.training.accumulation`).
+        """
+        method = self.model.method
+        if gradients is None:
+            terms = method.losses(self.model, batch, self.texts)
+            loss = weighted(terms)
+        else:
+            encoded = method.encode(self.model, batch, self.texts)
+            terms = method.within(self.model, encoded.features, batch, self.texts)
+            loss = passed_on(encoded.vectors, gradients)
+            loss = loss + weighted(terms) if terms else loss
+        return {"loss": loss} | {name: term.value.detach() for name, term in terms.items()}
 
 
 def learning_rate(step: int, steps: int, params: OptimizerParams) -> float:
-    """Linear warm-up, then constant or a cosine to zero."""
+    """Linear warm-up, then constant, a cosine to zero, or one after another."""
     if step < params.warmup_steps:
         return params.learning_rate * (step + 1) / params.warmup_steps
     if params.schedule == "constant":
         return params.learning_rate
-    progress = (step - params.warmup_steps) / max(1, steps - params.warmup_steps)
+    if params.restart_steps is not None:
+        progress = (step - params.warmup_steps) % params.restart_steps / params.restart_steps
+    else:
+        progress = (step - params.warmup_steps) / max(1, steps - params.warmup_steps)
     return params.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
@@ -94,7 +115,9 @@ def fit(
         The history (schema ``HISTORY``) and the number of steps.
 
     Raises:
-        UserError: the loss is no longer a number.
+        UserError: the loss or its gradient is no longer finite, memory does not suffice, or there is a checkpoint that
+            this run cannot go on from.
+        KeyboardInterrupt: SIGTERM or SIGINT came; a checkpoint was written behind the step that was under way.
     """
     rank, size = world()
     device = device_of_this_process()
@@ -105,47 +128,95 @@ def fit(
     held = Held(store, valid, texts, params.normalize, loop.valid_batch, seed_of(seed, "validation"))
     steps = total_steps(loop, batches.steps_per_epoch)
     learner = Learner(model, texts).to(device)
-    wrapped: nn.Module = learner
-    if size > 1:
-        if device.type == "cuda":
-            wrapped = nn.SyncBatchNorm.convert_sync_batchnorm(wrapped)
-        wrapped = DistributedDataParallel(wrapped)
     weights = [weight for weight in learner.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(
         weights, betas=params.optimizer.betas, weight_decay=params.optimizer.weight_decay, fused=True
     )
-    first, history = _resume(scratch, learner, optimizer, device)
+    first, history = resume(scratch, learner, optimizer, device, loop.batch, size)
     if first and rank == 0:
         report(f"continues after step {first} of {steps}")
-    ahead = DataLoader(
-        batches, batch_size=None, sampler=range(first, steps), num_workers=loop.workers, worker_init_fn=follow_parent,
-        timeout=HUNG_SECONDS if loop.workers else 0,
-    )  # fmt: skip
+    wrapped, ledger = _wrapped(learner, device, loop.compile), Ledger(device, history)
+    ended = _Ended(loop, steps, learner, optimizer, ledger, batches, held, scratch, report)
+    ahead = _ahead(batches, first, steps, loop.workers, device)
     at(first + 1, READS)
     progress = tqdm(ahead, "pretrain", steps, initial=first, unit="step", disable=None if rank == 0 else True)
-    for step, batch in enumerate(progress, first):
-        if step == stop_after:
-            break
-        done = step + 1
-        at(done, COMPUTES)
-        rate = learning_rate(step, steps, params.optimizer)
-        row = _step(wrapped, optimizer, weights, batch, rate, seed_of(seed, "dropout", step, rank), params)
-        if not math.isfinite(row["loss"]):
-            raise UserError(f"the loss is {row['loss']} at step {done}; lower pretrain.optimizer.learning_rate")
-        if rank == 0:
-            progress.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
-            if done % loop.validate_every == 0 or done == steps:
-                at(done, VALIDATES)
-                row |= validated(model, held)
-                report(f"step {done} of {steps}, {told(row)}")
-            history += [(done, name, value) for name, value in ({"learning_rate": rate} | row).items()]
-            if done % loop.checkpoint_every == 0 and done < steps:
-                at(done, WRITES)
-                _save(scratch, learner, optimizer, done, history)
-        at(done + 1, READS)
+    with noted() as wish:
+        for step, read in enumerate(progress, first):
+            if step == stop_after:
+                break
+            at(step + 1, COMPUTES)
+            rate, dropout = learning_rate(step, steps, params.optimizer), seed_of(seed, "dropout", step, rank)
+            pulls: dict[str, float] = {}
+            with fitting("pretrain.loop.batch", loop.batch):
+                batch = read.to(device)
+                if ended.validates(step + 1):
+                    pulls = encoder_gradients(wrapped, batch, loop.accumulate, dropout, precision(loop, device))
+                losses, norm = _gradient(wrapped, weights, batch, dropout, params)
+                ledger.add(step + 1, rate, losses, norm, wish.told)
+                _update(optimizer, rate, ledger.lost)
+            if row := ended(step + 1, pulls):
+                progress.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
+            at(step + 2, READS)
     at(steps, ENDS)
     columns = {"step": pl.Int32, "name": pl.String, "value": pl.Float64}
-    return pl.DataFrame(history, schema=columns, orient="row"), steps
+    return pl.DataFrame(ledger.history, schema=columns, orient="row"), steps
+
+
+@dataclass
+class _Ended:
+    """What is done behind a step: the losses read, the model validated, a checkpoint written, the run left."""
+
+    loop: LoopParams
+    steps: int
+    learner: Learner
+    optimizer: torch.optim.Optimizer
+    ledger: Ledger
+    batches: Batches
+    held: Held
+    scratch: Path
+    report: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        self._due = Due(self.loop)
+
+    def validates(self, step: int) -> bool:
+        """Whether the model is validated behind a step."""
+        return step == self.steps or step % self.loop.validate_every == 0
+
+    def __call__(self, step: int, pulls: Mapping[str, float]) -> dict[str, float]:
+        """Do what is due behind a step, which all processes find alike but for the clock; the losses if it read them.
+
+        ``pulls`` is what a step that is validated has to log besides.
+
+        Raises:
+            UserError: a loss that was read, or its gradient, is not finite.
+            KeyboardInterrupt: a process was told to end.
+        """
+        ledger, last = self.ledger, step == self.steps
+        validates, keeps = self.validates(step), self._due.by_steps(step)
+        if not (validates or keeps or ledger.due(step)):
+            return {}
+        row = ledger.read()
+        if ledger.broken:
+            raise explained(ledger.broken, self.batches)
+        if world()[0] == 0 and validates:
+            self._validate(step, row, pulls)
+        if world()[0] == 0 and not last and (keeps or ledger.told or self._due.by_clock()):
+            at(step, WRITES)
+            save(self.scratch, self.learner, self.optimizer, step, ledger.history, self.batches.batch * world()[1])
+            self._due.written()
+        if ledger.told and not last:
+            if world()[1] > 1:
+                dist.barrier()  # the others wait until it is written
+            raise KeyboardInterrupt(f"after step {step} of {self.steps}, from which it goes on")
+        return row
+
+    def _validate(self, step: int, row: dict[str, float], pulls: Mapping[str, float]) -> None:
+        at(step, VALIDATES)
+        with fitting("pretrain.loop.valid_batch", self.loop.valid_batch):
+            found = validated(self.learner.model, self.held)
+        self.ledger.log(step, {**pulls, **found})
+        self.report(f"step {step} of {self.steps}, {told(row | found)}")
 
 
 def told(values: Mapping[str, float]) -> str:
@@ -154,58 +225,62 @@ def told(values: Mapping[str, float]) -> str:
     return ", ".join([f"loss {values['loss']:.3f}", *(f"validation {one}" for one in validated)])
 
 
-def _step(
-    wrapped: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    weights: list[nn.Parameter],
-    batch: Batch,
-    rate: float,
-    seed: int,
-    params: PretrainParams,
-) -> dict[str, float]:
-    """One optimiser step; returns the loss and its terms, averaged over processes."""
-    torch.manual_seed(seed)
+def precision(loop: LoopParams, device: torch.device) -> Precision:
+    """What forward passes run under."""
+    if loop.precision == "float32":
+        return nullcontext
+    return partial(torch.autocast, device.type, torch.bfloat16)
+
+
+def _wrapped(learner: Learner, device: torch.device, compiled: bool) -> nn.Module:
+    """The learner as it is called: its layers compiled if wanted, its gradients those of all processes."""
+    if compiled:
+        for part in learner.model.modules():
+            if isinstance(part, (Block, QueryLayer)):
+                part.compile(dynamic=True)  # each step shows other numbers of tokens
+    if world()[1] == 1:
+        return learner
+    together = nn.SyncBatchNorm.convert_sync_batchnorm if device.type == "cuda" else synchronised
+    return DistributedDataParallel(together(learner))
+
+
+def _ahead(batches: Batches, first: int, steps: int, workers: int, device: torch.device) -> DataLoader[ReadBatch]:
+    """The batches of the steps, read by processes of their own if wanted.
+
+    These are forks, so that they share the index, labels and text vectors with this process (gigabytes of a large
+    archive) whatever way of starting processes is the default; on systems without safe forks each gets a copy.
+    """
+    if workers:
+        check_shared_memory(batches[first] if first < steps else (), workers)
+    forks = workers > 0 and sys.platform == "linux"
+    return DataLoader(
+        batches, batch_size=None, sampler=range(first, steps), num_workers=workers, worker_init_fn=_begin_reading,
+        timeout=HUNG_SECONDS if workers else 0, pin_memory=device.type == "cuda",
+        multiprocessing_context=multiprocessing.get_context("fork") if forks else None,
+    )  # fmt: skip
+
+
+def _begin_reading(_: int) -> None:
+    follow_parent()
+    ignored()
+
+
+def _gradient(
+    wrapped: nn.Module, weights: list[nn.Parameter], batch: Batch, seed: int, params: PretrainParams
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Losses of a batch by name, and the norm of their gradient, which is left in the weights, clipped if wanted."""
+    for weight in weights:
+        weight.grad = None
+    losses = backward(wrapped, batch, params.loop.accumulate, seed, precision(params.loop, weights[0].device))
+    norm = nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+    if params.optimizer.clip_norm is not None:
+        nn.utils.clip_grads_with_norm_(weights, params.optimizer.clip_norm, norm)
+    return losses, norm
+
+
+def _update(optimizer: torch.optim.Optimizer, rate: float, lost: Tensor) -> None:
+    """Take the optimiser's step, or change nothing where the run is lost (1), which only the device need know."""
     for group in optimizer.param_groups:
         group["lr"] = rate
-    device = weights[0].device
-    half = params.loop.precision == "bfloat16"
-    with torch.autocast(device.type, torch.bfloat16) if half else nullcontext():
-        losses = wrapped(batch)
-    optimizer.zero_grad(set_to_none=True)
-    losses["loss"].backward()
-    if params.optimizer.clip_norm is not None:
-        nn.utils.clip_grad_norm_(weights, params.optimizer.clip_norm)
+    optimizer.found_inf = lost  # type: ignore[attr-defined]  # as torch.amp.GradScaler tells it
     optimizer.step()
-    values = torch.stack([loss.detach() for loss in losses.values()])
-    if world()[1] > 1:
-        dist.all_reduce(values, dist.ReduceOp.SUM)
-        values /= world()[1]
-    return dict(zip(losses, values.tolist(), strict=True))
-
-
-def _save(scratch: Path, learner: Learner, optimizer: torch.optim.Optimizer, step: int, history: list[Any]) -> None:
-    state = {"step": step, "history": history, "learner": learner.state_dict(), "optimizer": optimizer.state_dict()}
-    # torch tells of a full disk only if it writes to a file of Python's
-    with whole(scratch / "checkpoint.pt") as temporary, temporary.open("wb") as file:
-        torch.save(state, file)
-
-
-def _resume(
-    scratch: Path, learner: Learner, optimizer: torch.optim.Optimizer, device: torch.device
-) -> tuple[int, list[tuple[int, str, float]]]:
-    """The step to begin with and the history up to it, from the last checkpoint if there is one.
-
-    Raises:
-        UserError: the checkpoint is damaged.
-    """
-    path = scratch / "checkpoint.pt"
-    if not path.exists():
-        return 0, []
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-        learner.load_state_dict(state["learner"])
-        optimizer.load_state_dict(state["optimizer"])
-    except (RuntimeError, EOFError, KeyError, ValueError, UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: not readable ({reason}); delete it, and the run begins anew") from None
-    return state["step"], [tuple(row) for row in state["history"]]

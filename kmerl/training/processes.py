@@ -6,7 +6,6 @@ is killed, or is stopped, the others are ended within seconds (a minute if it is
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,7 +27,10 @@ from kmerl import children
 from kmerl.children import Looking, bound, terminable, without_interrupts
 from kmerl.distributed import device_of_this_process, one_of_several
 from kmerl.errors import UserError
+from kmerl.training.machine import check_gpus
+from kmerl.training.nodes import ALONE, Node
 from kmerl.training.rank import At, Done, Failed, lost_another, send_job
+from kmerl.training.signals import Wish, noted
 
 HUNG_SECONDS = 3600.0
 """A run is given up when for so long none of its processes got on to another step, nor from reading to computing.
@@ -55,6 +57,7 @@ def distributed(run: Callable[[], Result]) -> Result:
         return run()
     device = device_of_this_process()
     own = device if device.type == "cuda" else None
+    check_gpus(int(os.environ["LOCAL_WORLD_SIZE"]))
     if own is not None:
         torch.cuda.set_device(own)
     try:
@@ -75,35 +78,36 @@ def distributed(run: Callable[[], Result]) -> Result:
     return result
 
 
-def launch(processes: int, function: Callable[..., Result], *arguments: Any) -> Result:
-    """Call a function of a module in so many processes of this node, which are one process group.
+def launch(processes: int, function: Callable[..., Result], *arguments: Any, node: Node = ALONE) -> Result:
+    """Call a function of a module in so many processes of this node, which with those of others are one process group.
 
-    They end with the thread that calls this.
+    They end with the thread that calls this. Once they work, Ctrl-C and SIGTERM are passed on to them as SIGTERM, so
+    that they can end in order; a second Ctrl-C ends them at once.
 
     Returns:
-        What it returned in the first process.
+        What it returned in the first process; None on later nodes.
 
     Raises:
-        UserError: one of them was ended, or is stopped or hangs.
-        KeyboardInterrupt: of Ctrl-C or SIGTERM.
+        UserError: there are fewer GPUs, or one of them was ended, or is stopped or hangs.
+        KeyboardInterrupt: of Ctrl-C or SIGTERM; with what they had to say of it, if they ended in order.
         Exception: whatever one of them raised.
     """
-    if torch.cuda.is_available() and processes > torch.cuda.device_count():
-        raise UserError(f"pretrain.loop.processes: {processes} but {torch.cuda.device_count()} GPUs; lower it")
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = int(listener.getsockname()[1])
-    # where they find each other; here, so that no one else can take the port
-    store = dist.TCPStore(  # type: ignore[attr-defined]
-        "127.0.0.1", port, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach()
-    )
+    check_gpus(processes)
+    store, port = None, node.port
+    if listener := node.listener():
+        port = int(listener.getsockname()[1])
+        store = dist.TCPStore(  # type: ignore[attr-defined]
+            "127.0.0.1", port, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach()
+        )
     ranks: list[_Rank] = []
     with terminable(), _ended(ranks):
-        for rank in range(processes):
+        for local in range(processes):
             with without_interrupts():  # the list must have it
-                ranks.append(_Rank(rank, processes, port))
+                ranks.append(_Rank(node.environment(local, processes, port)))
         for one in ranks:
             one.give(_member, (function, arguments))
-        result: Result = _await(ranks)
+        with noted(lambda: _tell(ranks)) as wish:
+            result: Result = _await(ranks, wish)
     del store
     return result
 
@@ -116,19 +120,15 @@ def _member(function: Callable[..., Result], arguments: tuple[Any, ...]) -> Resu
 class _Rank:
     """A process that was started, with what is known of it."""
 
-    def __init__(self, rank: int, size: int, port: int) -> None:
-        self.rank, self.at, self.last = rank, At(), ""
+    def __init__(self, told: dict[str, str]) -> None:
+        self.rank, self.at, self.last = int(told["RANK"]), At(), ""
         self.done: Done | None = None
         self.failed: Failed | None = None
         self.connection, theirs = Pipe()
-        environment = os.environ | {
-            "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size),
-            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": "True",
-            "KMERL_WATCHED": "1",
-        }  # fmt: skip
+        environment = os.environ | told | {"KMERL_WATCHED": "1"}
         environment.setdefault("OMP_NUM_THREADS", "1")  # as torchrun does
         program = _PROGRAM.format(path=[path or str(Path.cwd()) for path in sys.path], descriptor=theirs.fileno())
-        quiet = rank > 0  # of a run only the first speaks, but what another one said last may tell why it ended
+        quiet = self.rank > 0  # of a run only the first speaks, but what another one said last may tell why it ended
         self.process = subprocess.Popen(
             [sys.executable, "-c", program, *sys.argv],  # the arguments are for who lists processes
             stdin=subprocess.DEVNULL,
@@ -197,7 +197,13 @@ def _ended(ranks: list[_Rank]) -> Iterator[None]:
                 one.connection.close()
 
 
-def _await(ranks: list[_Rank]) -> Any:
+def _tell(ranks: list[_Rank]) -> None:
+    """Pass on to all that they are to end."""
+    for one in ranks:
+        one.process.terminate()
+
+
+def _await(ranks: list[_Rank], wish: Wish) -> Any:
     """Wait until all have ended well.
 
     Raises:
@@ -208,7 +214,7 @@ def _await(ranks: list[_Rank]) -> Any:
         connection.wait([one.connection for one in ranks if one.process.poll() is None], _TICK_SECONDS)
         got_on = [one.hear() for one in ranks]
         if any(one.failed or one.died() for one in ranks):
-            _raise_cause(ranks)
+            _raise_cause(ranks, wish)
         if stopped := looking.stopped():
             raise UserError(
                 f"{_whose(stopped, ranks)} was stopped (SIGSTOP) for {children.STOPPED_SECONDS:g} s and the others "
@@ -222,8 +228,11 @@ def _await(ranks: list[_Rank]) -> Any:
     return ranks[0].done.result if ranks[0].done else None
 
 
-def _raise_cause(ranks: list[_Rank]) -> None:
-    """Raise what went wrong first: an error of one process makes others fail that wait for it."""
+def _raise_cause(ranks: list[_Rank], wish: Wish) -> None:
+    """Raise what went wrong first: an error of one process makes others fail that wait for it.
+
+    One that was told to end and had nothing to keep ended without a word.
+    """
     end = time.monotonic() + _GRACE_SECONDS
     while True:
         for one in ranks:
@@ -231,6 +240,8 @@ def _raise_cause(ranks: list[_Rank]) -> None:
         if own := next((one.failed for one in ranks if one.failed and not one.failed.lost), None):
             raise _chained(own)
         if died := [said for one in ranks if (said := one.died())]:
+            if wish.told:
+                raise KeyboardInterrupt
             raise UserError(f"{'; '.join(died)}; {_RUN_AGAIN}")
         if time.monotonic() > end:
             failed = _chained(next(one.failed for one in ranks if one.failed))

@@ -23,6 +23,7 @@ from kmerl.text.params import TextParams
 from kmerl.training.batches import Examples
 from kmerl.training.dataset import examples, sample
 from kmerl.training.loop import fit, told
+from kmerl.training.machine import settle
 from kmerl.training.recipe import Recipe
 from kmerl.training.text_vectors import Names, Texts
 from kmerl.waveforms import WaveformStore
@@ -112,8 +113,7 @@ def pretrain(
         UserError: too few records for one batch, the loss is no longer a number, or a process that reads ended.
     """
     params, method = run.params, run.method
-    torch.set_num_threads(params.loop.threads)
-    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+    settle(params.loop)
     own_seed, shown = seed_of(seeds.own, "pretrain", name), params.loop.valid_records
     learn, valid = material.examples("train"), sample(material.examples("valid"), shown, seeds.everyones)
     size, batch = world()[1], params.loop.batch

@@ -1,7 +1,7 @@
 """What a model in training reads: vectors of reports and queries, stored or of a text encoder that learns."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -62,23 +62,30 @@ class Texts:
     query_texts: Sequence[str] = ()
     live: TextEncoder | None = None
     names: Names | None = None
+    _moved: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     def of_reports(self, rows: Tensor, device: torch.device) -> Tensor:
         """Vectors (B, width) of a batch's reports."""
         if self.live is not None:
-            return self.live([self.report_texts[int(row)] for row in rows])
-        return torch.from_numpy(np.asarray(self.reports[rows.numpy()])).to(device)
+            return self.live([self.report_texts[row] for row in rows.tolist()])
+        return self._on("reports", self.reports, rows, device)
 
     def of_queries(self, drawn: Tensor | None, device: torch.device) -> Tensor:
         """Vectors (Q, width) of the queries: by the names drawn for a batch (Q,), or by their own."""
         if self.names is None or drawn is None:
-            texts, vectors = self.query_texts, self.queries
-        else:
-            texts = [self.names.texts[int(row)] for row in drawn] if self.live is not None else ()
-            vectors = self.names.vectors[drawn.numpy()]
+            return self._on("queries", self.queries, None, device) if self.live is None else self.live(self.query_texts)
         if self.live is not None:
-            return self.live(texts)
-        return torch.from_numpy(np.array(vectors)).to(device)
+            return self.live([self.names.texts[row] for row in drawn.tolist()])
+        return self._on("names", self.names.vectors, drawn, device)
+
+    def _on(self, name: str, vectors: NDArray[np.float32], rows: Tensor | None, device: torch.device) -> Tensor:
+        """Rows of vectors, or all, on a device, where they are put once; on the CPU they stay in their memory map."""
+        if device.type == "cpu":
+            return torch.from_numpy(np.array(vectors if rows is None else vectors[rows.numpy()]))
+        if name not in self._moved:
+            self._moved[name] = torch.from_numpy(np.array(vectors)).to(device)
+        moved = self._moved[name]
+        return moved if rows is None else moved[rows.to(device, non_blocking=True)]
 
     def canonical(self) -> NDArray[np.float32]:
         """Vectors (Q, width) of the queries' own names, as the text encoder is now."""

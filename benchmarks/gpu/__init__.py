@@ -1,0 +1,1 @@
+"""What pretraining does on a GPU, in six minutes: ``python -m benchmarks.gpu``; see README.md beside this."""

@@ -1,0 +1,1 @@
+"""The model card of a pretrained run, made from what was computed."""
