@@ -16,6 +16,7 @@ import polars as pl
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch._functorch import config as buffers
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -235,6 +236,7 @@ def precision(loop: LoopParams, device: torch.device) -> Precision:
 def _wrapped(learner: Learner, device: torch.device, compiled: bool) -> nn.Module:
     """The learner as it is called: its layers compiled if wanted, its gradients those of all processes."""
     if compiled:
+        buffers.donated_buffer = False  # the gradient of each loss by itself passes the same graph several times
         for part in learner.model.modules():
             if isinstance(part, (Block, QueryLayer)):
                 part.compile(dynamic=True)  # each step shows other numbers of tokens
