@@ -11,7 +11,7 @@ import yaml
 from engines.project import ROOT, real
 
 from kmerl.params import check
-from workflow.cards import cards, taken
+from workflow.gpus import present, taken
 from workflow.needs import resources
 
 RULES = yaml.safe_load((ROOT / "workflow/rules.yaml").read_text())
@@ -89,7 +89,7 @@ def test_a_run_on_several_nodes_asks_slurm_for_tasks_and_for_the_gpus_of_each():
     ],
 )
 def test_gpus_that_are_hidden_are_not_counted(visible, found):
-    assert cards({"CUDA_VISIBLE_DEVICES": visible}) == found
+    assert present({"CUDA_VISIBLE_DEVICES": visible}) == found
 
 
 def test_gpus_are_counted_without_torch_and_a_divided_one_by_its_parts(tmp_path, monkeypatch):
@@ -97,18 +97,18 @@ def test_gpus_are_counted_without_torch_and_a_divided_one_by_its_parts(tmp_path,
     program.write_text(f"#!/bin/sh\ncat <<END\n{LISTED}END\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    assert cards({}) == ["0", "MIG-2c", "MIG-3d", "2"]
+    assert present({}) == ["0", "MIG-2c", "MIG-3d", "2"]
     program.write_text("#!/bin/sh\necho NVIDIA-SMI has failed; exit 9\n")
-    assert cards({}, tmp_path) == []
+    assert present({}, tmp_path) == []
     for name in ("0000:07:00.0", "0000:0a:00.0"):
         (tmp_path / "proc/driver/nvidia/gpus" / name).mkdir(parents=True)
-    assert cards({}, tmp_path) == ["0", "1"]
+    assert present({}, tmp_path) == ["0", "1"]
 
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from workflow.cards import taken
+from workflow.gpus import taken
 with taken(int(sys.argv[2]), ["0", "1", "2", "3"], Path(sys.argv[1])) as mine:
     print(*mine, flush=True)
     time.sleep(600)

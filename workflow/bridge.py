@@ -10,7 +10,6 @@ A job is then ``dvc repro --single-item STAGE`` (workflow/run.py), which restore
 DVC's cache, or runs the stage and records it in ``dvc.lock``.
 """
 
-import fcntl
 import os
 import re
 import sys
@@ -32,6 +31,7 @@ from kmerl.artifacts import remedy
 from kmerl.errors import UserError
 from workflow.guard import guard, hold_interrupts, repair
 from workflow.leftovers import clear_away
+from workflow.locks import locked
 from workflow.nogit import without_git
 
 CODE = "code"  # the stage that fingerprints the code of all others
@@ -92,7 +92,7 @@ class Pipeline:
             name = todo.pop()
             if name not in stale:
                 stale.add(name)
-                todo += [follower for follower in self.stages if name in self.before(follower)]
+                todo += self.followers[name]
         for name in stale:
             for out in self.stages[name].outs:
                 # a hardlink into DVC's cache is write-protected, and Snakemake makes no protected file again
@@ -132,23 +132,25 @@ class Pipeline:
 
         Items stand there in the order of ``params.yaml``, so the run that is listed first begins first.
         """
-
-        def of(wildcards: Any) -> int:
-            name = self.named(rule, wildcards)
-            return self.behind[name] * len(self.stages) - [*self.stages].index(name)
-
-        return of
+        return lambda wildcards: self._priorities[self.named(rule, wildcards)]
 
     @cached_property
-    def behind(self) -> dict[str, int]:
-        """How many stages follow a stage, one after another."""
-        before = {name: self.before(name) for name in self.stages}
-
+    def _priorities(self) -> dict[str, int]:
         @cache
-        def chain(name: str) -> int:
-            return max((1 + chain(follower) for follower in before if name in before[follower]), default=0)
+        def behind(name: str) -> int:
+            """How many stages follow, one after another."""
+            return max((1 + behind(follower) for follower in self.followers[name]), default=0)
 
-        return {name: chain(name) for name in self.stages}
+        return {name: behind(name) * len(self.stages) - place for place, name in enumerate(self.stages)}
+
+    @cached_property
+    def followers(self) -> dict[str, list[str]]:
+        """Stage -> those that read what it makes."""
+        found: dict[str, list[str]] = {name: [] for name in self.stages}
+        for name in self.stages:
+            for maker in self.before(name):
+                found[maker].append(name)
+        return found
 
     @staticmethod
     def named(rule: str, wildcards: Any) -> str:
@@ -201,11 +203,8 @@ def overlap(one: str, other: str) -> bool:
 
 def hold(path: Path) -> Any:
     """A lock that ends with this process, however it ends."""
-    file = path.open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError("Snakemake is already at work in this folder; wait for it or stop it") from None
+    if (file := locked(path)) is None:
+        raise UserError("Snakemake is already at work in this folder; wait for it or stop it")
     return file
 
 

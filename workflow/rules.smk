@@ -14,7 +14,7 @@ from kmerl.params import load
 from kmerl.processors import processors
 
 from workflow.bridge import Pipeline
-from workflow.cards import cards
+from workflow.gpus import present
 from workflow.display import shorten
 from workflow.needs import asked, resources
 from workflow.plan import refresh
@@ -36,7 +36,7 @@ def limit_of_gpus():
     """The GPUs of a node: what the command or the profile says, else those of this one, if it is the one that computes."""
     if "gpu" in workflow.global_resources:
         return workflow.global_resources["gpu"].value
-    found = cards() if workflow.local_exec or not workflow.is_main_process else []
+    found = present() if workflow.local_exec or not workflow.is_main_process else []
     if found and workflow.is_main_process:
         workflow.register_resource("gpu", len(found))
     return len(found)

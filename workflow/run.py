@@ -13,10 +13,10 @@ from pathlib import Path
 
 from kmerl.naming import checked
 from stages.__main__ import ERROR
-from workflow.cards import cards, taken
 from workflow.commands import Stops
+from workflow.gpus import present, taken
 
-CARDS = Path(".dvc/tmp/cards")
+GPUS = Path(".dvc/tmp/gpus")
 
 
 def main(stage: str, log: str, threads: str | None = None, gpus: str = "0") -> int:
@@ -45,8 +45,8 @@ def main(stage: str, log: str, threads: str | None = None, gpus: str = "0") -> i
     status: int = 1
     try:
         with ExitStack() as held, passed_on(stage, Path(log), shown):
-            if int(gpus) and (names := cards()):
-                mine = held.enter_context(taken(int(gpus), names, CARDS, say))
+            if int(gpus) and (names := present()):
+                mine = held.enter_context(taken(int(gpus), names, GPUS, say))
                 os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
             from dvc.cli import main as dvc
 

@@ -8,14 +8,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO
+
+from workflow.locks import locked
 
 _NONE = {"", "-1", "NoDevFiles", "none", "void"}  # CUDA looks no further than at the first that it does not know
 _ASK_SECONDS = 60.0  # a driver that has been idle takes its time
 _AGAIN_SECONDS = 0.5
 
 
-def cards(environment: Mapping[str, str] = os.environ, root: Path = Path("/")) -> list[str]:
+def present(environment: Mapping[str, str] = os.environ, root: Path = Path("/")) -> list[str]:
     """The NVIDIA GPUs that a process may use here, by the names that CUDA_VISIBLE_DEVICES has for them.
 
     That variable itself, if it is set; else what ``nvidia-smi`` lists, of a divided GPU its MIG devices; else what the
@@ -49,12 +50,12 @@ def _listed(said: str) -> Iterator[str]:
 def taken(
     count: int, names: Sequence[str], folder: Path, tell: Callable[[str], None] = lambda line: None
 ) -> Iterator[list[str]]:
-    """So many of these cards, which no other job of this project on this node has meanwhile; waits until they are free.
+    """So many of these GPUs, which no other job of this project on this node has meanwhile; waits until they are free.
 
-    A card is let go when the block or the process ends, however that ends. Who came first is served first.
+    A GPU is let go when the block or the process ends, however that ends. Who came first is served first.
 
     Args:
-        count: of cards; no more than there are.
+        count: of GPUs; no more than there are.
         names: of all.
         folder: for locks, made if need be.
         tell: is told once if there is a wait.
@@ -67,7 +68,7 @@ def taken(
             told = False
             while True:
                 for name in names:
-                    if len(mine) < count and name not in mine and (lock := _locked(folder / name)):
+                    if len(mine) < count and name not in mine and (lock := locked(folder / name)):
                         held.enter_context(lock)
                         mine.append(name)
                 if len(mine) >= min(count, len(names)):
@@ -77,14 +78,3 @@ def taken(
                     told = True
                 time.sleep(_AGAIN_SECONDS)
         yield mine
-
-
-def _locked(path: Path) -> IO[str] | None:
-    """A lock that ends with this process; None if another one has it."""
-    file = path.open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
